@@ -1,0 +1,47 @@
+# Two commands set up a fresh machine (Python 3.11 or 3.12): make quickstart, make test.
+SHELL := /bin/bash
+VENV := .venv
+PY := $(VENV)/bin/python
+# The newest Python of those that the project supports; name another with PYTHON=...
+PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && { echo $$p; break; }; done)
+
+.PHONY: help setup quickstart test lint soak bench claims
+
+help:
+	@echo "make quickstart  install, train Poly-INR on digits, show where the pictures are"
+	@echo "make test        install, run the tests"
+	@echo "make lint        ruff and mypy"
+	@echo "make soak        the slow tests"
+	@echo "make bench       the benchmarks (BENCH_FLAGS=--quick for a minute)"
+	@echo "make claims      docs/claims.md from docs/results"
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@if [ -z "$(PYTHON)" ]; then echo "error: Python 3.11 or 3.12 is needed; name one with make PYTHON=..."; exit 2; fi
+	@start=$$(date +%s); set -e; \
+	echo "installing into $(VENV) with $$($(PYTHON) --version) (about 6 GB, some minutes)"; \
+	$(PYTHON) -m venv $(VENV); \
+	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"; \
+	touch $@; echo "installed in $$(($$(date +%s) - start)) s"
+
+setup: $(VENV)/.installed
+
+quickstart: setup
+	$(PY) train.py experiment=poly_inr/digits
+
+test: setup
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2
+
+lint: setup
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+soak: setup
+	$(PY) -m pytest -m soak
+
+bench: setup
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(PY) $$script $(BENCH_FLAGS); done
+
+claims: setup
+	$(PY) -m docs.make_claims

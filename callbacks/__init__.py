@@ -1,0 +1,1 @@
+"""What happens beside training. Callbacks know the contracts of `lightning_modules.base`, never a method."""

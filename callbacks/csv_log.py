@@ -1,0 +1,92 @@
+"""metrics.csv: the truth of a run on local disk. Dashboards are views of it."""
+
+from __future__ import annotations
+
+import csv
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+CLOCK = "progress/kimg"
+
+
+class CsvLog(Logger):
+    """One row for every value of ``progress/kimg`` that something was logged at, in ``run_dir/metrics.csv``.
+
+    Unlike Lightning's own CSV logger it appends to a table that is already there, so a resumed run keeps its
+    past, and takes new columns at any time. Floats are written so that they read back to the same bits.
+    """
+
+    def __init__(self, *, run_dir: str) -> None:
+        super().__init__()
+        self.path = Path(run_dir) / "metrics.csv"
+        self.columns: list[str] = []
+        self.row: dict[str, Any] = {}
+
+    @property
+    def name(self) -> str:
+        return "csv"
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Nothing: the configuration stands in config.yaml."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """Values at ``metrics["progress/kimg"]``; those of one clock value share a row."""
+        if self.row and metrics[CLOCK] != self.row[CLOCK]:
+            self.save()
+        self.row |= metrics
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Write the open row. The table is on disk before any checkpoint that counts it."""
+        if not self.row:
+            return
+        if not self.columns:
+            self.columns = self.read_header()
+        new = [key for key in self.row if key not in self.columns]
+        if new:
+            self.widen(new)
+        with self.path.open("a", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerow([self.row.get(key, "") for key in self.columns])
+        self.row = {}
+
+    def read_header(self) -> list[str]:
+        if not self.path.exists():
+            return []
+        with self.path.open(newline="") as file:
+            return next(csv.reader(file), [])
+
+    def widen(self, new: list[str]) -> None:
+        """Rewrite the table with ``new`` columns, empty in its rows so far."""
+        rows: list[list[str]] = []
+        if self.columns:
+            with self.path.open(newline="") as file:
+                _, *rows = csv.reader(file)
+        self.columns = [*self.columns, *new]
+        temporary = self.path.with_name(f".{self.path.name}.writing")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("w", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerows([self.columns, *([*row, *[""] * len(new)] for row in rows)])
+        temporary.replace(self.path)
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        self.save()
+
+
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """The rows of a metrics.csv, empty cells left out."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]

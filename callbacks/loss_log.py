@@ -1,0 +1,94 @@
+"""Mean losses and throughput, at a steady pace of images."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, Trainer
+from torch import Tensor
+
+from callbacks.csv_log import CLOCK
+from lightning_modules.base import Method
+
+
+def log(trainer: Trainer, method: Method, values: dict[str, float]) -> None:
+    """Hand ``values`` to every logger at the run's clock."""
+    row = {CLOCK: method.images_seen / 1000} | values
+    for logger in trainer.loggers:
+        logger.log_metrics(row, step=method.images_seen)
+
+
+class LossLog(Callback):
+    """Logs the mean of each recorded value since the last row, every ``every_kimg``.
+
+    The sums are in the checkpoint: a resumed run writes the rows that an uninterrupted one writes.
+    """
+
+    def __init__(self, *, every_kimg: float) -> None:
+        self.every_kimg = every_kimg
+        self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, int] = {}
+
+    def on_train_batch_end(self, trainer: Trainer, method: Method, *_: Any) -> None:  # type: ignore[override]
+        for name, value in method.losses.items():
+            self.sums[name] = self.sums.get(name, torch.zeros((), dtype=torch.float64)) + value.double().cpu()
+            self.counts[name] = self.counts.get(name, 0) + 1
+        if method.crossed(self.every_kimg):
+            log(trainer, method, {name: float(total) / self.counts[name] for name, total in self.sums.items()})
+            self.sums, self.counts = {}, {}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"sums": self.sums, "counts": self.counts}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.sums, self.counts = state_dict["sums"], state_dict["counts"]
+
+
+def peak_memory_mb() -> float:
+    """Peak memory of the GPU where there is one, else the peak resident size of this process."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+class Throughput(Callback):
+    """Logs training images a second, the seconds trained so far and the peak memory, every ``every_kimg``.
+
+    Time spent on samples, metrics, checkpoints and reports does not count as training: the clock runs from the
+    start of a step to its end.
+    """
+
+    def __init__(self, *, every_kimg: float) -> None:
+        self.every_kimg = every_kimg
+        self.train_seconds = 0.0
+        self.interval_seconds = 0.0
+        self.interval_images = 0
+        self.step_start = 0.0
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        self.step_start = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: Trainer, method: Method, *_: Any) -> None:  # type: ignore[override]
+        elapsed = time.perf_counter() - self.step_start
+        self.train_seconds += elapsed
+        self.interval_seconds += elapsed
+        self.interval_images += method.images_seen - method.images_seen_before
+        if method.crossed(self.every_kimg):
+            values = {
+                "throughput/images_per_second": self.interval_images / self.interval_seconds,
+                "throughput/train_seconds": self.train_seconds,
+                "throughput/peak_memory_mb": peak_memory_mb(),
+            }
+            log(trainer, method, values)
+            self.interval_seconds, self.interval_images = 0.0, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"train_seconds": self.train_seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.train_seconds = state_dict["train_seconds"]

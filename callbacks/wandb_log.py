@@ -1,0 +1,22 @@
+"""Weights & Biases as a view of a run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from lightning.pytorch.loggers import WandbLogger
+
+from callbacks.csv_log import CLOCK
+
+
+def wandb_log(*, run_dir: str, project: str, name: str) -> WandbLogger:
+    """A W&B logger with its files in the run folder; offline unless the environment variable WANDB_API_KEY is set.
+
+    All values are drawn over ``progress/kimg``. The package wandb is imported here and nowhere else.
+    """
+    folder = Path(run_dir) / "wandb"
+    folder.mkdir(parents=True, exist_ok=True)
+    logger = WandbLogger(project=project, name=name, save_dir=run_dir, offline="WANDB_API_KEY" not in os.environ)
+    logger.experiment.define_metric("*", step_metric=CLOCK)
+    return logger

@@ -1,0 +1,1 @@
+"""One file a data set on one base; no data set is known anywhere else."""

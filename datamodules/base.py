@@ -1,0 +1,139 @@
+"""Images by global number: order and shards are functions of (seed, number), so there is no state to restore."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+
+from generative.randomness import permutation
+from generative.rendering.images import from_uint8
+
+Batch = dict[str, Any]  # "image" [B, C, H, W] in [-1, 1], "label" [B] int64, "first_number" int
+
+
+def as_batch(images: Tensor, labels: Tensor, indices: Tensor, first_number: int) -> Batch:
+    chosen = images[indices]
+    return {
+        "image": from_uint8(chosen) if chosen.dtype == torch.uint8 else chosen,
+        "label": labels[indices],
+        "first_number": first_number,
+    }
+
+
+class TrainingStream:
+    """Endless batches of this rank, from global image number ``first_number`` on.
+
+    Epoch e shows every image once in the order of ``permutation(seed, e)``; image number k is the k-th of that
+    endless sequence, whatever the batch size. Of each global batch rank r takes the r-th part.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        batch_size: int,
+        seed: int,
+        rank: int,
+        world_size: int,
+        first_number: int,
+    ) -> None:
+        if batch_size % world_size:
+            raise ValueError(
+                f"batch_size is that of all ranks together: {batch_size} cannot be shared by {world_size} ranks"
+            )
+        self.images, self.labels, self.seed = images, labels, seed
+        self.batch_size, self.rank_batch, self.rank = batch_size, batch_size // world_size, rank
+        self.first_number = first_number
+
+    def __iter__(self) -> Iterator[Batch]:
+        size = len(self.images)
+        orders: dict[int, np.ndarray] = {}
+        start = self.first_number
+        while True:
+            first = start + self.rank * self.rank_batch
+            numbers = np.arange(first, first + self.rank_batch)
+            epochs = numbers // size
+            orders = {
+                e: orders[e] if e in orders else permutation(self.seed, e, size) for e in np.unique(epochs).tolist()
+            }
+            indices = [orders[e][k] for e, k in zip(epochs.tolist(), (numbers % size).tolist(), strict=True)]
+            yield as_batch(self.images, self.labels, torch.tensor(indices), first)
+            start += self.batch_size
+
+
+class EvaluationBatches:
+    """Every image of a split once, in order, over all ranks together: no padding, no repetition."""
+
+    def __init__(self, images: Tensor, labels: Tensor, *, batch_size: int, rank: int, world_size: int) -> None:
+        self.images, self.labels, self.batch_size = images, labels, batch_size
+        self.indices = torch.arange(len(images))[rank::world_size]
+
+    def __len__(self) -> int:
+        return -(-len(self.indices) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for indices in self.indices.split(self.batch_size):
+            yield as_batch(self.images, self.labels, indices, int(indices[0]))
+
+
+class ImageDataModule(LightningDataModule):
+    """Base of all data modules. A subclass states the class attributes and :meth:`load`.
+
+    ``batch_size`` is the number of images in a step over all ranks together.
+    """
+
+    image_shape: tuple[int, int, int]  # channels, height, width
+    num_classes: int  # 0: no labels
+    splits: tuple[str, ...] = ("train", "test")
+
+    def __init__(self, *, batch_size: int, seed: int) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        self.batch_size = batch_size
+        self.seed = seed
+        self.arrays: dict[str, tuple[Tensor, Tensor]] = {}
+
+    @abstractmethod
+    def load(self, split: str) -> tuple[Tensor, Tensor]:
+        """Read ``split`` from disk: images [N, C, H, W], uint8 or float32 in [-1, 1], and labels [N] int64."""
+
+    def split(self, name: str) -> tuple[Tensor, Tensor]:
+        """Images and labels of a split, or of ``"all"`` of them one after the other; read once, then kept."""
+        if name == "all":
+            parts = [self.split(part) for part in self.splits]
+            return torch.cat([images for images, _ in parts]), torch.cat([labels for _, labels in parts])
+        if name not in self.splits:
+            raise ValueError(f"unknown split {name!r}: choose one of {', '.join(self.splits)} or all")
+        if name not in self.arrays:
+            self.arrays[name] = self.load(name)
+        return self.arrays[name]
+
+    def setup(self, stage: str) -> None:
+        self.split("test" if stage == "test" else "train")
+
+    def train_dataloader(self) -> TrainingStream:
+        trainer = self.trainer
+        assert trainer is not None
+        return TrainingStream(
+            *self.split("train"),
+            batch_size=self.batch_size,
+            seed=self.seed,
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
+            first_number=trainer.lightning_module.images_seen,
+        )
+
+    def test_dataloader(self) -> EvaluationBatches:
+        trainer = self.trainer
+        assert trainer is not None
+        return EvaluationBatches(
+            *self.split("test"), batch_size=self.batch_size, rank=trainer.global_rank, world_size=trainer.world_size
+        )

@@ -1,0 +1,1 @@
+"""Shared mathematics: losses, penalties, networks, averaging, metrics, rendering. Imports nothing of ours."""

@@ -1,0 +1,70 @@
+"""Images in [-1, 1] to bytes, grids of images, PNG files and animations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+GREY = 40  # of the gaps between the images of a grid
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """[-1, 1] -> 0 .. 255, rounded to the nearest and clamped: the one place where images become bytes."""
+    return ((images.detach().float() + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def from_uint8(images: Tensor) -> Tensor:
+    """0 .. 255 -> [-1, 1] in float32."""
+    return images.float() / 127.5 - 1.0
+
+
+def to_pil(image: Tensor) -> Image.Image:
+    """One uint8 image [C, H, W] with C = 1 or 3 as a PIL image of mode L or RGB."""
+    array = image.cpu().numpy()
+    return (
+        Image.fromarray(array[0])
+        if len(array) == 1
+        else Image.fromarray(np.ascontiguousarray(array.transpose(1, 2, 0)))
+    )
+
+
+def image_grid(images: Tensor, *, num_columns: int, scale: int = 1, gap: int = 2) -> Image.Image:
+    """Images [N, C, H, W] in [-1, 1], row by row, each pixel drawn ``scale`` times as large."""
+    if num_columns < 1:
+        raise ValueError(f"a grid needs at least one column, got {num_columns}")
+    tiles = to_uint8(images).repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
+    num_rows = math.ceil(len(tiles) / num_columns)
+    missing = num_rows * num_columns - len(tiles)
+    tiles = torch.cat([tiles, torch.full((missing, *tiles.shape[1:]), GREY, dtype=torch.uint8, device=tiles.device)])
+    tiles = F.pad(tiles, (0, gap, 0, gap), value=GREY)
+    rows = tiles.unflatten(0, (num_rows, num_columns)).permute(2, 0, 3, 1, 4).flatten(3, 4).flatten(1, 2)
+    return to_pil(F.pad(rows, (gap, 0, gap, 0), value=GREY))
+
+
+def side_by_side(panels: Sequence[tuple[str, Image.Image]], *, gap: int = 8) -> Image.Image:
+    """Pictures next to each other, each under its title, on white."""
+    font = ImageFont.load_default(size=14)
+    title_height = 20
+    widths = [max(picture.width, math.ceil(font.getlength(title))) for title, picture in panels]
+    height = max(picture.height for _, picture in panels)
+    sheet = Image.new("RGB", (sum(widths) + gap * (len(panels) + 1), height + title_height + gap), "white")
+    draw = ImageDraw.Draw(sheet)
+    left = gap
+    for width, (title, picture) in zip(widths, panels, strict=True):
+        draw.text((left, 2), title, fill="black", font=font)
+        sheet.paste(picture.convert("RGB"), (left, title_height))
+        left += width + gap
+    return sheet
+
+
+def save_animation(frames: Sequence[Image.Image], path: Path, *, frames_per_second: int = 20) -> None:
+    """An endlessly repeating GIF; grey levels are kept exactly, colours are reduced to 256 a frame."""
+    first, *others = frames
+    first.save(path, save_all=True, append_images=others, duration=round(1000 / frames_per_second), loop=0)

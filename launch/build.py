@@ -1,0 +1,42 @@
+"""From a resolved configuration to the objects it names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import hydra
+
+from datamodules.base import ImageDataModule
+from launch.compose import check_constructor_calls, constructor_calls
+from lightning_modules.base import Method
+
+TRUSTED_PACKAGES = ("lightning_modules.", "datamodules.", "generative.", "torch.optim.")
+
+
+def build(config: dict[str, Any]) -> tuple[ImageDataModule, Method]:
+    """The data module and the method of a run; image shape and classes pass from the one to the other.
+
+    Touches neither disk nor network.
+    """
+    parts = {"datamodule": config["datamodule"], "method": config["method"]}
+    check_constructor_calls(parts)
+    datamodule = hydra.utils.instantiate(parts["datamodule"], _partial_=True, _convert_="all")(seed=config["seed"])
+    method = hydra.utils.instantiate(parts["method"], _partial_=True, _convert_="all")(
+        image_shape=datamodule.image_shape, num_classes=datamodule.num_classes, seed=config["seed"]
+    )
+    method.run_config = config
+    return datamodule, method
+
+
+def check_trusted(config: dict[str, Any]) -> None:
+    """ValueError unless every constructor of ``config`` is a class of ours or an optimiser of torch.
+
+    For configurations from files of unknown origin: ``_target_: os.system`` would run a command, and so would
+    a path to it through a module of ours, hence the look at where the object was defined.
+    """
+    parts = {"datamodule": config["datamodule"], "method": config["method"]}
+    for path, call in constructor_calls(parts):
+        name = str(call["_target_"])
+        found = hydra.utils.get_object(name) if name.startswith(TRUSTED_PACKAGES) else None
+        if not isinstance(found, type) or not f"{found.__module__}.".startswith(TRUSTED_PACKAGES):
+            raise ValueError(f"the configuration at {path} calls {name!r}, which is no class of this project: refused")

@@ -1,0 +1,77 @@
+"""Checkpoints: written atomically, read as plain data, turned back into a method."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+
+from datamodules.base import ImageDataModule
+from launch.build import build, check_trusted
+from lightning_modules.base import Method
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes beside the target, flushes to the disk and renames: a reader sees the old file or the new one."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.writing")
+        try:
+            with temporary.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except (OSError, RuntimeError) as error:
+            temporary.unlink(missing_ok=True)
+            kept = "the previous checkpoint is kept; " if path.exists() else ""
+            raise OSError(
+                f"cannot save {path}: {error}; {kept}free some space, then continue with resume=auto"
+            ) from error
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        return read_checkpoint(Path(path))
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint of ours, on the CPU. Never runs code from the file; ValueError says what is wrong with it."""
+    if not path.is_file():
+        raise ValueError(f"there is no checkpoint {path}")
+    try:
+        # The end of a zip archive holds its table of contents: without it the file was cut short.
+        with zipfile.ZipFile(path):
+            pass
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"{path} holds pickled objects, which could run code: refused. Only plain data and tensors are read"
+        ) from error
+    except (zipfile.BadZipFile, RuntimeError, EOFError) as error:
+        raise ValueError(f"{path} is not a whole checkpoint (cut short, or another kind of file)") from error
+    if not isinstance(checkpoint, dict) or not {"config", "state_dict", "images_seen"} <= checkpoint.keys():
+        raise ValueError(f"{path} is not a checkpoint of polymorph")
+    return checkpoint
+
+
+def load_method(path: Path, *, device: str = "cpu") -> tuple[Method, ImageDataModule]:
+    """The method of a checkpoint with its weights, in evaluation mode, and its data module (nothing loaded yet)."""
+    checkpoint = read_checkpoint(path)
+    check_trusted(checkpoint["config"])
+    datamodule, method = build(checkpoint["config"])
+    try:
+        method.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        raise ValueError(
+            f"the weights in {path} do not fit the method it names: {str(error).splitlines()[-1]}"
+        ) from error
+    method.images_seen = method.images_seen_before = checkpoint["images_seen"]
+    return method.to(device).eval(), datamodule

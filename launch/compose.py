@@ -1,0 +1,119 @@
+"""Hydra configurations: composed, checked against the constructors they call, resolved to plain data."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from launch.errors import did_you_mean
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+INSTANTIATE_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_"}
+
+
+def compose(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
+    """The configuration as the command line would get it, for use from Python and in tests."""
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        config = hydra.compose(config_name, list(overrides), return_hydra_config=True)
+        choices = config.hydra.runtime.choices
+        with open_dict(config):
+            del config["hydra"]
+        return name_experiment(config, choices)
+
+
+def name_experiment(config: DictConfig, choices: Mapping[str, Any]) -> DictConfig:
+    """Set ``experiment_name`` from the configuration files chosen: that of the experiment, else of its parts."""
+    if "experiment_name" in config and config.experiment_name is None:
+        chosen = choices.get("experiment")
+        config.experiment_name = chosen or f"{choices['method']}/{choices['datamodule']}"
+    return config
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """All interpolations resolved, dictionaries, lists and scalars only: what is saved and logged."""
+    return typing.cast(dict[str, Any], OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
+
+
+def dotted_keys(node: Any, prefix: str = "") -> Iterator[str]:
+    """``a``, ``a.b``, ... for every key of nested dictionaries."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield f"{prefix}{key}"
+            yield from dotted_keys(value, f"{prefix}{key}.")
+
+
+def group_options(group: str) -> list[str]:
+    """Names of the files of a configuration group, such as ``poly_inr/digits`` of ``experiment``."""
+    folder = CONFIGS / group
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml"))
+
+
+def check_overrides(config_name: str, arguments: Sequence[str]) -> None:
+    """Raise ValueError, naming the nearest valid name, where the command line does not compose.
+
+    Hydra's own flags (``--help``, ``-m``) change what arguments mean: with one present nothing is checked here.
+    """
+    if any(argument.startswith("-") for argument in arguments):
+        return
+    for argument in arguments:
+        if "=" not in argument and not argument.startswith("~"):
+            raise ValueError(f"{argument!r} is not an override: write key=value")
+    try:
+        compose(config_name, arguments)
+    except HydraException as error:
+        raise ValueError(explain(str(error), config_name, arguments)) from error
+
+
+def explain(message: str, config_name: str, arguments: Sequence[str]) -> str:
+    """One sentence for Hydra's error ``message``."""
+    missing = re.search(r"[Cc]ould not find '([\w-]+)/([^']+)'", message)
+    if missing:
+        group, option = missing.groups()
+        return f"there is no {group} {option!r}{did_you_mean(option, group_options(group))}"
+    unknown = re.search(r"Could not override '([^']+)'", message)
+    if unknown:
+        key = unknown.group(1)
+        groups = [folder.name for folder in CONFIGS.iterdir() if folder.is_dir()]
+        # The keys there are depend on the groups chosen: compose again with those choices only.
+        choices = [argument for argument in arguments if argument.split("=")[0] in groups]
+        known = [*groups, *dotted_keys(OmegaConf.to_container(compose(config_name, choices)))]
+        return f"there is no setting {key!r}{did_you_mean(key, known)}"
+    return message.splitlines()[0]
+
+
+def constructor_calls(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every dictionary with a ``_target_`` below ``node`` and its dotted place."""
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield path, node
+        for key, value in node.items():
+            yield from constructor_calls(value, f"{path}.{key}" if path else str(key))
+
+
+def check_constructor_calls(config: dict[str, Any]) -> None:
+    """ValueError for an argument that its constructor does not have, or of another type than int, float, bool, str."""
+    for path, call in constructor_calls(config):
+        target = hydra.utils.get_object(call["_target_"])
+        parameters = inspect.signature(target).parameters
+        try:
+            hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
+        except NameError:  # a library that imports its types for type checkers only
+            hints = {}
+        for key in call.keys() - INSTANTIATE_KEYS:
+            if key not in parameters and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+                raise ValueError(
+                    f"{call['_target_']} has no argument {key!r} ({path}.{key}){did_you_mean(key, parameters)}"
+                )
+            expected, value = hints.get(key), call[key]
+            fits = isinstance(value, expected) if expected in (int, float, bool, str) else True
+            fits = fits or (expected is float and isinstance(value, int))
+            if not fits or (expected in (int, float) and isinstance(value, bool)):
+                raise ValueError(f"{path}.{key} must be of type {expected.__name__}, got {value!r}")

@@ -1,0 +1,49 @@
+"""Bad input ends a program with one clear line and a non-zero exit, never with a stack of frames."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+
+SHOW_TRACEBACK = "POLYMORPH_TRACEBACK"
+
+
+def did_you_mean(name: str, candidates: Iterable[str]) -> str:
+    """``"; did you mean 'x'?"`` with the nearest of ``candidates``, or all of a few, or nothing."""
+    names = sorted(set(candidates))
+    near = get_close_matches(name, names, n=1, cutoff=0.5)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; choose one of {', '.join(names)}" if 0 < len(names) <= 12 else ""
+
+
+def first_cause(error: BaseException) -> BaseException:
+    """The error under Hydra's wrapper, which repeats the whole configuration around it."""
+    while type(error).__module__.startswith("hydra") and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn what a user can mend (ValueError, OSError, Hydra's own) into one line on stderr and exit code 2.
+
+    Anything else is a defect of ours and keeps its traceback. ``POLYMORPH_TRACEBACK=1`` shows all of them.
+    """
+    # Hydra must let exceptions through to here: on its own it prints them and exits.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
+    except Exception as error:
+        cause = first_cause(error)
+        mendable = isinstance(cause, ValueError | OSError) or type(cause).__module__.startswith(("hydra", "omegaconf"))
+        if os.environ.get(SHOW_TRACEBACK) == "1" or not mendable:
+            raise
+        text = " ".join(str(cause).split())
+        print(f"error: {text} ({SHOW_TRACEBACK}=1 shows where)", file=sys.stderr)
+        sys.exit(2)

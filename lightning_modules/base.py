@@ -1,0 +1,103 @@
+"""What callbacks and scripts may rely on: Method (a clock in images, named losses) and GenerativeModule (samples)."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from generative.randomness import Stream
+
+
+class Method(LightningModule):
+    """A training recipe with manual optimisation.
+
+    ``image_shape`` (channels, height, width) and ``num_classes`` come from the data module, ``seed`` from the
+    run. A training step must end with :meth:`count_images` and hand its losses to :meth:`record`.
+    """
+
+    def __init__(self, *, image_shape: tuple[int, int, int], num_classes: int, seed: int) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.image_shape = tuple(image_shape)
+        self.num_classes = num_classes
+        self.seed = seed
+        self.images_seen = 0  # by all ranks together, over the whole run: the clock of everything
+        self.images_seen_before = 0  # the same, one step earlier
+        self.run_config: dict[str, Any] = {}  # resolved, plain data; set by the launcher, kept in the checkpoint
+        self.losses: dict[str, Tensor] = {}  # of the last step: "loss/...", "penalty/...", "score/..."
+        self.metrics: dict[str, float] = {}  # as last measured: "metric/..."
+
+    def count_images(self, images: Tensor) -> None:
+        """Advance the clock by the global batch of which ``images`` [B, ...] is this rank's part."""
+        self.images_seen_before = self.images_seen
+        self.images_seen += len(images) * self.trainer.world_size
+
+    def crossed(self, every_kimg: float) -> bool:
+        """Whether the last step reached or passed a multiple of ``every_kimg`` thousand images (0: never)."""
+        every = round(every_kimg * 1000)
+        return every > 0 and self.images_seen // every > self.images_seen_before // every
+
+    def record(self, losses: dict[str, Tensor]) -> None:
+        """Keep the step's named scalars, detached, for the callbacks that log and guard them."""
+        self.losses = {name: value.detach() for name, value in losses.items()}
+
+    def stream(self, name: str) -> Stream:
+        """Random numbers of this run by global image number, see :mod:`generative.randomness`."""
+        return Stream(self.seed, name)
+
+    def gather(self, values: Tensor) -> Tensor:
+        """The rows of all ranks, [B, ...] -> [world * B, ...]; gradients stay behind."""
+        return values if self.trainer.world_size == 1 else self.all_gather(values.detach()).flatten(0, 1)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["images_seen"] = self.images_seen
+        checkpoint["config"] = self.run_config
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.images_seen = self.images_seen_before = int(checkpoint["images_seen"])
+
+    def test_step(self, batch: dict[str, Any], batch_index: int) -> None:
+        """Nothing by default: callbacks measure at the end of the test; a classifier overrides it."""
+
+
+class GenerativeModule(Method):
+    """A method that draws images, under its averaged weights."""
+
+    any_resolution: bool = False  # whether `sample` takes an image_size other than the data's
+
+    @abstractmethod
+    def sample(
+        self, first: int, count: int, *, seed: int, labels: Tensor | None = None, image_size: int | None = None
+    ) -> Tensor:
+        """Images number ``first .. first + count - 1`` of evaluation seed ``seed``: [count, C, H, W], nominally [-1, 1].
+
+        Image k is a function of (weights, seed, k, its label) alone, so ranks can share the work. ``labels`` [count]
+        defaults to :meth:`balanced_labels`; ``image_size`` to that of the data.
+        """
+
+    def balanced_labels(self, first: int, count: int) -> Tensor | None:
+        """Class k mod num_classes for image k; None without classes."""
+        if self.num_classes == 0:
+            return None
+        return torch.arange(first, first + count, device=self.device) % self.num_classes
+
+    def check_labels(self, labels: Tensor) -> Tensor:
+        """``labels`` on this module's device; ValueError if the model has no such class."""
+        if self.num_classes == 0:
+            raise ValueError("this model is unconditional: it takes no classes")
+        outside = labels[(labels < 0) | (labels >= self.num_classes)]
+        if len(outside):
+            raise ValueError(
+                f"class {int(outside[0])} is out of range: this model has classes 0 to {self.num_classes - 1}"
+            )
+        return labels.to(self.device)
+
+    def sample_batches(self, count: int, *, seed: int, batch_size: int = 256) -> Iterator[Tensor]:
+        """The images 0 .. count - 1 of ``seed`` in batches, each image once."""
+        for first in range(0, count, batch_size):
+            yield self.sample(first, min(batch_size, count - first), seed=seed)

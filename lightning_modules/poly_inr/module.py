@@ -1,0 +1,145 @@
+"""Poly-INR as a training recipe: a polynomial generator against a critic, one update of each a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from generative.adversarial.losses import loss_pair
+from generative.adversarial.penalties import r1_penalty
+from generative.averaging import average_decay, averaged_copy, update_average
+from generative.randomness import Stream
+from generative.rendering.coordinates import UNIT_WINDOW, Window, coordinate_grid
+from generative.schedules import linear_decay
+from lightning_modules.base import GenerativeModule
+from lightning_modules.poly_inr.networks import Generator
+
+DECAY_FLOOR = 0.02
+
+
+class PolyINR(GenerativeModule):
+    """Trains ``generator`` and ``critic`` with the adversarial loss pair named ``loss``.
+
+    ``conditional``: whether the class labels of the data enter both networks. ``r1_gamma`` weighs the gradient
+    penalty gamma / 2 E |grad D|^2 at real images, computed every ``r1_every``-th step and scaled up accordingly
+    (0 switches it off). ``half_life_images``: of the averaged generator's weights. From ``decay_start_images`` to
+    ``decay_end_images`` both learning rates fall linearly to ``DECAY_FLOOR`` of themselves (None: constant).
+    """
+
+    any_resolution = True
+
+    def __init__(
+        self,
+        *,
+        image_shape: tuple[int, int, int],
+        num_classes: int,
+        seed: int,
+        generator: Callable[..., Generator],
+        critic: Callable[..., nn.Module],
+        generator_optimizer: Callable[..., Optimizer],
+        critic_optimizer: Callable[..., Optimizer],
+        conditional: bool = True,
+        loss: str = "logistic",
+        r1_gamma: float = 0.1,
+        r1_every: int = 8,
+        half_life_images: float = 20_000,
+        average_ramp_up: float = 0.05,
+        decay_start_images: int | None = None,
+        decay_end_images: int | None = None,
+    ) -> None:
+        super().__init__(image_shape=image_shape, num_classes=num_classes if conditional else 0, seed=seed)
+        self.generator = generator(image_channels=image_shape[0], num_classes=self.num_classes)
+        self.critic = critic(image_shape=self.image_shape, num_classes=self.num_classes)
+        self.averaged_generator = averaged_copy(self.generator)
+        self.make_generator_optimizer = generator_optimizer
+        self.make_critic_optimizer = critic_optimizer
+        self.critic_loss, self.generator_loss = loss_pair(loss)
+        self.r1_gamma = r1_gamma
+        self.r1_every = r1_every
+        self.half_life_images = half_life_images
+        self.average_ramp_up = average_ramp_up
+        if (decay_start_images is None) != (decay_end_images is None):
+            raise ValueError("decay_start_images and decay_end_images go together: give both or neither")
+        self.decay_start_images = decay_start_images
+        self.decay_end_images = decay_end_images
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        generator_optimizer = self.make_generator_optimizer(self.generator.parameters())
+        critic_optimizer = self.make_critic_optimizer(self.critic.parameters())
+        self.base_rates = [optimizer.defaults["lr"] for optimizer in (generator_optimizer, critic_optimizer)]
+        return [generator_optimizer, critic_optimizer]
+
+    def set_learning_rates(self, *optimizers: Optimizer) -> None:
+        """The decay as a function of the images seen, so that a resumed run is on it at once."""
+        if self.decay_start_images is None or self.decay_end_images is None:
+            return
+        factor = linear_decay(
+            self.images_seen, start=self.decay_start_images, end=self.decay_end_images, floor=DECAY_FLOOR
+        )
+        for optimizer, rate in zip(optimizers, self.base_rates, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * factor
+
+    def training_step(self, batch: dict[str, Any], batch_index: int) -> None:
+        generator_optimizer, critic_optimizer = self.optimizers()
+        self.set_learning_rates(generator_optimizer, critic_optimizer)
+        images, labels = batch["image"], batch["label"] if self.num_classes else None
+        global_batch = len(images) * self.trainer.world_size
+
+        # One set of fakes serves both updates: each network is evaluated once on it.
+        z = self.latents("latents", self.seed, batch["first_number"], len(images))
+        w = self.generator.mapping(z, labels)
+        affine = self.generator.heads(self.generator.broadcast(w))
+        fake_images = self.generator.render(affine, self.grid(*self.image_shape[1:]))
+
+        with self.toggled_optimizer(critic_optimizer):
+            penalize = self.r1_gamma > 0 and self.images_seen // global_batch % self.r1_every == 0
+            real_images = images.clone().requires_grad_(penalize)
+            real = self.critic(real_images, labels)
+            fake = self.critic(fake_images.detach(), labels)
+            critic_loss = self.critic_loss(real, fake)
+            penalty = r1_penalty(real, real_images) if penalize else None
+            objective = critic_loss if penalty is None else critic_loss + 0.5 * self.r1_gamma * self.r1_every * penalty
+            critic_optimizer.zero_grad()
+            self.manual_backward(objective)
+            critic_optimizer.step()
+
+        with self.toggled_optimizer(generator_optimizer):
+            generator_loss = self.generator_loss(self.critic(fake_images, labels))
+            generator_optimizer.zero_grad()
+            self.manual_backward(generator_loss)
+            generator_optimizer.step()
+
+        self.generator.mapping.track_average(self.gather(w), None if labels is None else self.gather(labels))
+        decay = average_decay(
+            global_batch,
+            half_life_images=self.half_life_images,
+            images_seen=self.images_seen,
+            ramp_up=self.average_ramp_up,
+        )
+        update_average(self.averaged_generator, self.generator, decay)
+
+        losses = {"loss/critic": critic_loss, "loss/generator": generator_loss}
+        scores = {"score/real": real.mean(), "score/fake": fake.mean()}
+        self.record(losses | scores | ({} if penalty is None else {"penalty/r1": penalty}))
+        self.count_images(images)
+
+    def latents(self, name: str, seed: int, first: int, count: int) -> Tensor:
+        """Latents [count, latent_dim] of the images ``first ..`` of the stream ``name``."""
+        return Stream(seed, name).normal(first, count, self.generator.mapping.latent_dim).to(self.device)
+
+    def grid(self, height: int, width: int, window: Window = UNIT_WINDOW) -> Tensor:
+        return coordinate_grid(height, width, window=window, device=self.device)
+
+    @torch.no_grad()
+    def sample(
+        self, first: int, count: int, *, seed: int, labels: Tensor | None = None, image_size: int | None = None
+    ) -> Tensor:
+        labels = self.balanced_labels(first, count) if labels is None else self.check_labels(labels)
+        z = self.latents("evaluation", seed, first, count)
+        height, width = self.image_shape[1:] if image_size is None else (image_size, image_size)
+        return self.averaged_generator(z, labels, self.grid(height, width))

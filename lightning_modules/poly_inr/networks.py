@@ -1,0 +1,285 @@
+"""Poly-INR: an image as a polynomial of the pixel's position (dissertation, chapter 6).
+
+Read top to bottom: layers, the mapping network (latent -> w), the two ways to get the affine
+parameters A_i of eq. 6.3 from w, the synthesis network (A_i, positions -> colours), the generator.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+NEGATIVE_SLOPE = 0.2
+LRELU_GAIN = math.sqrt(2.0)  # keeps the second moment of a unit normal through a leaky ReLU
+
+
+def lrelu(x: Tensor) -> Tensor:
+    return F.leaky_relu(x, NEGATIVE_SLOPE)
+
+
+def normalize_second_moment(x: Tensor, *, eps: float = 1e-8) -> Tensor:
+    """Divide each row of ``x`` [B, D] by its root mean square."""
+    return x * (x.square().mean(dim=1, keepdim=True) + eps).rsqrt()
+
+
+class EqualizedLinear(nn.Module):
+    """Leaky-ReLU layer whose stored weights have unit scale, so Adam moves every layer alike.
+
+    ``lr_multiplier`` shrinks the layer's effective learning rate; the forward value at
+    initialisation does not depend on it.
+    """
+
+    def __init__(self, in_features: int, out_features: int, *, lr_multiplier: float = 1.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
+        self.bias = nn.Parameter(torch.zeros(out_features))
+        self.weight_gain = lr_multiplier / math.sqrt(in_features)
+        self.bias_gain = lr_multiplier
+
+    def forward(self, x: Tensor) -> Tensor:
+        return lrelu(F.linear(x, self.weight * self.weight_gain, self.bias * self.bias_gain)) * LRELU_GAIN
+
+
+class Mapping(nn.Module):
+    """Latent z [B, latent_dim] and class label [B] -> w [B, w_dim].
+
+    ``num_classes = 0`` makes the unconditional network: no embedding, z alone enters.
+    ``normalize_latents=False`` keeps the radius of z, for priors whose radial law matters.
+    """
+
+    average: Tensor
+
+    def __init__(
+        self,
+        *,
+        latent_dim: int = 64,
+        w_dim: int = 512,
+        num_classes: int = 0,
+        embedding_dim: int = 320,
+        num_layers: int = 2,
+        lr_multiplier: float = 0.1,
+        average_decay: float = 0.998,
+        normalize_latents: bool = True,
+    ) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+        self.num_classes = num_classes
+        self.average_decay = average_decay
+        self.normalize_latents = normalize_latents
+        if num_classes > 0:
+            self.embedding = nn.Embedding(num_classes, embedding_dim)
+            self.embedding_projection = EqualizedLinear(embedding_dim, latent_dim)
+        widths = [latent_dim * (2 if num_classes > 0 else 1)] + [w_dim] * num_layers
+        self.layers = nn.Sequential(
+            *(EqualizedLinear(a, b, lr_multiplier=lr_multiplier) for a, b in zip(widths, widths[1:], strict=False))
+        )
+        # Running mean of w, one row a class (one row in all when unconditional): the centre of truncation.
+        self.register_buffer("average", torch.zeros(max(num_classes, 1), w_dim))
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        x = normalize_second_moment(z) if self.normalize_latents else z
+        if self.num_classes > 0:
+            if labels is None:
+                raise ValueError(
+                    f"this generator is conditional: give a label below {self.num_classes} for each latent"
+                )
+            y = normalize_second_moment(self.embedding_projection(self.embedding(labels)))
+            x = torch.cat([x, y], dim=1)
+        elif labels is not None:
+            raise ValueError("this generator is unconditional: it takes no labels")
+        return self.layers(x)
+
+    @torch.no_grad()
+    def track_average(self, w: Tensor, labels: Tensor | None) -> None:
+        """Move each class's running mean towards the mean of its w in this batch, by 1 - decay."""
+        rows = torch.zeros(len(w), dtype=torch.long, device=w.device) if labels is None else labels
+        counts = torch.zeros(len(self.average), 1, device=w.device).index_add_(
+            0, rows, torch.ones(len(w), 1, device=w.device)
+        )
+        means = torch.zeros_like(self.average).index_add_(0, rows, w.float()) / counts.clamp(min=1)
+        self.average += (counts > 0) * (1 - self.average_decay) * (means - self.average)
+
+    def truncate(self, ws: Tensor, labels: Tensor | None, *, psi: float) -> Tensor:
+        """Pull ws [B, levels, w_dim] towards the (class's) running mean; psi = 1 leaves them."""
+        centre = self.average[:1] if labels is None else self.average[labels]
+        return torch.lerp(centre[:, None].expand_as(ws), ws, psi)
+
+
+class AffineHeads(Protocol):
+    """What turns ws [B, levels, w_dim] into the affine parameters [B, levels, 3, n] of eq. 6.3."""
+
+    def __call__(self, ws: Tensor) -> Tensor: ...
+
+
+class DirectAffine(nn.Module):
+    """Parameterisation ``text`` (eq. 6.3): one linear layer a level gives A_i [3, n]."""
+
+    def __init__(self, *, num_levels: int, width: int, w_dim: int) -> None:
+        super().__init__()
+        self.width = width
+        self.levels = nn.ModuleList(nn.Linear(w_dim, 3 * width) for _ in range(num_levels))
+
+    def forward(self, ws: Tensor) -> Tensor:
+        rows = [level(ws[:, i]) for i, level in enumerate(self.levels)]
+        return torch.stack(rows, dim=1).unflatten(2, (3, self.width))
+
+
+class ChainHeads(nn.Module):
+    """The four heads of one level of ``released``: scale S, bias b, and the step of the grid (B, t)."""
+
+    def __init__(self, in_features: int, width: int) -> None:
+        super().__init__()
+        self.scale = nn.Linear(in_features, 2 * width)
+        self.bias = nn.Linear(in_features, width)
+        self.grid_matrix = nn.Linear(in_features, 4)
+        self.grid_shift = nn.Linear(in_features, 2)
+
+    def forward(self, v: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """v [B, in_features] -> S [B, 2, n], b [B, 1, n], B [B, 2, 2], t [B, 1, 2]."""
+        return (
+            self.scale(v).unflatten(1, (2, -1)),
+            self.bias(v)[:, None],
+            self.grid_matrix(v).unflatten(1, (2, 2)),
+            self.grid_shift(v)[:, None],
+        )
+
+
+class ChainedAffine(nn.Module):
+    """Parameterisation ``released``: each level also moves the grid that the next one sees.
+
+    grid_i = grid_{i-1} B_i + t_i and modulation_i = grid_i S_i + b_i. A chain of affine maps is one
+    affine map, so the pixels never carry a grid: grid_i = grid C_i + d_i gives A_i = [C_i S_i; d_i S_i + b_i].
+    """
+
+    def __init__(self, *, num_levels: int, width: int, w_dim: int) -> None:
+        super().__init__()
+        # Level 0 acts on w itself; the later levels pass it through a layer of their own first.
+        self.styles = nn.ModuleList(EqualizedLinear(w_dim, width) for _ in range(num_levels - 1))
+        self.heads = nn.ModuleList(ChainHeads(width if i else w_dim, width) for i in range(num_levels))
+
+    def steps(self, ws: Tensor) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """(S_i, b_i, B_i, t_i) of every level, as :class:`ChainHeads` shapes them."""
+        inputs = [ws[:, 0]] + [style(ws[:, i]) for i, style in enumerate(self.styles, start=1)]
+        return [heads(v) for heads, v in zip(self.heads, inputs, strict=True)]
+
+    def forward(self, ws: Tensor) -> Tensor:
+        affine = []
+        # position: the map from (x, y, 1) to the grid of this level, [B, 3, 2]; the identity to begin with.
+        position = torch.eye(3, 2, dtype=ws.dtype, device=ws.device).expand(len(ws), 3, 2)
+        for scale, bias, matrix, shift in self.steps(ws):
+            position = position @ matrix + F.pad(shift, (0, 0, 2, 0))
+            affine.append(position @ scale + F.pad(bias, (0, 0, 2, 0)))
+        return torch.stack(affine, dim=1)
+
+
+class Synthesis(nn.Module):
+    """Eq. 6.3: affine parameters [B, levels, 3, n] and positions [P, 2] -> colours [B, P, channels].
+
+    ``modulation_slope`` is the slope of the leaky ReLU on the modulation of the levels above 0 (1: none,
+    as in the text) and ``activation_slope`` that of the levels' own; with both at 1 and no clamp the
+    output is a polynomial of total degree ``levels`` in the position.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_levels: int,
+        width: int,
+        image_channels: int,
+        modulation_slope: float,
+        clamp: float | None,
+        activation_slope: float = NEGATIVE_SLOPE,
+    ) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList(nn.Linear(width, width) for _ in range(num_levels))
+        self.to_image = nn.Linear(width, image_channels)
+        self.modulation_slope = modulation_slope
+        self.activation_slope = activation_slope
+        self.clamp = clamp
+
+    def activate(self, x: Tensor) -> Tensor:
+        x = F.leaky_relu(x, self.activation_slope)
+        return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
+
+    def forward(self, affine: Tensor, positions: Tensor) -> Tensor:
+        x = F.pad(positions, (0, 1), value=1.0)  # X of eq. 6.3: (row, column, 1)
+        # Level 0 is linear before its activation, so W_0 (A_0 X) = (W_0 A_0) X: one [3, n] product, none a pixel.
+        first = self.levels[0]
+        h = self.activate(x @ (affine[:, 0] @ first.weight.T) + first.bias)
+        for i, level in enumerate(self.levels[1:], start=1):
+            modulation = F.leaky_relu(x @ affine[:, i], self.modulation_slope)
+            h = self.activate(level(h * modulation))
+        return self.to_image(h)
+
+
+PARAMETERIZATIONS: dict[str, tuple[type[nn.Module], float, float | None]] = {
+    # name: how A_i comes from w, slope on the modulation, clamp of the features
+    "released": (ChainedAffine, NEGATIVE_SLOPE, 256.0),
+    "text": (DirectAffine, 1.0, None),
+}
+
+
+class Generator(nn.Module):
+    """Latent z, label -> image on any grid.
+
+    ``parameterization`` is ``"released"`` (the authors' code, the default) or ``"text"`` (eq. 6.3).
+    The affine parameters [B, levels, 3, n] are the space W of the text in which images are mixed,
+    interpolated and embedded; :meth:`affine` gives them and :meth:`render` draws them.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_channels: int,
+        num_classes: int = 0,
+        parameterization: str = "released",
+        num_levels: int = 10,
+        width: int = 1024,
+        latent_dim: int = 64,
+        w_dim: int = 512,
+        embedding_dim: int = 320,
+        normalize_latents: bool = True,
+    ) -> None:
+        super().__init__()
+        if parameterization not in PARAMETERIZATIONS:
+            raise ValueError(
+                f"unknown parameterization {parameterization!r}: choose one of {', '.join(PARAMETERIZATIONS)}"
+            )
+        heads, modulation_slope, clamp = PARAMETERIZATIONS[parameterization]
+        self.num_levels = num_levels
+        self.mapping = Mapping(
+            latent_dim=latent_dim,
+            w_dim=w_dim,
+            num_classes=num_classes,
+            embedding_dim=embedding_dim,
+            normalize_latents=normalize_latents,
+        )
+        self.heads = heads(num_levels=num_levels, width=width, w_dim=w_dim)
+        self.synthesis = Synthesis(
+            num_levels=num_levels,
+            width=width,
+            image_channels=image_channels,
+            modulation_slope=modulation_slope,
+            clamp=clamp,
+        )
+
+    def broadcast(self, w: Tensor) -> Tensor:
+        """One w [B, w_dim] for all levels: ws [B, levels, w_dim]."""
+        return w[:, None].expand(-1, self.num_levels, -1)
+
+    def affine(self, z: Tensor, labels: Tensor | None = None, *, psi: float = 1.0) -> Tensor:
+        """Latents [B, latent_dim] -> affine parameters [B, levels, 3, n], truncated by ``psi``."""
+        ws = self.broadcast(self.mapping(z, labels))
+        return self.heads(ws if psi == 1.0 else self.mapping.truncate(ws, labels, psi=psi))
+
+    def render(self, affine: Tensor, positions: Tensor) -> Tensor:
+        """Affine parameters at grid positions [H, W, 2] -> images [B, channels, H, W]."""
+        colours = self.synthesis(affine, positions.flatten(0, 1))
+        return colours.transpose(1, 2).unflatten(2, positions.shape[:2])
+
+    def forward(self, z: Tensor, labels: Tensor | None, positions: Tensor) -> Tensor:
+        return self.render(self.affine(z, labels), positions)

@@ -1,0 +1,75 @@
+"""Train a method: compose -> seed -> data module -> method -> callbacks -> fit -> test -> metrics.
+
+python train.py experiment=poly_inr/digits [run_dir=...] [max_kimg=...] [seed=...] [resume=never|auto|<checkpoint>]
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from launch.compose import check_overrides, name_experiment, plain
+from launch.errors import one_line_errors
+
+
+def train(config: DictConfig) -> dict[str, float]:
+    """One run from start, or from where it stopped, to its image budget; returns the last metrics."""
+    # Imported here so that help and misspelt settings answer at once.
+    from hydra.utils import instantiate
+    from lightning.pytorch import Trainer, seed_everything
+
+    from launch.build import build
+    from launch.checkpoint import AtomicCheckpointIO
+    from launch.compose import check_constructor_calls
+    from launch.quiet import quiet
+    from launch.run_folder import check_settings, open_run_folder, save_config
+    from launch.summary import finish, print_summary
+
+    quiet()
+    started = time.perf_counter()
+    check_settings(config)
+    run = open_run_folder(plain(config))
+    if run.is_finished:
+        return finish(run, max_kimg=config.max_kimg)
+    OmegaConf.update(config, "run_dir", str(run.path))
+    settings = plain(config)
+    check_constructor_calls(settings)
+
+    seed_everything(config.seed, verbose=False)
+    datamodule, method = build(settings)
+    trainer: Trainer = instantiate(settings["trainer"], _partial_=True, _convert_="all")(
+        default_root_dir=str(run.path),
+        callbacks=[instantiate(callback, _convert_="all") for callback in settings["callbacks"].values()],
+        logger=[instantiate(logger, _convert_="all") for logger in settings["logger"].values()],
+        plugins=[AtomicCheckpointIO()],
+    )
+    if trainer.is_global_zero:
+        save_config(run.path, settings)
+    for logger in trainer.loggers:
+        logger.log_hyperparams(settings)
+
+    with run.shared_with_children():
+        trainer.fit(method, datamodule, ckpt_path=run.resume_from, weights_only=True)
+        trainer.test(method, datamodule, verbose=False, weights_only=True)
+    if trainer.is_global_zero:
+        print_summary(run, method, seconds=time.perf_counter() - started)
+    return method.metrics
+
+
+@hydra.main(version_base="1.3", config_path="configs", config_name="train")
+def run_from_command_line(config: DictConfig) -> None:
+    train(name_experiment(config, HydraConfig.get().runtime.choices))
+
+
+def main() -> None:
+    with one_line_errors():
+        check_overrides("train", sys.argv[1:])
+        run_from_command_line()
+
+
+if __name__ == "__main__":
+    main()
