@@ -19,6 +19,7 @@ from launch.errors import one_line_errors
 def train(config: DictConfig) -> dict[str, float]:
     """One run from start, or from where it stopped, to its image budget; returns the last metrics."""
     # Imported here so that help and misspelt settings answer at once.
+    import torch
     from hydra.utils import instantiate
     from lightning.pytorch import Trainer, seed_everything
 
@@ -39,6 +40,8 @@ def train(config: DictConfig) -> dict[str, float]:
     settings = plain(config)
     check_constructor_calls(settings)
 
+    if config.num_threads is not None:
+        torch.set_num_threads(config.num_threads)
     seed_everything(config.seed, verbose=False)
     datamodule, method = build(settings)
     trainer: Trainer = instantiate(settings["trainer"], _partial_=True, _convert_="all")(

@@ -72,6 +72,17 @@ def check_overrides(config_name: str, arguments: Sequence[str]) -> None:
         raise ValueError(explain(str(error), config_name, arguments)) from error
 
 
+def gather_options(config_name: str, arguments: Sequence[str]) -> list[str]:
+    """Move settings that the configuration does not have itself under its ``options``: a task knows its own."""
+    known = set(compose(config_name))
+    moved = []
+    for argument in arguments:
+        key = argument.split("=")[0]
+        own = argument.startswith(("-", "+", "~")) or "=" not in argument or key.split(".")[0] in {*known, "hydra"}
+        moved.append(argument if own else f"+options.{argument}")
+    return moved
+
+
 def explain(message: str, config_name: str, arguments: Sequence[str]) -> str:
     """One sentence for Hydra's error ``message``."""
     missing = re.search(r"[Cc]ould not find '([\w-]+)/([^']+)'", message)

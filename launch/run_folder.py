@@ -58,11 +58,13 @@ class RunFolder:
 
 def check_settings(config: DictConfig) -> None:
     """ValueError for a setting of the run itself that is of the wrong kind or range."""
-    for key, kind in {"seed": int, "max_kimg": (int, float), "save_every_kimg": (int, float)}.items():
+    for key, kind in {"seed": int, "num_threads": int, "max_kimg": (int, float), "save_every_kimg": (int, float)}.items():
         value = config[key]
+        if key == "num_threads" and value is None:
+            continue
         if not isinstance(value, kind) or isinstance(value, bool):  # type: ignore[arg-type]
             raise ValueError(f"{key} must be {'an integer' if kind is int else 'a number'}, got {value!r}")
-        if value < 0 or (key == "max_kimg" and value == 0):
+        if value < 0 or (key in ("max_kimg", "num_threads") and value == 0):
             raise ValueError(f"{key} must be positive, got {value!r}")
 
 

@@ -70,7 +70,8 @@ def evaluate_pixels(
     if set(metrics) & set(LABELLED_METRICS):
         if fake.labels is None or judge_train is None or judge_test is None:
             raise ValueError("accuracy and tstr_accuracy need labels on both sides: leave them out of metrics=[...]")
-        assert judge_train.labels is not None and judge_test.labels is not None
+        assert judge_train.labels is not None
+        assert judge_test.labels is not None
         if "accuracy" in metrics:
             judge = fit_pixel_judge(judge_train.images, judge_train.labels)
             values["accuracy"] = judged_accuracy(judge, fake.images, fake.labels)
@@ -105,5 +106,5 @@ def pixel_protocol(image_shape: Sequence[int], reference: str) -> Protocol:
         image_shape=list(image_shape),
         reference=reference,
         num_neighbours=NUM_NEIGHBOURS,
-        judge="rbf support vector machine on standardised pixels",
+        judge="support vector machine, radial kernel, raw pixels",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -54,7 +55,7 @@ class ConvCritic(nn.Module):
         widths = [min(width * 2**i, max_width) for i in range(num_halvings + 1)]
         self.stem = norm(nn.Conv2d(channels, width, 3, padding=1))
         self.halvings = nn.ModuleList(
-            norm(nn.Conv2d(a, b, 4, stride=2, padding=1)) for a, b in zip(widths, widths[1:], strict=False)
+            norm(nn.Conv2d(a, b, 4, stride=2, padding=1)) for a, b in itertools.pairwise(widths)
         )
         last = widths[-1]
         self.final = norm(nn.Conv2d(last + (group_size > 0), last, 3, padding=1))

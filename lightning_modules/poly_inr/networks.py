@@ -6,6 +6,7 @@ parameters A_i of eq. 6.3 from w, the synthesis network (A_i, positions -> colou
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Protocol
 
@@ -75,7 +76,7 @@ class Mapping(nn.Module):
             self.embedding_projection = EqualizedLinear(embedding_dim, latent_dim)
         widths = [latent_dim * (2 if num_classes > 0 else 1)] + [w_dim] * num_layers
         self.layers = nn.Sequential(
-            *(EqualizedLinear(a, b, lr_multiplier=lr_multiplier) for a, b in zip(widths, widths[1:], strict=False))
+            *(EqualizedLinear(a, b, lr_multiplier=lr_multiplier) for a, b in itertools.pairwise(widths))
         )
         # Running mean of w, one row a class (one row in all when unconditional): the centre of truncation.
         self.register_buffer("average", torch.zeros(max(num_classes, 1), w_dim))

@@ -1,0 +1,48 @@
+"""Show what a trained model can do: a task of its method, by name.
+
+python generate.py checkpoint=<file> task=<name> output=<folder> seed=<number> [the task's own settings]
+"""
+
+from __future__ import annotations
+
+import sys
+
+import hydra
+from omegaconf import DictConfig
+
+from launch.compose import check_overrides, gather_options, plain
+from launch.errors import one_line_errors
+
+
+def generate(config: DictConfig) -> list[str]:
+    """Run the task; returns, and prints, the files it wrote."""
+    from pathlib import Path
+
+    from launch.checkpoint import load_method
+    from launch.tasks import check_options, find_task
+
+    settings = plain(config)
+    if settings["checkpoint"] is None:
+        raise ValueError("say which model: checkpoint=<file>")
+    method, _ = load_method(Path(settings["checkpoint"]), device=settings["device"])
+    task = find_task(method, settings["task"])
+    check_options(task, settings["options"])
+    written = [str(path) for path in task(method, Path(settings["output"]), seed=settings["seed"], **settings["options"])]
+    print("\n".join(written))
+    return written
+
+
+@hydra.main(version_base="1.3", config_path="configs", config_name="generate")
+def run_from_command_line(config: DictConfig) -> None:
+    generate(config)
+
+
+def main() -> None:
+    with one_line_errors():
+        sys.argv[1:] = gather_options("generate", sys.argv[1:])
+        check_overrides("generate", sys.argv[1:])
+        run_from_command_line()
+
+
+if __name__ == "__main__":
+    main()

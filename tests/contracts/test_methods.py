@@ -1,0 +1,178 @@
+"""What every method must do, found on disk and trained for two batches each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback, Trainer
+from torch import Tensor
+from torch.optim import Optimizer
+
+from launch.build import build
+from launch.checkpoint import AtomicCheckpointIO, load_method
+from launch.compose import compose, group_options, plain
+from lightning_modules.base import GenerativeModule, Method
+
+METHODS = group_options("method")
+# The smallest data module; a method that needs other data says so in its own tests.
+DATA = "digits"
+BATCH = 16
+
+
+def fit(name: str, *, num_batches: int = 2, callbacks: list[Callback] | None = None, seed: int = 0) -> tuple[Trainer, Method]:
+    config = plain(
+        compose("train", ["experiment=null", f"method={name}", f"datamodule={DATA}", f"datamodule.batch_size={BATCH}"])
+        | {"run_dir": "run", "seed": seed}
+    )
+    torch.manual_seed(seed)
+    datamodule, method = build(config)
+    trainer = Trainer(
+        accelerator="cpu",
+        devices=1,
+        max_epochs=-1,
+        limit_train_batches=num_batches,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        callbacks=[*(callbacks or []), StopAfter(num_batches)],
+        plugins=[AtomicCheckpointIO()],
+    )
+    trainer.fit(method, datamodule)
+    return trainer, method
+
+
+class StopAfter(Callback):
+    def __init__(self, num_batches: int) -> None:
+        self.num_batches = num_batches
+
+    def on_train_batch_end(self, trainer: Trainer, method: Method, outputs: Any, batch: Any, index: int) -> None:  # type: ignore[override]
+        trainer.should_stop = index + 1 >= self.num_batches
+
+
+def test_something_was_found() -> None:
+    assert "poly_inr" in METHODS
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_fits_and_counts_images(name: str) -> None:
+    _, method = fit(name)
+    assert method.images_seen == 2 * BATCH
+    assert method.losses, "a training step records its losses"
+    for key, value in method.losses.items():
+        assert key.split("/")[0] in {"loss", "penalty", "score"}
+        assert value.ndim == 0
+        assert not value.requires_grad
+        assert torch.isfinite(value)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_same_seed_same_weights(name: str) -> None:
+    first, second, other = (fit(name, seed=seed)[1].state_dict() for seed in (3, 3, 4))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    assert any(not torch.equal(first[key], other[key]) for key in first)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_samples_are_functions_of_their_number(name: str) -> None:
+    _, method = fit(name)
+    if not isinstance(method, GenerativeModule):
+        pytest.skip("not a generator")
+    method.eval()
+    state = torch.get_rng_state()
+    all_at_once = method.sample(0, 6, seed=5)
+    assert torch.equal(torch.get_rng_state(), state), "sampling moved the global random state"
+    assert all_at_once.shape == (6, *method.image_shape)
+    assert torch.equal(all_at_once, method.sample(0, 6, seed=5))
+    in_parts = torch.cat([method.sample(0, 2, seed=5), method.sample(2, 4, seed=5)])
+    # Other batch shapes may sum in another order.
+    torch.testing.assert_close(all_at_once, in_parts, rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(all_at_once, method.sample(0, 6, seed=6))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_checkpoint_round_trip(name: str, tmp_path: Path) -> None:
+    trainer, method = fit(name)
+    path = tmp_path / "checkpoint.ckpt"
+    trainer.save_checkpoint(path)
+    loaded, _ = load_method(path)
+    assert loaded.images_seen == method.images_seen
+    assert loaded.run_config == method.run_config or loaded.run_config["method"] == method.run_config["method"]
+    saved, read = method.state_dict(), loaded.state_dict()
+    assert saved.keys() == read.keys()
+    assert all(torch.equal(saved[key], read[key]) for key in saved)
+    if isinstance(method, GenerativeModule) and isinstance(loaded, GenerativeModule):
+        assert torch.equal(method.eval().sample(0, 4, seed=0), loaded.sample(0, 4, seed=0))
+
+
+class GradientRouting(Callback):
+    """At each optimiser's step: only its own parameters have got a gradient since the step before."""
+
+    def __init__(self) -> None:
+        self.num_checked = 0
+
+    def on_train_start(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
+        self.optimizers = trainer.optimizers
+        self.snapshot = self.gradients()
+        for optimizer in self.optimizers:
+            optimizer.register_step_pre_hook(self.check)
+
+    def gradients(self) -> dict[int, Tensor | None]:
+        return {
+            id(parameter): None if parameter.grad is None else parameter.grad.clone()
+            for optimizer in self.optimizers
+            for group in optimizer.param_groups
+            for parameter in group["params"]
+        }
+
+    def check(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
+        own = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+        now = self.gradients()
+        for key, gradient in now.items():
+            before = self.snapshot[key]
+            if key in own:
+                continue
+            unchanged = gradient is None or (before is not None and torch.equal(gradient, before))
+            assert unchanged, "an update left a gradient in another network"
+        assert any(now[key] is not None and bool(now[key].abs().sum() > 0) for key in own), "no gradient arrived"  # type: ignore[union-attr]
+        self.snapshot = now
+        self.num_checked += 1
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_gradients_go_where_they_belong(name: str) -> None:
+    routing = GradientRouting()
+    trainer, method = fit(name, num_batches=3, callbacks=[routing])
+    assert routing.num_checked == 3 * len(trainer.optimizers)
+    trained = {id(p) for optimizer in trainer.optimizers for group in optimizer.param_groups for p in group["params"]}
+    for key, parameter in method.named_parameters():
+        if id(parameter) not in trained:
+            assert parameter.grad is None, f"{key} has a gradient and no optimiser"
+
+
+@contextmanager
+def planted(method_class: type, attribute: str, value: Callable[..., Any]) -> Iterator[None]:
+    """A bug, put in for the time of a test: shows that the contract would find it."""
+    original = getattr(method_class, attribute)
+    setattr(method_class, attribute, value)
+    try:
+        yield
+    finally:
+        setattr(method_class, attribute, original)
+
+
+def test_a_leaking_gradient_is_found() -> None:
+    from lightning_modules.poly_inr.module import PolyINR
+
+    @contextmanager
+    def no_toggle(self: Method, optimizer: Optimizer) -> Iterator[None]:
+        yield
+
+    with planted(PolyINR, "toggled_optimizer", no_toggle), pytest.raises(AssertionError, match="another network"):
+        fit("poly_inr", num_batches=3, callbacks=[GradientRouting()])
