@@ -27,7 +27,9 @@ def generate(config: DictConfig) -> list[str]:
     method, _ = load_method(Path(settings["checkpoint"]), device=settings["device"])
     task = find_task(method, settings["task"])
     check_options(task, settings["options"])
-    written = [str(path) for path in task(method, Path(settings["output"]), seed=settings["seed"], **settings["options"])]
+    written = [
+        str(path) for path in task(method, Path(settings["output"]), seed=settings["seed"], **settings["options"])
+    ]
     print("\n".join(written))
     return written
 

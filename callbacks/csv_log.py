@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ class CsvLog(Logger):
         super().__init__()
         self.path = Path(run_dir) / "metrics.csv"
         self.columns: list[str] = []
-        self.row: dict[str, Any] = {}
+        self.row: dict[str, Any] = {}  # the open row
+        self.row_start: int | None = None  # where it stands in the file, once written
 
     @property
     def name(self) -> str:
@@ -43,21 +45,24 @@ class CsvLog(Logger):
         """Values at ``metrics["progress/kimg"]``; those of one clock value share a row."""
         if self.row and metrics[CLOCK] != self.row[CLOCK]:
             self.save()
+            self.row, self.row_start = {}, None
         self.row |= metrics
 
     @rank_zero_only
     def save(self) -> None:
-        """Write the open row. The table is on disk before any checkpoint that counts it."""
+        """Write the open row, over itself where it was written before: a clock value never has two rows."""
         if not self.row:
             return
         if not self.columns:
             self.columns = self.read_header()
+        if self.row_start is not None:
+            os.truncate(self.path, self.row_start)
         new = [key for key in self.row if key not in self.columns]
         if new:
             self.widen(new)
         with self.path.open("a", newline="") as file:
+            self.row_start = file.seek(0, os.SEEK_END)
             csv.writer(file, lineterminator="\n").writerow([self.row.get(key, "") for key in self.columns])
-        self.row = {}
 
     def read_header(self) -> list[str]:
         if not self.path.exists():

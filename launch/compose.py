@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from launch.errors import did_you_mean
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+NO_EXPERIMENT = "none"
 INSTANTIATE_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_"}
 
 
@@ -32,8 +33,8 @@ def compose(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
 def name_experiment(config: DictConfig, choices: Mapping[str, Any]) -> DictConfig:
     """Set ``experiment_name`` from the configuration files chosen: that of the experiment, else of its parts."""
     if "experiment_name" in config and config.experiment_name is None:
-        chosen = choices.get("experiment")
-        config.experiment_name = chosen or f"{choices['method']}/{choices['datamodule']}"
+        chosen = choices["experiment"]
+        config.experiment_name = f"{choices['method']}/{choices['datamodule']}" if chosen == NO_EXPERIMENT else chosen
     return config
 
 

@@ -38,7 +38,7 @@ def make_datamodule(name: str) -> ImageDataModule:
         raise ValueError(
             f"{name!r} is neither a folder or zip nor a data module{did_you_mean(name, group_options('datamodule'))}"
         )
-    settings = plain(compose("train", ["experiment=null", f"datamodule={name}"]))["datamodule"]
+    settings = plain(compose("train", ["experiment=none", f"datamodule={name}"]))["datamodule"]
     made: ImageDataModule = hydra.utils.instantiate(settings, _partial_=True, _convert_="all")(seed=0)
     return made
 

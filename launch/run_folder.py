@@ -58,7 +58,12 @@ class RunFolder:
 
 def check_settings(config: DictConfig) -> None:
     """ValueError for a setting of the run itself that is of the wrong kind or range."""
-    for key, kind in {"seed": int, "num_threads": int, "max_kimg": (int, float), "save_every_kimg": (int, float)}.items():
+    for key, kind in {
+        "seed": int,
+        "num_threads": int,
+        "max_kimg": (int, float),
+        "save_every_kimg": (int, float),
+    }.items():
         value = config[key]
         if key == "num_threads" and value is None:
             continue

@@ -23,7 +23,11 @@ def tasks_of(method: Method) -> dict[str, Task]:
         return {}
     module = importlib.import_module(name)
     functions = inspect.getmembers(module, inspect.isfunction)
-    return {key: task for key, task in functions if task.__module__ == name and "output" in inspect.signature(task).parameters}
+    return {
+        key: task
+        for key, task in functions
+        if task.__module__ == name and "output" in inspect.signature(task).parameters
+    }
 
 
 def find_task(method: Method, name: str) -> Task:
@@ -36,7 +40,9 @@ def find_task(method: Method, name: str) -> Task:
 
 def check_options(task: Task, options: dict[str, Any]) -> None:
     """ValueError for a setting that the task does not know."""
-    known = [name for name, p in inspect.signature(task).parameters.items() if p.kind is p.KEYWORD_ONLY and name not in GIVEN]
+    known = [
+        name for name, p in inspect.signature(task).parameters.items() if p.kind is p.KEYWORD_ONLY and name not in GIVEN
+    ]
     for key in options:
         if key not in known:
             raise ValueError(f"task {task.__name__} has no setting {key!r}{did_you_mean(key, known)}")

@@ -32,7 +32,9 @@ def read_images(path: Path) -> Tensor:
     shape = decoded[0][1].shape
     for name, image in decoded:
         if image.shape != shape:
-            raise ValueError(f"{name} is {tuple(image.shape)}, the images before it {tuple(shape)}: bring them to one size")
+            raise ValueError(
+                f"{name} is {tuple(image.shape)}, the images before it {tuple(shape)}: bring them to one size"
+            )
     return torch.stack([image for _, image in decoded])
 
 

@@ -100,7 +100,10 @@ def upsample(
     small = render(method, affine, native)
     panels = [
         (f"nearest, {native} to {resolution}", nearest_corners(small, resolution)),
-        (f"bicubic, {native} to {resolution}", F.interpolate(small, size=resolution, mode="bicubic", align_corners=True)),
+        (
+            f"bicubic, {native} to {resolution}",
+            F.interpolate(small, size=resolution, mode="bicubic", align_corners=True),
+        ),
         (f"Poly-INR at {resolution}", render(method, affine, resolution)),
     ]
     scale = shown_scale(resolution)

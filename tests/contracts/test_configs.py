@@ -10,10 +10,10 @@ import torch
 
 from datamodules.base import ImageDataModule
 from launch.build import build, check_trusted
-from launch.compose import check_constructor_calls, compose, group_options, plain
+from launch.compose import NO_EXPERIMENT, check_constructor_calls, compose, group_options, plain
 from lightning_modules.base import Method
 
-EXPERIMENTS = group_options("experiment")
+EXPERIMENTS = [name for name in group_options("experiment") if name != NO_EXPERIMENT]
 METHODS = group_options("method")
 DATAMODULES = group_options("datamodule")
 
@@ -70,13 +70,13 @@ def test_groups_are_constructor_calls(group: str) -> None:
 
 def test_a_misspelt_key_inside_a_yaml_names_itself() -> None:
     config = plain(compose("train", ["+method.r1_gama=1", "run_dir=nowhere"]))
-    with pytest.raises(ValueError, match="no argument 'r1_gama'.*did you mean 'r1_gamma'"):
+    with pytest.raises(ValueError, match=r"no argument 'r1_gama'.*did you mean 'r1_gamma'"):
         check_constructor_calls(config)
 
 
 def test_a_value_of_the_wrong_type_names_itself() -> None:
     config = plain(compose("train", ["method.r1_gamma=much", "run_dir=nowhere"]))
-    with pytest.raises(ValueError, match="method.r1_gamma must be of type float, got 'much'"):
+    with pytest.raises(ValueError, match=r"method.r1_gamma must be of type float, got 'much'"):
         check_constructor_calls(config)
 
 
@@ -86,5 +86,3 @@ def test_hostile_targets_are_refused(target: str) -> None:
     config["method"]["critic"]["_target_"] = target
     with pytest.raises(ValueError, match="no class of this project: refused"):
         check_trusted(config)
-
-

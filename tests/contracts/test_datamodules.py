@@ -16,12 +16,18 @@ DATAMODULES = group_options("datamodule")
 
 
 def make(name: str, *, batch_size: int = 12, seed: int = 0) -> ImageDataModule:
-    config = plain(compose("train", ["experiment=null", f"datamodule={name}", f"datamodule.batch_size={batch_size}"]))
+    config = plain(compose("train", ["experiment=none", f"datamodule={name}", f"datamodule.batch_size={batch_size}"]))
     return hydra.utils.instantiate(config["datamodule"], _partial_=True, _convert_="all")(seed=seed)
 
 
 def batches(
-    datamodule: ImageDataModule, count: int, *, rank: int = 0, world_size: int = 1, images_seen: int = 0, split: str = "train"
+    datamodule: ImageDataModule,
+    count: int,
+    *,
+    rank: int = 0,
+    world_size: int = 1,
+    images_seen: int = 0,
+    split: str = "train",
 ) -> list[Batch]:
     datamodule.trainer = SimpleNamespace(  # type: ignore[assignment]
         global_rank=rank, world_size=world_size, lightning_module=SimpleNamespace(images_seen=images_seen)

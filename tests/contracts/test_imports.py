@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = ("generative", "lightning_modules", "datamodules", "callbacks", "launch", "configs", "train", "evaluate", "generate")
+OURS = (
+    "generative",
+    "lightning_modules",
+    "datamodules",
+    "callbacks",
+    "launch",
+    "configs",
+    "train",
+    "evaluate",
+    "generate",
+)
 HARNESS = ("lightning", "pytorch_lightning", "hydra", "wandb")
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "misc", "common"}
 

@@ -17,9 +17,7 @@ def test_logistic_is_the_cross_entropy_of_the_original_gan() -> None:
     real, fake = torch.tensor([0.3, -1.2]), torch.tensor([2.0, -0.4])
     discriminator, generator = loss_pair("logistic")
     entropy = nn.BCEWithLogitsLoss()
-    torch.testing.assert_close(
-        discriminator(real, fake), entropy(real, torch.ones(2)) + entropy(fake, torch.zeros(2))
-    )
+    torch.testing.assert_close(discriminator(real, fake), entropy(real, torch.ones(2)) + entropy(fake, torch.zeros(2)))
     torch.testing.assert_close(generator(fake), entropy(fake, torch.ones(2)))
     # At D = 0 everywhere the value of the game is 2 log 2.
     assert discriminator(torch.zeros(3), torch.zeros(3)).item() == pytest.approx(2 * math.log(2))

@@ -42,11 +42,11 @@ def test_distributions() -> None:
 
 
 def test_global_random_state_is_left_alone() -> None:
-    before = torch.get_rng_state(), np.random.get_state()[1].copy()
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002 - the global state is the point
     Stream(0, "x").normal(0, 10, 10)
     permutation(0, 0, 100)
     assert torch.equal(before[0], torch.get_rng_state())
-    assert (before[1] == np.random.get_state()[1]).all()
+    assert (before[1] == np.random.get_state()[1]).all()  # noqa: NPY002
 
 
 def test_permutation() -> None:

@@ -85,8 +85,8 @@ def test_files_in_folder_and_zip(tmp_path: Path) -> None:
     Image.new("RGB", (4, 5)).save(folder / "other.png")
     with pytest.raises(ValueError, match="bring them to one size"):
         read_images(folder)
+    (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="holds no images"):
-        (tmp_path / "empty").mkdir()
         read_images(tmp_path / "empty")
     with pytest.raises(ValueError, match="neither a folder nor a zip"):
         read_images(tmp_path / "nothing")

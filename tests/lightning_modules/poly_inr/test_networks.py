@@ -30,15 +30,27 @@ def relative(ours: Tensor, theirs: np.ndarray | Tensor) -> float:
 
 def small(parameterization: str = "released", **changes: object) -> Generator:
     torch.manual_seed(0)
-    settings = {"image_channels": 3, "num_classes": 4, "num_levels": 5, "width": 16, "latent_dim": 8, "w_dim": 12, "embedding_dim": 6}
+    settings = {
+        "image_channels": 3,
+        "num_classes": 4,
+        "num_levels": 5,
+        "width": 16,
+        "latent_dim": 8,
+        "w_dim": 12,
+        "embedding_dim": 6,
+    }
     return Generator(parameterization=parameterization, **(settings | changes))  # type: ignore[arg-type]
 
 
-@pytest.mark.skipif(not GOLDEN_FILES, reason=f"no poly_inr_released_*.npz in {GOLDEN_DIR}; name a folder with GOLDEN_DIR")
+@pytest.mark.skipif(
+    not GOLDEN_FILES, reason=f"no poly_inr_released_*.npz in {GOLDEN_DIR}; name a folder with GOLDEN_DIR"
+)
 @pytest.mark.parametrize("path", GOLDEN_FILES, ids=lambda path: path.stem)
 def test_released_outputs(path: Path) -> None:
     golden = np.load(path)
-    generator = generator_of_released({key[3:]: torch.from_numpy(golden[key]) for key in golden if key.startswith("sd/")})
+    generator = generator_of_released(
+        {key[3:]: torch.from_numpy(golden[key]) for key in golden if key.startswith("sd/")}
+    )
     z = torch.from_numpy(golden["z"])
     labels = torch.from_numpy(golden["label"]) if int(golden["num_classes"]) else None
     ws = generator.broadcast(generator.mapping(z, labels))
@@ -117,7 +129,9 @@ def test_folded_equals_plain_with_gradients() -> None:
 def monomials(positions: Tensor, degree: int) -> Tensor:
     """x^p y^q for p + q <= degree at positions [P, 2] in [-1, 1]^2, as products of Legendre polynomials: [P, M]."""
     x, y = (np.polynomial.legendre.legvander(2 * positions[:, i].numpy() - 1, degree) for i in (0, 1))
-    return torch.from_numpy(np.stack([x[:, p] * y[:, q] for p in range(degree + 1) for q in range(degree + 1 - p)], axis=1))
+    return torch.from_numpy(
+        np.stack([x[:, p] * y[:, q] for p in range(degree + 1) for q in range(degree + 1 - p)], axis=1)
+    )
 
 
 def fit_residual(image: Tensor, grid: Tensor, degree: int) -> float:
@@ -131,7 +145,9 @@ def fit_residual(image: Tensor, grid: Tensor, degree: int) -> float:
 def test_the_polynomial_law() -> None:
     """With slope 1 the ten levels of eq. 6.3 are a polynomial of total degree 10 in the position, and not of 9."""
     torch.manual_seed(1)
-    generator = Generator(image_channels=2, parameterization="text", num_levels=10, width=24, latent_dim=8, w_dim=16).double()
+    generator = Generator(
+        image_channels=2, parameterization="text", num_levels=10, width=24, latent_dim=8, w_dim=16
+    ).double()
     generator.synthesis.activation_slope = 1.0
     for layer in (*generator.synthesis.levels, *generator.heads.levels):
         torch.nn.init.normal_(layer.weight, std=(2.0 / layer.in_features) ** 0.5)
