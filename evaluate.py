@@ -44,7 +44,8 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="evaluate")
 def run_from_command_line(config: DictConfig) -> None:
-    evaluate(config)
+    with one_line_errors():
+        evaluate(config)
 
 
 def main() -> None:

@@ -36,7 +36,8 @@ def generate(config: DictConfig) -> list[str]:
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="generate")
 def run_from_command_line(config: DictConfig) -> None:
-    generate(config)
+    with one_line_errors():
+        generate(config)
 
 
 def main() -> None:

@@ -65,7 +65,8 @@ def train(config: DictConfig) -> dict[str, float]:
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")
 def run_from_command_line(config: DictConfig) -> None:
-    train(name_experiment(config, HydraConfig.get().runtime.choices))
+    with one_line_errors():
+        train(name_experiment(config, HydraConfig.get().runtime.choices))
 
 
 def main() -> None:

@@ -49,7 +49,7 @@ def commit() -> str:
 @functools.cache
 def environment() -> dict[str, str]:
     """Versions and hardware as short strings, for reports and result files."""
-    found = {"python": platform.python_version(), "system": platform.platform()}
+    found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
     for package in PACKAGES:
         try:
             found[package] = version(package)

@@ -137,7 +137,7 @@ class GenerationMetrics(Callback):
             values, count, _ = measure(
                 method, datamodule, metrics=self.metrics, split="train", num_images=self.num_images, seed=self.seed
             )
-            row = {}
+            row: dict[str, float] = {}
             for metric, value in values.items():
                 name = metric_name(metric, "pixels", count)
                 better = min if metric in LOWER_IS_BETTER else max

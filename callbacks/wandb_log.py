@@ -17,6 +17,6 @@ def wandb_log(*, run_dir: str, project: str, name: str) -> WandbLogger:
     """
     folder = Path(run_dir) / "wandb"
     folder.mkdir(parents=True, exist_ok=True)
-    logger = WandbLogger(project=project, name=name, save_dir=run_dir, offline="WANDB_API_KEY" not in os.environ)
+    logger = WandbLogger(project=project, name=name, save_dir=run_dir, offline=not os.environ.get("WANDB_API_KEY"))
     logger.experiment.define_metric("*", step_metric=CLOCK)
     return logger

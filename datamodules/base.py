@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -128,7 +128,7 @@ class ImageDataModule(LightningDataModule):
             seed=self.seed,
             rank=trainer.global_rank,
             world_size=trainer.world_size,
-            first_number=trainer.lightning_module.images_seen,
+            first_number=cast(int, trainer.lightning_module.images_seen),
         )
 
     def test_dataloader(self) -> EvaluationBatches:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+from typing import TypeVar
 
 import torch
 from torch import nn
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def average_decay(batch_images: int, *, half_life_images: float, images_seen: int, ramp_up: float = 0.05) -> float:
@@ -19,7 +22,7 @@ def average_decay(batch_images: int, *, half_life_images: float, images_seen: in
     return 0.5 ** (batch_images / half_life)
 
 
-def averaged_copy(network: nn.Module) -> nn.Module:
+def averaged_copy(network: Network) -> Network:
     """A copy of ``network`` in evaluation mode, without gradients: the start of its average."""
     return copy.deepcopy(network).eval().requires_grad_(False)
 

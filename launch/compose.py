@@ -128,4 +128,6 @@ def check_constructor_calls(config: dict[str, Any]) -> None:
             fits = isinstance(value, expected) if expected in (int, float, bool, str) else True
             fits = fits or (expected is float and isinstance(value, int))
             if not fits or (expected in (int, float) and isinstance(value, bool)):
-                raise ValueError(f"{path}.{key} must be of type {expected.__name__}, got {value!r}")
+                raise ValueError(
+                    f"{path}.{key} must be of type {getattr(expected, '__name__', expected)}, got {value!r}"
+                )

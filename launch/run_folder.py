@@ -81,8 +81,8 @@ def new_run_dir(experiment: str) -> Path:
 def open_run_folder(config: dict[str, Any]) -> RunFolder:
     """Decide where the run of a resolved configuration lives and what it continues; ValueError where it may not."""
     if os.environ.get(RUN_DIR_VARIABLE):
-        resume_from = os.environ.get(RESUME_VARIABLE)
-        return RunFolder(Path(os.environ[RUN_DIR_VARIABLE]), Path(resume_from) if resume_from else None)
+        told = os.environ.get(RESUME_VARIABLE)
+        return RunFolder(Path(os.environ[RUN_DIR_VARIABLE]), Path(told) if told else None)
 
     resume = str(config["resume"])
     if resume == "auto" and config["run_dir"] is None:

@@ -23,7 +23,7 @@ class Method(LightningModule):
     def __init__(self, *, image_shape: tuple[int, int, int], num_classes: int, seed: int) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.image_shape = tuple(image_shape)
+        self.image_shape = image_shape
         self.num_classes = num_classes
         self.seed = seed
         self.images_seen = 0  # by all ranks together, over the whole run: the clock of everything
@@ -52,7 +52,11 @@ class Method(LightningModule):
 
     def gather(self, values: Tensor) -> Tensor:
         """The rows of all ranks, [B, ...] -> [world * B, ...]; gradients stay behind."""
-        return values if self.trainer.world_size == 1 else self.all_gather(values.detach()).flatten(0, 1)
+        if self.trainer.world_size == 1:
+            return values.detach()
+        gathered = self.all_gather(values.detach())
+        assert isinstance(gathered, Tensor)
+        return gathered.flatten(0, 1)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["images_seen"] = self.images_seen

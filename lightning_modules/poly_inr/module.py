@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -73,7 +74,7 @@ class PolyINR(GenerativeModule):
         self.base_rates = [optimizer.defaults["lr"] for optimizer in (generator_optimizer, critic_optimizer)]
         return [generator_optimizer, critic_optimizer]
 
-    def set_learning_rates(self, *optimizers: Optimizer) -> None:
+    def set_learning_rates(self, *optimizers: LightningOptimizer) -> None:
         """The decay as a function of the images seen, so that a resumed run is on it at once."""
         if self.decay_start_images is None or self.decay_end_images is None:
             return
@@ -85,7 +86,7 @@ class PolyINR(GenerativeModule):
                 group["lr"] = rate * factor
 
     def training_step(self, batch: dict[str, Any], batch_index: int) -> None:
-        generator_optimizer, critic_optimizer = self.optimizers()
+        generator_optimizer, critic_optimizer = self.optimizers()  # type: ignore[attr-defined]
         self.set_learning_rates(generator_optimizer, critic_optimizer)
         images, labels = batch["image"], batch["label"] if self.num_classes else None
         global_batch = len(images) * self.trainer.world_size
@@ -94,7 +95,7 @@ class PolyINR(GenerativeModule):
         z = self.latents("latents", self.seed, batch["first_number"], len(images))
         w = self.generator.mapping(z, labels)
         affine = self.generator.heads(self.generator.broadcast(w))
-        fake_images = self.generator.render(affine, self.grid(*self.image_shape[1:]))
+        fake_images = self.generator.render(affine, self.grid(self.image_shape[1], self.image_shape[2]))
 
         with self.toggled_optimizer(critic_optimizer):
             penalize = self.r1_gamma > 0 and self.images_seen // global_batch % self.r1_every == 0

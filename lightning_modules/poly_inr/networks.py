@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -110,12 +109,6 @@ class Mapping(nn.Module):
         return torch.lerp(centre[:, None].expand_as(ws), ws, psi)
 
 
-class AffineHeads(Protocol):
-    """What turns ws [B, levels, w_dim] into the affine parameters [B, levels, 3, n] of eq. 6.3."""
-
-    def __call__(self, ws: Tensor) -> Tensor: ...
-
-
 class DirectAffine(nn.Module):
     """Parameterisation ``text`` (eq. 6.3): one linear layer a level gives A_i [3, n]."""
 
@@ -210,6 +203,7 @@ class Synthesis(nn.Module):
         x = F.pad(positions, (0, 1), value=1.0)  # X of eq. 6.3: (row, column, 1)
         # Level 0 is linear before its activation, so W_0 (A_0 X) = (W_0 A_0) X: one [3, n] product, none a pixel.
         first = self.levels[0]
+        assert isinstance(first, nn.Linear)
         h = self.activate(x @ (affine[:, 0] @ first.weight.T) + first.bias)
         for i, level in enumerate(self.levels[1:], start=1):
             modulation = F.leaky_relu(x @ affine[:, i], self.modulation_slope)
@@ -217,7 +211,7 @@ class Synthesis(nn.Module):
         return self.to_image(h)
 
 
-PARAMETERIZATIONS: dict[str, tuple[type[nn.Module], float, float | None]] = {
+PARAMETERIZATIONS: dict[str, tuple[type[DirectAffine] | type[ChainedAffine], float, float | None]] = {
     # name: how A_i comes from w, slope on the modulation, clamp of the features
     "released": (ChainedAffine, NEGATIVE_SLOPE, 256.0),
     "text": (DirectAffine, 1.0, None),
@@ -259,7 +253,7 @@ class Generator(nn.Module):
             embedding_dim=embedding_dim,
             normalize_latents=normalize_latents,
         )
-        self.heads = heads(num_levels=num_levels, width=width, w_dim=w_dim)
+        self.heads: DirectAffine | ChainedAffine = heads(num_levels=num_levels, width=width, w_dim=w_dim)
         self.synthesis = Synthesis(
             num_levels=num_levels,
             width=width,

@@ -1,0 +1,79 @@
+"""The end of a run: its budget, or a value that is not a number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from callbacks.budget import ImageBudget, NonFiniteError
+from callbacks.csv_log import read_metrics
+from launch.checkpoint import read_checkpoint
+from lightning_modules.base import Method
+
+
+def test_guard_names_step_and_loss_and_saves_nothing_bad(
+    small_run: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    record = Method.record
+
+    def poisoned(self: Method, losses: dict[str, torch.Tensor]) -> None:
+        if self.images_seen == 16 * 5:
+            losses = losses | {"loss/generator": torch.tensor(float("nan"))}
+        record(self, losses)
+
+    monkeypatch.setattr(Method, "record", poisoned)
+    with pytest.raises(NonFiniteError, match=r"loss/generator = nan at step 6 \(0.096 kimg\)"):
+        small_run("max_kimg=1", "save_every_kimg=0.016", "callbacks.losses.every_kimg=0.016")
+    checkpoint = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")
+    assert checkpoint["images_seen"] == 80, "the state before the bad step"
+    assert len(read_metrics(tmp_path / "run" / "metrics.csv")) == 5
+    assert "stopped: NonFiniteError" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_budget_is_met_to_the_batch(small_run: Callable) -> None:
+    folder, _ = small_run("max_kimg=0.1")
+    assert read_checkpoint(folder / "checkpoints" / "last.ckpt")["images_seen"] == 112
+    with pytest.raises(ValueError, match="max_kimg must be positive"):
+        ImageBudget(max_kimg=0)
+
+
+def test_best_checkpoint_follows_the_metric(small_run: Callable) -> None:
+    folder, _ = small_run(
+        "max_kimg=0.32", "callbacks.metrics.every_kimg=0.064", "callbacks.checkpoints.best=metric/fd_pixels_1438"
+    )
+    rows = [row for row in read_metrics(folder / "metrics.csv") if "metric/fd_pixels_1438" in row]
+    assert len(rows) == 5
+    best = min(rows, key=lambda row: row["metric/fd_pixels_1438"])
+    assert read_checkpoint(folder / "checkpoints" / "best.ckpt")["images_seen"] == pytest.approx(
+        1000 * best["progress/kimg"]
+    )
+    lowest = float("inf")
+    for row in rows:
+        lowest = min(lowest, row["metric/fd_pixels_1438"])
+        assert row["best/fd_pixels_1438"] == lowest
+
+
+def test_a_second_logger_gets_the_same_values(small_run: Callable, tmp_path: Path) -> None:
+    folder, _ = small_run("max_kimg=0.064", "logger=tensorboard", "callbacks.losses.every_kimg=0.032")
+    assert list((folder / "tensorboard").glob("events*"))
+    assert len(read_metrics(folder / "metrics.csv")) == 2
+
+
+def test_wandb_works_offline(program: Callable, tmp_path: Path) -> None:
+    done = program(
+        "train.py",
+        *(
+            "experiment=none",
+            "logger=wandb",
+            "max_kimg=0.064",
+            "callbacks.losses.every_kimg=0.032",
+            f"run_dir={tmp_path / 'run'}",
+        ),
+        env={"WANDB_API_KEY": "", "WANDB_SILENT": "true"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "run" / "wandb").glob("offline-run-*"))
+    assert len(read_metrics(tmp_path / "run" / "metrics.csv")) == 2

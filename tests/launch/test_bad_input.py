@@ -1,0 +1,186 @@
+"""Bad input: one clear line on stderr, exit code 2, nothing half-written."""
+
+from __future__ import annotations
+
+import pickle
+import resource
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO  # noqa: F401 - its import is slow: once a process
+
+from launch.checkpoint import AtomicCheckpointIO, load_method, read_checkpoint
+from launch.compose import check_overrides, gather_options
+from launch.errors import one_line_errors
+from launch.tasks import check_options, find_task
+
+Program = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from launch.compose import compose
+    from tests.conftest import SMALL_RUN
+    from train import train
+
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    train(compose("train", [*SMALL_RUN, "max_kimg=0.032", f"run_dir={folder}"]))
+    return folder / "checkpoints" / "last.ckpt"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["max_kimgs=3"], "there is no setting 'max_kimgs'; did you mean 'max_kimg'?"),
+        (["method.r1_gama=3"], "there is no setting 'method.r1_gama'; did you mean 'method.r1_gamma'?"),
+        (["method.critic.widht=3"], "there is no setting 'method.critic.widht'; did you mean 'method.critic.width'?"),
+        (["experiment=poly_inr/digit"], "there is no experiment 'poly_inr/digit'; did you mean 'poly_inr/digits'?"),
+        (["method=polyinr"], "there is no method 'polyinr'; did you mean 'poly_inr'?"),
+        (["datamodule=digit"], "there is no datamodule 'digit'; did you mean 'digits'?"),
+        (["trainr=gpu"], "there is no setting 'trainr'; did you mean 'trainer'?"),
+        (["max_kimg"], "'max_kimg' is not an override: write key=value"),
+    ],
+)
+def test_misspelt_overrides_name_the_nearest(arguments: list[str], message: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message is compared as a whole
+        check_overrides("train", arguments)
+    assert str(caught.value) == message
+
+
+def test_valid_overrides_pass() -> None:
+    check_overrides("train", ["experiment=none", "method.critic.width=8", "trainer=ddp", "logger=wandb", "seed=3"])
+    check_overrides("train", ["--help"])
+
+
+def failed(done: subprocess.CompletedProcess[str], message: str) -> None:
+    """Exit code 2 and one line on stderr that says ``message``."""
+    assert done.returncode == 2, done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+    assert message in lines[0]
+
+
+def test_train_from_the_command_line(program: Program, tmp_path: Path) -> None:
+    failed(program("train.py", "experiment=poly_inr/digts"), "did you mean 'poly_inr/digits'?")
+    failed(program("train.py", "max_kimg=many"), "max_kimg must be a number, got 'many'")
+    failed(program("train.py", "resume=auto"), "give run_dir=<folder>")
+    failed(
+        program("train.py", "resume=aut"), "resume must be never, auto or a checkpoint, got 'aut'; did you mean 'auto'?"
+    )
+    assert not any(tmp_path.iterdir()), "nothing is written before the input is known to be good"
+
+
+def test_generate_from_the_command_line(program: Program, checkpoint: Path, tmp_path: Path) -> None:
+    at = f"checkpoint={checkpoint}"
+    failed(program("generate.py", at, "task=grid", "resolution=0"), "at least 2 pixels a side, got 0 x 0")
+    failed(
+        program("generate.py", at, "task=grid", "classes=[3,12]"),
+        "class 12 is out of range: this model has classes 0 to 9",
+    )
+    failed(
+        program("generate.py", at, "task=grids"),
+        "has no task 'grids': it offers extrapolate, grid, interpolate, upsample",
+    )
+    failed(
+        program("generate.py", at, "task=grid", "resolutoin=64"), "no setting 'resolutoin'; did you mean 'resolution'?"
+    )
+    failed(program("generate.py", "checkpoint=nowhere.ckpt"), "there is no checkpoint nowhere.ckpt")
+    assert not any(tmp_path.iterdir())
+
+
+def test_evaluate_from_the_command_line(program: Program, tmp_path: Path) -> None:
+    failed(program("evaluate.py"), "give either checkpoint=<file> or images=")
+    failed(
+        program("evaluate.py", f"images={tmp_path}/nowhere", "reference=digits"),
+        "is neither a folder nor a zip of images",
+    )
+    failed(program("evaluate.py", f"images={tmp_path}", "reference=digit"), "holds no images")
+    assert not any(tmp_path.iterdir())
+
+
+def test_truncated_checkpoint(checkpoint: Path, tmp_path: Path) -> None:
+    content = checkpoint.read_bytes()
+    for size in (0, 100, len(content) // 2, len(content) - 10):
+        (tmp_path / "cut.ckpt").write_bytes(content[:size])
+        with pytest.raises(ValueError, match=r"cut\.ckpt is not a whole checkpoint"):
+            read_checkpoint(tmp_path / "cut.ckpt")
+
+
+class Hostile:
+    def __reduce__(self) -> tuple[Callable, tuple[str]]:
+        return Path.touch, (Path("owned"),)  # type: ignore[return-value]
+
+
+def test_hostile_checkpoint_runs_nothing(checkpoint: Path, tmp_path: Path) -> None:
+    path = tmp_path / "hostile.ckpt"
+    torch.save(torch.load(checkpoint, weights_only=True) | {"extra": Hostile()}, path)
+    with pytest.raises(ValueError, match="holds pickled objects, which could run code: refused"):
+        read_checkpoint(path)
+    path.write_bytes(pickle.dumps(Hostile()))
+    with pytest.raises(ValueError, match="is not a whole checkpoint"):
+        read_checkpoint(path)
+    content = torch.load(checkpoint, weights_only=True)
+    content["config"]["method"]["critic"]["_target_"] = "os.system"
+    torch.save(content, path)
+    with pytest.raises(ValueError, match=r"'os\.system', which is no class of this project: refused"):
+        load_method(path)
+    assert not (tmp_path / "owned").exists()
+
+
+def test_checkpoint_of_another_program_or_method(checkpoint: Path, tmp_path: Path, small_run: Callable) -> None:
+    path = tmp_path / "other.ckpt"
+    torch.save({"state_dict": {}}, path)
+    with pytest.raises(ValueError, match="is not a checkpoint of polymorph"):
+        read_checkpoint(path)
+    content = torch.load(checkpoint, weights_only=True)
+    content["config"]["method"]["_target_"] = "lightning_modules.dcgan.module.DCGAN"
+    torch.save(content, path)
+    with pytest.raises(
+        ValueError, match=r"was trained with method._target_ = 'lightning_modules.dcgan.module.DCGAN', not"
+    ):
+        small_run("max_kimg=1", f"resume={path}")
+    content = torch.load(checkpoint, weights_only=True)
+    content["config"]["method"]["generator"]["width"] = 8
+    torch.save(content, path)
+    with pytest.raises(ValueError, match="do not fit the method it names"):
+        load_method(path)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_full_disk_keeps_the_previous_checkpoint(checkpoint: Path, tmp_path: Path) -> None:
+    """A real refusal of the operating system: no file of this process may grow past half a checkpoint."""
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(checkpoint.read_bytes())
+    content = torch.load(checkpoint, weights_only=True)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(checkpoint.read_bytes()) // 2, hard))
+    try:
+        with pytest.raises(
+            OSError, match=r"cannot save .*last\.ckpt.*the previous checkpoint is kept; free some space"
+        ):
+            AtomicCheckpointIO().save_checkpoint(content, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert path.read_bytes() == checkpoint.read_bytes()
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"], "no half-written file is left"
+
+
+def test_a_defect_of_ours_keeps_its_traceback() -> None:
+    with pytest.raises(TypeError), one_line_errors():
+        raise TypeError("a bug")
+    with pytest.raises(SystemExit) as caught, one_line_errors():
+        raise ValueError("bad input\nin two lines")
+    assert caught.value.code == 2
+
+
+def test_task_settings_are_gathered_and_checked(checkpoint: Path) -> None:
+    assert gather_options("generate", ["task=grid", "rows=3", "seed=1"]) == ["task=grid", "+options.rows=3", "seed=1"]
+    method, _ = load_method(checkpoint)
+    task = find_task(method, "grid")
+    check_options(task, {"rows": 3, "psi": 0.5})
+    with pytest.raises(ValueError, match="task grid has no setting 'row'; did you mean 'rows'"):
+        check_options(task, {"row": 3})
