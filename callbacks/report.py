@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import html
 import json
 import time
@@ -113,4 +114,6 @@ class Report(Callback):
         self.write(trainer, method, "finished")
 
     def on_exception(self, trainer: Trainer, method: Method, exception: BaseException) -> None:  # type: ignore[override]
-        self.write(trainer, method, f"stopped: {type(exception).__name__}: {exception}")
+        # A full disk may be what stopped the run: the report must not hide that behind its own failure.
+        with contextlib.suppress(OSError):
+            self.write(trainer, method, f"stopped: {type(exception).__name__}: {exception}")

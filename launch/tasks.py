@@ -14,6 +14,7 @@ from lightning_modules.base import Method
 
 Task = Callable[..., list[Path]]  # task(method, output, *, seed, **options) -> the files it wrote
 GIVEN = {"seed"}
+MARKS = {"output", "seed"}  # the parameters that make a function of tasks.py a task
 
 
 def tasks_of(method: Method) -> dict[str, Task]:
@@ -26,7 +27,7 @@ def tasks_of(method: Method) -> dict[str, Task]:
     return {
         key: task
         for key, task in functions
-        if task.__module__ == name and "output" in inspect.signature(task).parameters
+        if task.__module__ == name and inspect.signature(task).parameters.keys() >= MARKS
     }
 
 
