@@ -1,0 +1,57 @@
+"""CONTRIBUTING.md as it is printed: its three files make a method."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from callbacks.csv_log import read_metrics
+from tests.conftest import ROOT
+
+COPIED = ("callbacks", "configs", "datamodules", "generative", "launch", "lightning_modules", "tests")
+
+
+def test_three_files_make_a_method(tmp_path: Path, program: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    copy = tmp_path / "polymorph"
+    for folder in COPIED:
+        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("train.py", "evaluate.py", "generate.py", "pyproject.toml"):
+        shutil.copy(ROOT / file, copy / file)
+    blocks = re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
+    assert [name for name, _ in blocks] == [
+        "lightning_modules/energy/networks.py",
+        "lightning_modules/energy/module.py",
+        "configs/method/energy.yaml",
+    ]
+    for name, text in blocks:
+        (copy / name).parent.mkdir(exist_ok=True)
+        (copy / name).write_text(text)
+
+    run = tmp_path / "run"
+    settings = (
+        "experiment=none",
+        "method=energy",
+        "datamodule=digits",
+        "max_kimg=4",
+        "num_threads=1",
+        f"run_dir={run}",
+    )
+    done = program("train.py", *settings, root=copy)
+    assert done.returncode == 0, done.stderr
+    losses = [row["loss/energy"] for row in read_metrics(run / "metrics.csv") if "loss/energy" in row]
+    assert losses[-1] < 0.8 * losses[0], "it learns"
+    assert (run / "report.html").exists()
+
+    tests = subprocess.run(
+        [sys.executable, "-m", "pytest", "tests/contracts", "-k", "energy or rules_hold", "-p", "no:cacheprovider"],
+        cwd=copy,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert tests.returncode == 0, tests.stdout
+    assert re.search(r"6 passed", tests.stdout), tests.stdout

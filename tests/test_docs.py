@@ -1,0 +1,67 @@
+"""What the documents say is what the code does."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from docs.make_claims import interval
+from launch.compose import group_options
+from tests.conftest import ROOT
+
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "docs/claims.md")),
+    *(ROOT / "lightning_modules").glob("*/README.md"),
+]
+
+
+def test_claims_are_made_from_the_results() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "docs.make_claims", "--check"], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_interval_is_students() -> None:
+    mean, half = interval([1.0, 2.0, 3.0])
+    assert mean == 2.0
+    assert half == pytest.approx(2.484, abs=1e-3), "three seeds: 2.5 standard deviations"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.parent.name + "/" + path.name)
+def test_links_and_experiments_exist(path: Path) -> None:
+    text = path.read_text()
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+        assert (path.parent / target).exists(), f"{path.name} links to {target}"
+    for name in re.findall(r"experiment=([\w/]+)", text):
+        assert name in group_options("experiment"), f"{path.name} names the experiment {name}"
+
+
+def test_every_method_has_a_card_an_experiment_and_a_test() -> None:
+    folders = [path.parent for path in (ROOT / "lightning_modules").glob("*/module.py")]
+    assert folders
+    for folder in folders:
+        assert (folder / "README.md").exists()
+        assert (ROOT / "configs" / "method" / f"{folder.name}.yaml").exists()
+        assert list((ROOT / "configs" / "experiment" / folder.name).glob("*.yaml"))
+        assert list((ROOT / "tests" / "lightning_modules").glob(f"{folder.name}/test_*.py"))
+        assert folder.name in (ROOT / "README.md").read_text()
+
+
+def test_benchmarks_print_a_table_and_json(program) -> None:  # noqa: ANN001
+    import json
+
+    scripts = sorted((ROOT / "benchmarks").glob("*.py"))
+    assert scripts
+    for script in scripts:
+        done = program(f"benchmarks/{script.name}", "--quick", timeout=60)
+        assert done.returncode == 0, done.stderr
+        rows = json.loads(done.stdout.strip().splitlines()[-1])
+        assert rows
+        for name, row in rows.items():
+            assert {"ratio", "floor_share"} <= row.keys()
+            assert f"| {name} |" in done.stdout
