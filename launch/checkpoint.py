@@ -29,6 +29,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
+            flush_folder(path.parent)
         except (OSError, RuntimeError) as error:
             temporary.unlink(missing_ok=True)
             kept = "the previous checkpoint is kept; " if path.exists() else ""
@@ -40,6 +41,15 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
         return read_checkpoint(Path(path))
+
+
+def flush_folder(folder: Path) -> None:
+    """Bring a rename in ``folder`` to the disk: without it a crash of the machine could undo it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent
-SMALL_RUN = ("experiment=none", "method=poly_inr", "datamodule=digits", "datamodule.batch_size=16", "num_threads=1")
+SMALL_RUN = ("experiment=none", "datamodule=digits", "datamodule.batch_size=16", "num_threads=1")
 
 
 @pytest.fixture(scope="session", autouse=True)

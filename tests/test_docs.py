@@ -52,7 +52,7 @@ def test_every_method_has_a_card_an_experiment_and_a_test() -> None:
         assert folder.name in (ROOT / "README.md").read_text()
 
 
-def test_benchmarks_print_a_table_and_json(program) -> None:  # noqa: ANN001
+def test_benchmarks_print_a_table_and_json(program) -> None:
     import json
 
     scripts = sorted((ROOT / "benchmarks").glob("*.py"))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import builtins
 import socket
 
+import hydra
 import pytest
 import torch
+from lightning.pytorch import Callback
 
 from datamodules.base import ImageDataModule
 from launch.build import build, check_trusted
@@ -86,3 +88,15 @@ def test_hostile_targets_are_refused(target: str) -> None:
     config["method"]["critic"]["_target_"] = target
     with pytest.raises(ValueError, match="no class of this project: refused"):
         check_trusted(config)
+
+
+def test_callbacks_and_the_other_programs_build(request: pytest.FixtureRequest) -> None:
+    config = plain(compose("train", ["experiment=none", "run_dir=nowhere"]))
+    for name in ("evaluate", "generate"):
+        assert "hydra" not in plain(compose(name))
+    for call in config["callbacks"].values():  # once, so that the imports are done
+        hydra.utils.get_object(call["_target_"])
+    request.getfixturevalue("_nothing_outside")
+    built = [hydra.utils.instantiate(call, _convert_="all") for call in config["callbacks"].values()]
+    assert len(built) >= 8
+    assert all(isinstance(callback, Callback) for callback in built)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO  # noqa: F401 - its import is slow: once a process
 
 from launch.checkpoint import AtomicCheckpointIO, load_method, read_checkpoint
 from launch.compose import check_overrides, gather_options
