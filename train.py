@@ -56,8 +56,10 @@ def train(config: DictConfig) -> dict[str, float]:
         logger.log_hyperparams(settings)
 
     with run.shared_with_children():
-        trainer.fit(method, datamodule, ckpt_path=run.resume_from, weights_only=True)
-        trainer.test(method, datamodule, verbose=False, weights_only=True)
+        if not run.is_trained:
+            trainer.fit(method, datamodule, ckpt_path=run.resume_from, weights_only=True)
+        tested = run.resume_from if run.is_trained else None  # None: the weights as they are now
+        trainer.test(method, datamodule, ckpt_path=tested, verbose=False, weights_only=True)
     if trainer.is_global_zero:
         print_summary(run, method, seconds=time.perf_counter() - started)
     return method.metrics

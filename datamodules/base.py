@@ -63,8 +63,8 @@ class TrainingStream:
             orders = {
                 e: orders[e] if e in orders else permutation(self.seed, e, size) for e in np.unique(epochs).tolist()
             }
-            indices = [orders[e][k] for e, k in zip(epochs.tolist(), (numbers % size).tolist(), strict=True)]
-            yield as_batch(self.images, self.labels, torch.tensor(indices), first)
+            indices = np.concatenate([orders[e][numbers[epochs == e] % size] for e in orders])
+            yield as_batch(self.images, self.labels, torch.from_numpy(indices), first)
             start += self.batch_size
 
 

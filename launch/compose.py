@@ -96,9 +96,23 @@ def explain(message: str, config_name: str, arguments: Sequence[str]) -> str:
         groups = [folder.name for folder in CONFIGS.iterdir() if folder.is_dir()]
         # The keys there are depend on the groups chosen: compose again with those choices only.
         choices = [argument for argument in arguments if argument.split("=")[0] in groups]
-        known = [*groups, *dotted_keys(OmegaConf.to_container(compose(config_name, choices)))]
-        return f"there is no setting {key!r}{did_you_mean(key, known)}"
+        config = compose(config_name, choices)
+        if takes_argument(config, key):
+            return f"{key!r} is not in the configuration but its constructor has it: write +{key}=<value>"
+        keys = [
+            name for name in dotted_keys(OmegaConf.to_container(config)) if not name.rpartition(".")[2].startswith("_")
+        ]
+        return f"there is no setting {key!r}{did_you_mean(key, [*groups, *keys])}"
     return message.splitlines()[0]
+
+
+def takes_argument(config: DictConfig, key: str) -> bool:
+    """Whether the dotted ``key`` names an argument, left at its default, of a constructor call in ``config``."""
+    place, _, argument = key.rpartition(".")
+    node = OmegaConf.select(config, place) if place else None
+    if not isinstance(node, DictConfig) or "_target_" not in node:
+        return False
+    return argument in inspect.signature(hydra.utils.get_object(node["_target_"])).parameters
 
 
 def constructor_calls(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

@@ -39,6 +39,8 @@ def one_line_errors() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         sys.exit("interrupted")
+    except BrokenPipeError:  # the reader of our output has left, as `head` does
+        sys.exit(1)
     except Exception as error:
         cause = first_cause(error)
         mendable = isinstance(cause, ValueError | OSError) or type(cause).__module__.startswith(("hydra", "omegaconf"))

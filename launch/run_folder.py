@@ -38,7 +38,8 @@ FREE_TO_CHANGE = (
 class RunFolder:
     path: Path
     resume_from: Path | None  # the checkpoint to continue from
-    is_finished: bool = False
+    is_trained: bool = False  # that checkpoint has seen the images of its budget
+    is_finished: bool = False  # and the test stage has left its result
 
     @property
     def last_checkpoint(self) -> Path:
@@ -113,10 +114,11 @@ def open_run_folder(config: dict[str, Any]) -> RunFolder:
     checkpoint = read_checkpoint(resume_from)
     check_continues(config, checkpoint["config"], resume_from)
     kimg = checkpoint["images_seen"] / 1000
-    is_finished = resume == "auto" and kimg >= config["max_kimg"]
+    is_trained = kimg >= config["max_kimg"]
+    is_finished = is_trained and any(line.get("kimg") == kimg for line in read_lines(folder.path / "results.jsonl"))
     if not is_finished:
         cut_rows_after(folder.path, kimg)
-    return RunFolder(folder.path, resume_from, is_finished)
+    return RunFolder(folder.path, resume_from, is_trained, is_finished)
 
 
 def check_continues(config: dict[str, Any], saved: dict[str, Any], checkpoint: Path) -> None:
@@ -155,11 +157,16 @@ def cut_rows_after(path: Path, kimg: float) -> None:
         replace_text(metrics, "".join(",".join(row) + "\n" for row in ([header, *kept] if kept else [])))
     results = path / "results.jsonl"
     if results.exists():
-        lines = [line for line in results.read_text().splitlines() if json.loads(line).get("kimg", 0.0) <= kimg]
-        replace_text(results, "".join(line + "\n" for line in lines))
+        kept_lines = [line for line in read_lines(results) if line.get("kimg", 0.0) <= kimg]
+        replace_text(results, "".join(json.dumps(line) + "\n" for line in kept_lines))
     for picture in (path / "samples").glob("kimg_*.png"):
         if float(picture.stem.split("_")[1]) > kimg:
             picture.unlink()
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The records of a file of JSON lines; none where there is no file."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def replace_text(path: Path, text: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -121,6 +123,29 @@ def test_auto_on_a_finished_run_says_so(finished: Path, small_run: Run, capsys: 
     assert "is finished: it has seen its 0.32 kimg" in capsys.readouterr().out
     assert "metric/fd_pixels_1438" in metrics
     assert before == {path: path.stat().st_mtime_ns for path in finished.rglob("*")}, "nothing was touched"
+
+
+def test_auto_tests_what_is_trained_and_has_no_result(finished: Path, small_run: Run, tmp_path: Path) -> None:
+    """Killed between the last save and the test stage."""
+    folder = tmp_path / "copy"
+    shutil.copytree(finished, folder)
+    (folder / "results.jsonl").unlink()
+    small_run(*TWENTY_STEPS, "resume=auto", run_dir=folder)
+    ours, theirs = (json.loads((run / "results.jsonl").read_text()) for run in (folder, finished))
+    assert ours["metrics"] == theirs["metrics"]
+    assert ours["kimg"] == 0.32
+    assert table(folder) == table(finished)
+
+
+def test_progress_in_a_log_is_lines(program: Callable, tmp_path: Path) -> None:
+    settings = ("experiment=none", "num_threads=1", "max_kimg=0.32", "callbacks.progress.log_every_seconds=0.05")
+    done = program("train.py", *settings, f"run_dir={tmp_path / 'run'}")
+    lines = done.stderr.splitlines()
+    assert len(lines) > 2, done.stderr
+    assert all(re.match(r"[\d.]+ of 0\.32 kimg, \d+ images/s, [\d:]+ left, critic .*generator", line) for line in lines)
+    assert lines[-1].startswith("0.3 of 0.32 kimg")
+    for name in ("report", "samples", "checkpoint"):
+        assert re.search(rf"^{name} +\S+", done.stdout, re.MULTILINE), done.stdout
 
 
 def test_auto_in_an_empty_folder_starts(small_run: Run) -> None:

@@ -40,6 +40,11 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["method=polyinr"], "there is no method 'polyinr'; did you mean 'poly_inr'?"),
         (["datamodule=digit"], "there is no datamodule 'digit'; did you mean 'digits'?"),
         (["trainr=gpu"], "there is no setting 'trainr'; did you mean 'trainer'?"),
+        (
+            ["method.average_ramp_up=0"],
+            "'method.average_ramp_up' is not in the configuration but its constructor has it: "
+            "write +method.average_ramp_up=<value>",
+        ),
         (["max_kimg"], "'max_kimg' is not an override: write key=value"),
     ],
 )
