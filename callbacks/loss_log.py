@@ -22,8 +22,14 @@ def log(trainer: Trainer, method: Method, values: dict[str, float]) -> None:
         logger.log_metrics(row, step=method.images_seen)
 
 
+def mean_over_ranks(trainer: Trainer, method: Method, value: Tensor) -> Tensor:
+    reduced = trainer.strategy.reduce(value.to(method.device), reduce_op="mean")
+    assert isinstance(reduced, Tensor)
+    return reduced
+
+
 class LossLog(Callback):
-    """Logs the mean of each recorded value since the last row, every ``every_kimg``.
+    """Logs the mean of each recorded value since the last row, over all ranks, every ``every_kimg``.
 
     The sums are in the checkpoint: a resumed run writes the rows that an uninterrupted one writes.
     """
@@ -38,7 +44,10 @@ class LossLog(Callback):
             self.sums[name] = self.sums.get(name, torch.zeros((), dtype=torch.float64)) + value.double().cpu()
             self.counts[name] = self.counts.get(name, 0) + 1
         if method.crossed(self.every_kimg):
-            log(trainer, method, {name: float(total) / self.counts[name] for name, total in self.sums.items()})
+            means = {name: total / self.counts[name] for name, total in self.sums.items()}
+            if trainer.world_size > 1:
+                means = {name: mean_over_ranks(trainer, method, mean) for name, mean in means.items()}
+            log(trainer, method, {name: float(mean) for name, mean in means.items()})
             self.sums, self.counts = {}, {}
 
     def state_dict(self) -> dict[str, Any]:

@@ -43,6 +43,10 @@ class SampleGrid(Callback):
         self.seed = seed
 
     def on_train_start(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
+        if isinstance(method, GenerativeModule) and not method.any_resolution:
+            other = [size for size in self.image_sizes if size != method.image_shape[1]]
+            if other:
+                raise ValueError(f"{type(method).__name__} draws no image of {other[0]} pixels, only its own size")
         if method.images_seen == 0:
             self.save(trainer, method)
 

@@ -10,8 +10,6 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from generative.randomness import Stream
-
 
 class Method(LightningModule):
     """A training recipe with manual optimisation.
@@ -45,10 +43,6 @@ class Method(LightningModule):
     def record(self, losses: dict[str, Tensor]) -> None:
         """Keep the step's named scalars, detached, for the callbacks that log and guard them."""
         self.losses = {name: value.detach() for name, value in losses.items()}
-
-    def stream(self, name: str) -> Stream:
-        """Random numbers of this run by global image number, see :mod:`generative.randomness`."""
-        return Stream(self.seed, name)
 
     def gather(self, values: Tensor) -> Tensor:
         """The rows of all ranks, [B, ...] -> [world * B, ...]; gradients stay behind."""

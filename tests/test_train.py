@@ -182,6 +182,15 @@ def test_two_ranks_draw_and_learn_what_one_does(program: Callable, tmp_path: Pat
     assert one["images_seen"] == two["images_seen"] == 80
     for key, value in one["state_dict"].items():
         torch.testing.assert_close(two["state_dict"][key], value, rtol=1e-3, atol=2e-4, msg=key)
+    # Means over both ranks stand in the table, not the first rank's.
+    for row_one, row_two in zip(table(runs["one"]), table(runs["two"]), strict=True):
+        assert {
+            key: float(value) for key, value in row_two.items() if value.strip() and "metric" not in key
+        } == pytest.approx(
+            {key: float(value) for key, value in row_one.items() if value.strip() and "metric" not in key},
+            rel=2e-3,
+            abs=1e-3,
+        )
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"], "one run, one folder"
 
 

@@ -77,3 +77,12 @@ def test_wandb_works_offline(program: Callable, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert list((tmp_path / "run" / "wandb").glob("offline-run-*"))
     assert len(read_metrics(tmp_path / "run" / "metrics.csv")) == 2
+
+
+def test_a_size_that_a_method_cannot_draw_is_refused(small_run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lightning_modules.base import GenerativeModule
+    from lightning_modules.poly_inr.module import PolyINR
+
+    monkeypatch.setattr(PolyINR, "any_resolution", GenerativeModule.any_resolution)
+    with pytest.raises(ValueError, match="PolyINR draws no image of 16 pixels, only its own size"):
+        small_run("max_kimg=0.032", "callbacks.samples.image_sizes=[8,16]")
