@@ -174,7 +174,7 @@ def ledger() -> str:
         "",
         "Every table and main claim of the sources whose method has landed, with what we measured. Made by `make claims` from",
         "`docs/results`; intervals are Student's t over training seeds (for three seeds 2.5 standard deviations). The gate of the",
-        "digits: "
+        "digits, on every seed: "
         + ", ".join(
             f"{metric} {'at most 1.0' if metric == 'fd' else f'at least {low:g}'}" for metric, (low, _) in GATES.items()
         )
