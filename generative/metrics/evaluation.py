@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from generative.metrics.functional import frechet_distance, gaussian_statistics, precision_recall
+from generative.metrics.functional import frechet_distance_of_features, manifolds
 from generative.metrics.judge import fit_pixel_judge, judged_accuracy
 from generative.rendering.images import from_uint8
 
@@ -63,10 +63,10 @@ def evaluate_pixels(
     fake_pixels, real_pixels = (from_uint8(part.images).flatten(1) for part in (fake, real))
     values: dict[str, float] = {}
     if "fd" in metrics:
-        values["fd"] = float(frechet_distance(*gaussian_statistics(fake_pixels), *gaussian_statistics(real_pixels)))
+        values["fd"] = float(frechet_distance_of_features(fake_pixels, real_pixels))
     if "precision" in metrics or "recall" in metrics:
-        precision, recall = precision_recall(real_pixels, fake_pixels, num_neighbours=NUM_NEIGHBOURS)
-        values |= {"precision": precision, "recall": recall}
+        shares = manifolds(real_pixels.double(), fake_pixels.double(), num_neighbours=NUM_NEIGHBOURS)
+        values |= {"precision": shares.precision, "recall": shares.recall}
     if set(metrics) & set(LABELLED_METRICS):
         if fake.labels is None or judge_train is None or judge_test is None:
             raise ValueError("accuracy and tstr_accuracy need labels on both sides: leave them out of metrics=[...]")
