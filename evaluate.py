@@ -30,7 +30,8 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         raise ValueError("give either checkpoint=<file> or images=<folder or zip> reference=<...>")
     if settings["checkpoint"] is not None:
         record = evaluate_checkpoint(settings)
-        default_output = Path(settings["checkpoint"]).absolute().parent.parent / "results.jsonl"
+        run = Path(settings["checkpoint"]).absolute().parent.parent
+        default_output = (run if (run / "config.yaml").exists() else Path()) / "results.jsonl"
     else:
         record = evaluate_images(settings)
         default_output = Path("results.jsonl")

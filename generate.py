@@ -24,6 +24,8 @@ def generate(config: DictConfig) -> list[str]:
     settings = plain(config)
     if settings["checkpoint"] is None:
         raise ValueError("say which model: checkpoint=<file>")
+    if not isinstance(settings["seed"], int) or settings["seed"] < 0:
+        raise ValueError(f"seed must be an integer of at least 0, got {settings['seed']!r}")
     method, _ = load_method(Path(settings["checkpoint"]), device=settings["device"])
     task = find_task(method, settings["task"])
     check_options(task, settings["options"])

@@ -79,7 +79,7 @@ def main() -> None:
         else [{"width": 1024, "resolution": size, "batch": 1, "repetitions": 5} for size in (32, 64)]
     )
     results = {}
-    print(f"{environment()['processor']}, torch {torch.__version__}, {torch.get_num_threads()} threads, float32\n")
+    print(f"{environment('cpu')['processor']}, torch {torch.__version__}, {torch.get_num_threads()} threads, float32\n")
     print(
         "| row | plain / folded | floor / folded | floor / plain | folded ms | plain ms | floor ms | relative error |"
     )

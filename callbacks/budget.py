@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, Trainer
+from torch.optim import Optimizer
 
 from lightning_modules.base import Method
 
@@ -27,10 +29,33 @@ class NonFiniteError(ValueError):
 
 
 class NonFiniteGuard(Callback):
-    """Ends the run on all ranks at the first recorded value that is NaN or infinite, before anything is saved.
+    """Ends the run on all ranks at the first gradient or recorded value that is NaN or infinite.
 
-    Stands first among the callbacks, so that neither a checkpoint nor an average is written from bad weights.
+    Gradients are looked at before the optimiser takes them, so the weights stay good; the recorded losses, penalties
+    and scores at the end of the step, before the callbacks after this one save anything.
     """
+
+    def on_before_optimizer_step(self, trainer: Trainer, method: Method, optimizer: Optimizer) -> None:  # type: ignore[override]
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        # Norms of whole tensors: one pass, one number to wait for. All ranks hold the same, averaged gradients.
+        if gradients and not bool(torch.isfinite(torch.stack(torch._foreach_norm(gradients)).sum())):
+            own = {id(p): name for name, p in method.named_parameters()}
+            bad = [
+                own[id(p)]
+                for group in optimizer.param_groups
+                for p in group["params"]
+                if p.grad is not None and not bool(torch.isfinite(p.grad).all())
+            ]
+            raise NonFiniteError(
+                self.message(method, f"the gradient of {bad[0] if bad else 'a parameter'} is not finite")
+            )
+
+    @staticmethod
+    def message(method: Method, what: str) -> str:
+        return (
+            f"{what} after {method.images_seen / 1000:g} kimg: the last checkpoint is good; continue it with resume=auto and "
+            "lower learning rates or a stronger penalty"
+        )
 
     def on_train_batch_end(self, trainer: Trainer, method: Method, *_: Any) -> None:  # type: ignore[override]
         bad = {name: float(value) for name, value in method.losses.items() if not math.isfinite(float(value))}
@@ -39,7 +64,4 @@ class NonFiniteGuard(Callback):
         if bad:
             names = ", ".join(f"{name} = {value}" for name, value in bad.items())
             step = round(method.images_seen / (method.images_seen - method.images_seen_before))
-            raise NonFiniteError(
-                f"{names} at step {step} ({method.images_seen / 1000:g} kimg): lower the learning rates or raise the "
-                "penalty, then start again; with resume=auto the last checkpoint goes on"
-            )
+            raise NonFiniteError(self.message(method, f"{names} at step {step}"))

@@ -24,20 +24,33 @@ class Checkpoints(Callback):
         self.best = best
         self.best_value = math.inf
 
-    def on_train_batch_end(self, trainer: Trainer, method: Method, *_: Any) -> None:  # type: ignore[override]
-        value = method.metrics.get(self.best, math.inf) if self.best else math.inf
-        if value < self.best_value:
-            self.best_value = value
+    def on_train_start(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
+        if not (self.folder / "best.ckpt").exists():  # continued in a new folder: the best of another is no best here
+            self.best_value = math.inf
+
+    def save_best(self, trainer: Trainer, method: Method) -> None:
+        if self.best is None or not method.metrics:
+            return
+        if self.best not in method.metrics:
+            raise ValueError(
+                f"callbacks.checkpoints.best is {self.best!r}, but measured are {', '.join(sorted(method.metrics))}"
+            )
+        if method.metrics[self.best] < self.best_value:
+            self.best_value = method.metrics[self.best]
             self.save(trainer, "best.ckpt")
+
+    def on_train_batch_end(self, trainer: Trainer, method: Method, *_: Any) -> None:  # type: ignore[override]
+        self.save_best(trainer, method)
         if method.crossed(self.every_kimg):
             self.save(trainer, "last.ckpt")
 
     def on_train_end(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
+        self.save_best(trainer, method)
         self.save(trainer, "last.ckpt")
 
     def save(self, trainer: Trainer, name: str) -> None:
         for logger in trainer.loggers:
-            logger.save()  # the tables reach the disk before the checkpoint that counts their rows
+            logger.save()  # the tables are written before the checkpoint that counts their rows
         trainer.save_checkpoint(self.folder / name)
 
     def state_dict(self) -> dict[str, Any]:

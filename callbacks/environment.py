@@ -47,8 +47,8 @@ def commit() -> str:
 
 
 @functools.cache
-def environment() -> dict[str, str]:
-    """Versions and hardware as short strings, for reports and result files."""
+def environment(device_type: str) -> dict[str, str]:
+    """Versions and hardware as short strings; the GPU only where ``device_type`` says that it was used."""
     found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
     for package in PACKAGES:
         try:
@@ -58,7 +58,7 @@ def environment() -> dict[str, str]:
     found["processor"] = (
         f"{processor()}, {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores"
     )
-    if torch.cuda.is_available():
+    if device_type == "cuda":
         found["gpu"] = f"{torch.cuda.get_device_name()} x {torch.cuda.device_count()}"
     found["commit"] = commit()
     return found

@@ -9,9 +9,16 @@ import torch
 from lightning.pytorch import Callback, Trainer
 
 from callbacks.loss_log import log
-from callbacks.results import append_result, result_record
+from callbacks.results import TEST_STAGE, append_result, result_record, settings_hash
 from datamodules.base import ImageDataModule
-from generative.metrics.evaluation import LABELLED_METRICS, LabelledImages, evaluate_pixels, metric_name, pixel_protocol
+from generative.metrics.evaluation import (
+    LABELLED_METRICS,
+    LabelledImages,
+    check_metrics,
+    evaluate_pixels,
+    metric_name,
+    pixel_protocol,
+)
 from generative.rendering.images import to_uint8
 from lightning_modules.base import GenerativeModule, Method
 
@@ -61,6 +68,8 @@ def published_result(
     split: str = "all",
     num_images: int | None = None,
     seed: int,
+    stage: str,
+    checkpoint: str,
 ) -> dict[str, Any]:
     """The result record of a generator against a split of its data module: what evaluate.py prints and train.py ends with."""
     values, count, num_real = measure(
@@ -76,8 +85,13 @@ def published_result(
         names=sorted(names),
         experiment=method.run_config["experiment_name"],
         kimg=method.images_seen / 1000,
+        budget_kimg=method.run_config["max_kimg"],
         train_seed=method.seed,
         sample_seed=seed,
+        settings=settings_hash(method.run_config),
+        stage=stage,
+        checkpoint=checkpoint,
+        device=method.device,
     )
 
 
@@ -102,6 +116,7 @@ class GenerationMetrics(Callback):
     ) -> None:
         if test_seed == seed:
             raise ValueError(f"test_seed must differ from seed, both are {seed}")
+        check_metrics([*metrics, *test_metrics])
         self.results = Path(run_dir) / "results.jsonl"
         self.test_metrics = test_metrics
         self.test_seed = test_seed
@@ -111,6 +126,14 @@ class GenerationMetrics(Callback):
         self.seed = seed
         self.best: dict[str, float] = {}
         self.measured_at = -1
+
+    def setup(self, trainer: Trainer, method: Method, stage: str) -> None:  # type: ignore[override]
+        asked = [name for name in (*self.metrics, *self.test_metrics) if name in LABELLED_METRICS]
+        if asked and method.num_classes == 0:
+            raise ValueError(
+                f"{asked[0]} needs labels and this model is unconditional: leave it out of callbacks.metrics.metrics and "
+                "callbacks.metrics.test_metrics, as in callbacks.metrics.test_metrics=[fd,precision,recall]"
+            )
 
     def on_train_batch_end(self, trainer: Trainer, method: Method, *_: Any) -> None:  # type: ignore[override]
         if method.crossed(self.every_kimg):
@@ -124,7 +147,15 @@ class GenerationMetrics(Callback):
         if trainer.is_global_zero and isinstance(method, GenerativeModule):
             datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
             append_result(
-                self.results, published_result(method, datamodule, metrics=self.test_metrics, seed=self.test_seed)
+                self.results,
+                published_result(
+                    method,
+                    datamodule,
+                    metrics=self.test_metrics,
+                    seed=self.test_seed,
+                    stage=TEST_STAGE,
+                    checkpoint="last.ckpt",
+                ),
             )
         trainer.strategy.barrier("published metrics")
 

@@ -57,9 +57,9 @@ class LossLog(Callback):
         self.sums, self.counts = state_dict["sums"], state_dict["counts"]
 
 
-def peak_memory_mb() -> float:
-    """Peak memory of the GPU where there is one, else the peak resident size of this process."""
-    if torch.cuda.is_available():
+def peak_memory_mb(device: torch.device) -> float:
+    """Peak memory on the GPU that trains, or the peak resident size of this process."""
+    if device.type == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
@@ -91,7 +91,7 @@ class Throughput(Callback):
             values = {
                 "throughput/images_per_second": self.interval_images / self.interval_seconds,
                 "throughput/train_seconds": self.train_seconds,
-                "throughput/peak_memory_mb": peak_memory_mb(),
+                "throughput/peak_memory_mb": peak_memory_mb(method.device),
             }
             log(trainer, method, values)
             self.interval_seconds, self.interval_images = 0.0, 0

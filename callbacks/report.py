@@ -6,6 +6,7 @@ import base64
 import contextlib
 import html
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,10 @@ def thin(items: list[Any], most: int) -> list[Any]:
 def curves(rows: list[dict[str, float]]) -> dict[str, list[list[float]]]:
     """Column -> [[kimg, value], ...] of every logged column but the clock."""
     names = sorted({name for row in rows for name in row} - {CLOCK})
-    return {name: thin([[row[CLOCK], row[name]] for row in rows if name in row], MAX_POINTS) for name in names}
+    return {
+        name: thin([[row[CLOCK], row[name]] for row in rows if math.isfinite(row.get(name, math.nan))], MAX_POINTS)
+        for name in names
+    }
 
 
 def frames(samples: Path) -> dict[str, list[dict[str, Any]]]:
@@ -52,7 +56,9 @@ def frames(samples: Path) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def write_report(run_dir: Path, *, title: str, config: dict[str, Any], status: str, max_kimg: float) -> Path:
+def write_report(
+    run_dir: Path, *, title: str, config: dict[str, Any], status: str, max_kimg: float, device_type: str
+) -> Path:
     """Make ``run_dir/report.html`` from the run's files; the old page stays until the new one is whole."""
     rows = read_metrics(run_dir / "metrics.csv")
     results = run_dir / "results.jsonl"
@@ -66,7 +72,7 @@ def write_report(run_dir: Path, *, title: str, config: dict[str, Any], status: s
         "frames": frames(run_dir / "samples"),
         "results": [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else [],
         "config": yaml.safe_dump(config, sort_keys=False),
-        "environment": environment(),
+        "environment": environment(device_type),
     }
     # "</" cannot stand inside a script element: a configuration may hold any text.
     script = json.dumps(data).replace("</", "<\\/")
@@ -97,7 +103,14 @@ class Report(Callback):
         self.run_dir.mkdir(parents=True, exist_ok=True)
         for logger in trainer.loggers:
             logger.save()
-        write_report(self.run_dir, title=self.title, config=method.run_config, status=status, max_kimg=self.max_kimg)
+        write_report(
+            self.run_dir,
+            title=self.title,
+            config=method.run_config,
+            status=status,
+            max_kimg=self.max_kimg,
+            device_type=method.device.type,
+        )
         self.written_at = time.monotonic()
 
     def on_train_start(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]

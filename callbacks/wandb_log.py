@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -17,6 +18,13 @@ def wandb_log(*, run_dir: str, project: str, name: str) -> WandbLogger:
     """
     folder = Path(run_dir) / "wandb"
     folder.mkdir(parents=True, exist_ok=True)
-    logger = WandbLogger(project=project, name=name, save_dir=run_dir, offline=not os.environ.get("WANDB_API_KEY"))
+    logger = WandbLogger(
+        project=project,
+        name=name,
+        save_dir=run_dir,
+        id=hashlib.sha256(str(folder.absolute()).encode()).hexdigest()[:12],  # a resumed run stays one run
+        resume="allow",
+        offline=not os.environ.get("WANDB_API_KEY"),
+    )
     logger.experiment.define_metric("*", step_metric=CLOCK)
     return logger

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import numpy as np
@@ -27,7 +27,7 @@ def as_batch(images: Tensor, labels: Tensor, indices: Tensor, first_number: int)
 
 
 class TrainingStream:
-    """Endless batches of this rank, from global image number ``first_number`` on.
+    """Endless batches of this rank, from global image number ``first_number()`` on, asked anew at each start.
 
     Epoch e shows every image once in the order of ``permutation(seed, e)``; image number k is the k-th of that
     endless sequence, whatever the batch size. Of each global batch rank r takes the r-th part.
@@ -42,7 +42,7 @@ class TrainingStream:
         seed: int,
         rank: int,
         world_size: int,
-        first_number: int,
+        first_number: Callable[[], int],
     ) -> None:
         if batch_size % world_size:
             raise ValueError(
@@ -55,7 +55,7 @@ class TrainingStream:
     def __iter__(self) -> Iterator[Batch]:
         size = len(self.images)
         orders: dict[int, np.ndarray] = {}
-        start = self.first_number
+        start = self.first_number()
         while True:
             first = start + self.rank * self.rank_batch
             numbers = np.arange(first, first + self.rank_batch)
@@ -128,7 +128,7 @@ class ImageDataModule(LightningDataModule):
             seed=self.seed,
             rank=trainer.global_rank,
             world_size=trainer.world_size,
-            first_number=cast(int, trainer.lightning_module.images_seen),
+            first_number=lambda: cast(int, trainer.lightning_module.images_seen),
         )
 
     def test_dataloader(self) -> EvaluationBatches:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import hydra
 
 from datamodules.base import ImageDataModule
-from launch.compose import check_constructor_calls, constructor_calls
+from launch.compose import check_constructor_calls, constructor_calls, find_target
 from lightning_modules.base import Method
 
 TRUSTED_PACKAGES = ("lightning_modules.", "datamodules.", "generative.", "torch.optim.")
@@ -35,8 +36,10 @@ def check_trusted(config: dict[str, Any]) -> None:
     a path to it through a module of ours, hence the look at where the object was defined.
     """
     parts = {"datamodule": config["datamodule"], "method": config["method"]}
+    if "${" in json.dumps(parts):
+        raise ValueError("the configuration is not resolved: it holds an interpolation, ${...}: refused")
     for path, call in constructor_calls(parts):
         name = str(call["_target_"])
-        found = hydra.utils.get_object(name) if name.startswith(TRUSTED_PACKAGES) else None
+        found = find_target(name, path) if name.startswith(TRUSTED_PACKAGES) else None
         if not isinstance(found, type) or not f"{found.__module__}.".startswith(TRUSTED_PACKAGES):
             raise ValueError(f"the configuration at {path} calls {name!r}, which is no class of this project: refused")

@@ -43,6 +43,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         return read_checkpoint(Path(path))
 
 
+def check_device(device: str) -> None:
+    """ValueError for a device that is no device, or not on this machine."""
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # AssertionError: a torch built without that kind of device
+        raise ValueError(f"device {device!r} is not to be had here: {str(error).splitlines()[0]}") from error
+
+
 def flush_folder(folder: Path) -> None:
     """Bring a rename in ``folder`` to the disk: without it a crash of the machine could undo it."""
     descriptor = os.open(folder, os.O_RDONLY)
@@ -74,6 +82,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 def load_method(path: Path, *, device: str = "cpu") -> tuple[Method, ImageDataModule]:
     """The method of a checkpoint with its weights, in evaluation mode, and its data module (nothing loaded yet)."""
+    check_device(device)
     checkpoint = read_checkpoint(path)
     check_trusted(checkpoint["config"])
     datamodule, method = build(checkpoint["config"])

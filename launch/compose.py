@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -34,7 +35,8 @@ def name_experiment(config: DictConfig, choices: Mapping[str, Any]) -> DictConfi
     """Set ``experiment_name`` from the configuration files chosen: that of the experiment, else of its parts."""
     if "experiment_name" in config and config.experiment_name is None:
         chosen = choices["experiment"]
-        config.experiment_name = f"{choices['method']}/{choices['datamodule']}" if chosen == NO_EXPERIMENT else chosen
+        parts = f"{NO_EXPERIMENT}/{choices['method']}-{choices['datamodule']}"
+        config.experiment_name = parts if chosen == NO_EXPERIMENT else chosen
     return config
 
 
@@ -116,18 +118,50 @@ def takes_argument(config: DictConfig, key: str) -> bool:
 
 
 def constructor_calls(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every dictionary with a ``_target_`` below ``node`` and its dotted place."""
+    """Every dictionary with a ``_target_`` below ``node``, in lists too, and its dotted place."""
     if isinstance(node, dict):
         if "_target_" in node:
             yield path, node
         for key, value in node.items():
             yield from constructor_calls(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from constructor_calls(value, f"{path}[{index}]")
+
+
+def find_target(name: str, path: str) -> Any:
+    """The object that a ``_target_`` names; ValueError where it is not there."""
+    try:
+        return hydra.utils.get_object(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path} calls {name!r}, which cannot be found: {error}") from error
+
+
+def check_type(name: str, value: Any, hint: Any) -> None:
+    """ValueError unless ``value`` fits an annotation made of int, float, bool, str, None and lists of them; others pass."""
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+
+    def fits(kind: Any) -> bool:
+        if kind is float:
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        if kind is int:
+            return isinstance(value, int) and not isinstance(value, bool)
+        if kind in (bool, str, type(None)):
+            return isinstance(value, kind)
+        if typing.get_origin(kind) is list:
+            (inner,) = typing.get_args(kind)
+            return isinstance(value, list) and (inner not in (int, str) or all(type(item) is inner for item in value))
+        return True
+
+    if not any(fits(kind) for kind in kinds):
+        words = " or ".join("nothing (null)" if k is type(None) else getattr(k, "__name__", str(k)) for k in kinds)
+        raise ValueError(f"{name} must be of type {words}, got {value!r}")
 
 
 def check_constructor_calls(config: dict[str, Any]) -> None:
     """ValueError for an argument that its constructor does not have, or of another type than int, float, bool, str."""
     for path, call in constructor_calls(config):
-        target = hydra.utils.get_object(call["_target_"])
+        target = find_target(call["_target_"], path)
         parameters = inspect.signature(target).parameters
         try:
             hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
@@ -138,10 +172,4 @@ def check_constructor_calls(config: dict[str, Any]) -> None:
                 raise ValueError(
                     f"{call['_target_']} has no argument {key!r} ({path}.{key}){did_you_mean(key, parameters)}"
                 )
-            expected, value = hints.get(key), call[key]
-            fits = isinstance(value, expected) if expected in (int, float, bool, str) else True
-            fits = fits or (expected is float and isinstance(value, int))
-            if not fits or (expected in (int, float) and isinstance(value, bool)):
-                raise ValueError(
-                    f"{path}.{key} must be of type {getattr(expected, '__name__', expected)}, got {value!r}"
-                )
+            check_type(f"{path}.{key}", call[key], hints.get(key))

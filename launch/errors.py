@@ -43,7 +43,10 @@ def one_line_errors() -> Iterator[None]:
         sys.exit(1)
     except Exception as error:
         cause = first_cause(error)
-        mendable = isinstance(cause, ValueError | OSError) or type(cause).__module__.startswith(("hydra", "omegaconf"))
+        # Lightning's MisconfigurationException is told by its name: importing it here would slow every error.
+        names = {kind.__name__ for kind in type(cause).__mro__}
+        mendable = isinstance(cause, ValueError | OSError) or "MisconfigurationException" in names
+        mendable = mendable or type(cause).__module__.startswith(("hydra", "omegaconf"))
         if os.environ.get(SHOW_TRACEBACK) == "1" or not mendable:
             raise
         text = " ".join(str(cause).split())

@@ -4,42 +4,36 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 from omegaconf import DictConfig
 
+from callbacks.results import TEST_STAGE
 from launch.checkpoint import read_checkpoint
-from launch.compose import dotted_keys
+from launch.compose import constructor_calls, dotted_keys
 from launch.errors import did_you_mean
 
-RUN_DIR_VARIABLE = "POLYMORPH_RUN_DIR"  # rank 0 tells the processes it launches
-RESUME_VARIABLE = "POLYMORPH_RESUME_FROM"
-FREE_TO_CHANGE = (
-    "max_kimg",
-    "save_every_kimg",
-    "run_dir",
-    "resume",
-    "experiment_name",
-    "trainer",
-    "logger",
-    "callbacks",
-)
+RUN_VARIABLE = "POLYMORPH_RUN"  # rank 0 tells its decision to the processes it launches
+FOREIGN_LAUNCHERS = ("TORCHELASTIC_RUN_ID", "SLURM_STEP_ID")
 
 
 @dataclass(frozen=True)
 class RunFolder:
     path: Path
-    resume_from: Path | None  # the checkpoint to continue from
+    resume_from: Path | None = None  # the checkpoint to continue from
     is_trained: bool = False  # that checkpoint has seen the images of its budget
     is_finished: bool = False  # and the test stage has left its result
+    is_new: bool = True  # nothing of an earlier start lies in it
 
     @property
     def last_checkpoint(self) -> Path:
@@ -47,14 +41,23 @@ class RunFolder:
 
     @contextmanager
     def shared_with_children(self) -> Iterator[None]:
-        """Processes launched inside (ranks of one run) use this folder and this checkpoint, unasked."""
-        os.environ[RUN_DIR_VARIABLE] = str(self.path)
-        os.environ[RESUME_VARIABLE] = str(self.resume_from or "")
+        """Processes launched inside (ranks of one run) use this decision, unasked."""
+        os.environ[RUN_VARIABLE] = json.dumps(asdict(self), default=str)
         try:
             yield
         finally:
-            os.environ.pop(RUN_DIR_VARIABLE, None)
-            os.environ.pop(RESUME_VARIABLE, None)
+            os.environ.pop(RUN_VARIABLE, None)
+
+    @classmethod
+    def of_parent(cls, told: str) -> RunFolder:
+        facts = json.loads(told)
+        resume_from = facts.pop("resume_from")
+        return cls(Path(facts.pop("path")), Path(resume_from) if resume_from else None, **facts)
+
+    def remove_if_unused(self, images_seen: int) -> None:
+        """Take back a folder that this start made and in which no step was done: a corrected start finds it free."""
+        if self.is_new and images_seen == 0 and RUN_VARIABLE not in os.environ:
+            shutil.rmtree(self.path, ignore_errors=True)
 
 
 def check_settings(config: DictConfig) -> None:
@@ -70,8 +73,9 @@ def check_settings(config: DictConfig) -> None:
             continue
         if not isinstance(value, kind) or isinstance(value, bool):  # type: ignore[arg-type]
             raise ValueError(f"{key} must be {'an integer' if kind is int else 'a number'}, got {value!r}")
-        if value < 0 or (key in ("max_kimg", "num_threads") and value == 0):
-            raise ValueError(f"{key} must be positive, got {value!r}")
+        least = 1 if key == "num_threads" else 0.001 if key == "max_kimg" else 0
+        if not least <= value < math.inf:
+            raise ValueError(f"{key} must be finite and at least {least}, got {value!r}")
 
 
 def new_run_dir(experiment: str) -> Path:
@@ -81,9 +85,12 @@ def new_run_dir(experiment: str) -> Path:
 
 def open_run_folder(config: dict[str, Any]) -> RunFolder:
     """Decide where the run of a resolved configuration lives and what it continues; ValueError where it may not."""
-    if os.environ.get(RUN_DIR_VARIABLE):
-        told = os.environ.get(RESUME_VARIABLE)
-        return RunFolder(Path(os.environ[RUN_DIR_VARIABLE]), Path(told) if told else None)
+    if RUN_VARIABLE in os.environ:
+        return RunFolder.of_parent(os.environ[RUN_VARIABLE])
+    if any(name in os.environ for name in FOREIGN_LAUNCHERS):
+        raise ValueError(
+            "started by torchrun or srun, whose ranks cannot agree on a run folder yet: use trainer=ddp alone"
+        )
 
     resume = str(config["resume"])
     if resume == "auto" and config["run_dir"] is None:
@@ -91,19 +98,17 @@ def open_run_folder(config: dict[str, Any]) -> RunFolder:
     path = Path(config["run_dir"]) if config["run_dir"] else new_run_dir(config["experiment_name"])
     if path.exists() and not path.is_dir():
         raise ValueError(f"run_dir {path} is a file, not a folder")
-    folder = RunFolder(path.absolute(), None)
+    path = path.absolute()
     is_used = path.is_dir() and any(path.iterdir())
+    last = RunFolder(path).last_checkpoint
     if resume == "auto":
-        if not folder.last_checkpoint.exists():
-            if is_used and not (path / "config.yaml").exists():
-                raise ValueError(f"run_dir {path} holds files but no run: choose an empty folder")
-            cut_rows_after(folder.path, -1.0)
-            return folder
-        resume_from = folder.last_checkpoint
+        if not last.exists():
+            return start_over(path) if is_used else RunFolder(path)
+        resume_from = last
     elif is_used:
         raise ValueError(f"run_dir {path} is not empty: add resume=auto to continue its run, or choose another folder")
     elif resume == "never":
-        return folder
+        return RunFolder(path)
     elif Path(resume).suffix == ".ckpt" or Path(resume).exists():
         resume_from = Path(resume).absolute()
     else:
@@ -115,34 +120,57 @@ def open_run_folder(config: dict[str, Any]) -> RunFolder:
     check_continues(config, checkpoint["config"], resume_from)
     kimg = checkpoint["images_seen"] / 1000
     is_trained = kimg >= config["max_kimg"]
-    is_finished = is_trained and any(line.get("kimg") == kimg for line in read_lines(folder.path / "results.jsonl"))
+    if is_trained and resume != "auto":
+        raise ValueError(
+            f"{resume_from} has seen {kimg:g} kimg: give a larger max_kimg than {config['max_kimg']:g} to continue it"
+        )
+    is_finished = is_trained and any(
+        line.get("kimg") == kimg and line.get("stage") == TEST_STAGE for line in read_lines(path / "results.jsonl")
+    )
     if not is_finished:
-        cut_rows_after(folder.path, kimg)
-    return RunFolder(folder.path, resume_from, is_trained, is_finished)
+        cut_rows_after(path, kimg)
+    return RunFolder(path, resume_from, is_trained, is_finished, is_new=not is_used)
+
+
+def start_over(path: Path) -> RunFolder:
+    """The run that was stopped before its first checkpoint begins again; ValueError where that would lose results."""
+    if not (path / "config.yaml").exists():
+        raise ValueError(f"run_dir {path} holds files but no run: choose an empty folder")
+    if read_lines(path / "results.jsonl"):
+        raise ValueError(f"run_dir {path} has results but no checkpoints/last.ckpt to continue: choose another folder")
+    print(f"{path} has no checkpoint yet: its run starts from the beginning")
+    cut_rows_after(path, -1.0)
+    return RunFolder(path, is_new=False)
 
 
 def check_continues(config: dict[str, Any], saved: dict[str, Any], checkpoint: Path) -> None:
-    """ValueError where the new configuration would not continue the old run but start another from its weights."""
+    """Say what has changed since ``checkpoint``; ValueError where its weights would mean something else.
+
+    The run's seed, every class and the arguments of every network must stay; rates, penalties, budgets, batch size,
+    callbacks, trainer and loggers may change.
+    """
 
     def value(tree: Any, key: str) -> Any:
         for part in key.split("."):
             tree = tree.get(part) if isinstance(tree, dict) else None
         return tree
 
-    keys = sorted({*dotted_keys(config), *dotted_keys(saved)})
-    changed = [
-        key
-        for key in keys
-        if not isinstance(value(config, key), dict)
-        and value(config, key) != value(saved, key)
-        and not key.startswith(FREE_TO_CHANGE)
-    ]
-    if changed:
-        key = "method._target_" if "method._target_" in changed else changed[0]
-        raise ValueError(
-            f"{checkpoint} was trained with {key} = {value(saved, key)!r}, not {value(config, key)!r}: "
-            "give the old setting, or start a new run with resume=never"
-        )
+    networks = tuple(
+        f"method.{path}."
+        for path, call in constructor_calls(saved["method"])
+        if path and not str(call["_target_"]).startswith("torch.optim.")
+    )
+    relevant = {part: tree for part, tree in config.items() if part in ("seed", "method", "datamodule")}
+    keys = sorted({*dotted_keys(relevant), *(key for key in dotted_keys(saved) if key.split(".")[0] in relevant)})
+    for key in keys:
+        old, new = value(saved, key), value(config, key)
+        if old == new or isinstance(new, dict):
+            continue
+        if key == "seed" or key.endswith("_target_") or key.startswith(networks):
+            raise ValueError(
+                f"{checkpoint} was trained with {key} = {old!r}, not {new!r}: give the old setting, or start a new run"
+            )
+        print(f"continues with {key} = {new!r} (was {old!r})")
 
 
 def cut_rows_after(path: Path, kimg: float) -> None:
@@ -165,8 +193,9 @@ def cut_rows_after(path: Path, kimg: float) -> None:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The records of a file of JSON lines; none where there is no file."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    """The records of a file of JSON lines; none where there is no file. A last line cut short by a crash is left out."""
+    lines = path.read_text().split("\n") if path.exists() else [""]
+    return [json.loads(line) for line in lines[:-1]]
 
 
 def replace_text(path: Path, text: str) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from launch.compose import check_type
 from launch.errors import did_you_mean
 from lightning_modules.base import Method
 
@@ -44,6 +46,8 @@ def check_options(task: Task, options: dict[str, Any]) -> None:
     known = [
         name for name, p in inspect.signature(task).parameters.items() if p.kind is p.KEYWORD_ONLY and name not in GIVEN
     ]
-    for key in options:
+    hints = typing.get_type_hints(task)
+    for key, value in options.items():
         if key not in known:
             raise ValueError(f"task {task.__name__} has no setting {key!r}{did_you_mean(key, known)}")
+        check_type(key, value, hints.get(key))

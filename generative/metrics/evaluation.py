@@ -35,6 +35,14 @@ def metric_name(metric: str, extractor: str, num_images: int) -> str:
     return f"{metric}_{extractor}_{short_count(num_images)}"
 
 
+def check_metrics(names: Sequence[str]) -> None:
+    """ValueError for a name that is no metric."""
+    known = (*UNLABELLED_METRICS, *LABELLED_METRICS)
+    for name in names:
+        if name not in known:
+            raise ValueError(f"unknown metric {name!r}: choose from {', '.join(known)}")
+
+
 def evaluate_pixels(
     fake: LabelledImages,
     real: LabelledImages,
@@ -49,14 +57,12 @@ def evaluate_pixels(
     ``judge_train`` names the class that was asked for; ``judge_accuracy``, its own accuracy on ``judge_test``, is
     stated beside it. ``tstr_accuracy``: the same kind of classifier trained on the fakes, tested on ``judge_test``.
     """
-    unknown = set(metrics) - {*UNLABELLED_METRICS, *LABELLED_METRICS}
-    if unknown:
-        raise ValueError(
-            f"unknown metric {sorted(unknown)[0]!r}: choose from {', '.join((*UNLABELLED_METRICS, *LABELLED_METRICS))}"
-        )
+    check_metrics(metrics)
     if fake.images.shape[1:] != real.images.shape[1:]:
         sizes = [" x ".join(map(str, part.images.shape[1:])) for part in (fake, real)]
-        raise ValueError(f"the images are {sizes[0]} and the reference {sizes[1]}: bring them to one size first")
+        raise ValueError(
+            f"the images are {sizes[0]} and the reference {sizes[1]}: bring them to one size and number of channels first"
+        )
     if len(fake.images) < 2 or len(real.images) < 2:
         raise ValueError("an evaluation needs at least 2 images on each side")
 

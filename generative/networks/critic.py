@@ -61,7 +61,7 @@ class ConvCritic(nn.Module):
         self.final = norm(nn.Conv2d(last + (group_size > 0), last, 3, padding=1))
         self.hidden = norm(nn.Linear(last * 4 * 4, last))
         self.logit = norm(nn.Linear(last, 1))
-        self.class_embedding = nn.Embedding(num_classes, last) if num_classes > 0 else None
+        self.class_embedding = norm(nn.Embedding(num_classes, last)) if num_classes > 0 else None
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         h = F.leaky_relu(self.stem(images), 0.2)

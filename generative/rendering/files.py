@@ -10,6 +10,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+READABLE_MODES = {"L", "RGB", "RGBA", "P", "1"}
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 
 
@@ -42,6 +43,8 @@ def decode(file: object, name: str) -> Tensor:
     """One file as uint8 [C, H, W]: grey stays one channel, everything else becomes RGB."""
     try:
         with Image.open(file) as opened:  # type: ignore[arg-type]
+            if opened.mode not in READABLE_MODES:
+                raise ValueError(f"{name} is of mode {opened.mode}, not 8 bits grey or colour: convert it first")
             picture = opened if opened.mode == "L" else opened.convert("RGB")
             array = np.array(picture)
     except (UnidentifiedImageError, OSError) as error:

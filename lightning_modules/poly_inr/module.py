@@ -27,8 +27,8 @@ class PolyINR(GenerativeModule):
 
     ``conditional``: whether the class labels of the data enter both networks. ``r1_gamma`` weighs the gradient
     penalty gamma / 2 E |grad D|^2 at real images, computed every ``r1_every``-th step and scaled up accordingly
-    (0 switches it off). ``half_life_images``: of the averaged generator's weights. From ``decay_start_images`` to
-    ``decay_end_images`` both learning rates fall linearly to ``DECAY_FLOOR`` of themselves (None: constant).
+    (0 switches it off). ``half_life_images``: of the averaged generator's weights. Over the last
+    ``decay_share`` of the run's ``budget_kimg`` both learning rates fall linearly to ``DECAY_FLOOR`` of themselves.
     """
 
     any_resolution = True
@@ -49,8 +49,8 @@ class PolyINR(GenerativeModule):
         r1_every: int = 8,
         half_life_images: float = 20_000,
         average_ramp_up: float = 0.05,
-        decay_start_images: int | None = None,
-        decay_end_images: int | None = None,
+        budget_kimg: float,
+        decay_share: float = 0.0,
     ) -> None:
         super().__init__(image_shape=image_shape, num_classes=num_classes if conditional else 0, seed=seed)
         self.generator = generator(image_channels=image_shape[0], num_classes=self.num_classes)
@@ -63,10 +63,12 @@ class PolyINR(GenerativeModule):
         self.r1_every = r1_every
         self.half_life_images = half_life_images
         self.average_ramp_up = average_ramp_up
-        if (decay_start_images is None) != (decay_end_images is None):
-            raise ValueError("decay_start_images and decay_end_images go together: give both or neither")
-        self.decay_start_images = decay_start_images
-        self.decay_end_images = decay_end_images
+        if r1_every < 1:
+            raise ValueError(f"r1_every must be at least 1, got {r1_every}")
+        if not 0.0 <= decay_share <= 1.0:
+            raise ValueError(f"decay_share must be between 0 and 1, got {decay_share}")
+        self.budget_images = round(budget_kimg * 1000)
+        self.decay_share = decay_share
 
     def configure_optimizers(self) -> list[Optimizer]:
         generator_optimizer = self.make_generator_optimizer(self.generator.parameters())
@@ -75,12 +77,11 @@ class PolyINR(GenerativeModule):
         return [generator_optimizer, critic_optimizer]
 
     def set_learning_rates(self, *optimizers: LightningOptimizer) -> None:
-        """The decay as a function of the images seen, so that a resumed run is on it at once."""
-        if self.decay_start_images is None or self.decay_end_images is None:
-            return
-        factor = linear_decay(
-            self.images_seen, start=self.decay_start_images, end=self.decay_end_images, floor=DECAY_FLOOR
-        )
+        """Rates as functions of the configuration and the images seen: a resumed run is on them at once."""
+        factor = 1.0
+        if self.decay_share > 0:
+            start = round(self.budget_images * (1.0 - self.decay_share))
+            factor = linear_decay(self.images_seen, start=start, end=self.budget_images, floor=DECAY_FLOOR)
         for optimizer, rate in zip(optimizers, self.base_rates, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = rate * factor

@@ -244,6 +244,10 @@ class Generator(nn.Module):
             raise ValueError(
                 f"unknown parameterization {parameterization!r}: choose one of {', '.join(PARAMETERIZATIONS)}"
             )
+        if num_levels < 1 or width < 1:
+            raise ValueError(
+                f"a generator has at least one level and one feature, got {num_levels} levels of width {width}"
+            )
         heads, modulation_slope, clamp = PARAMETERIZATIONS[parameterization]
         self.num_levels = num_levels
         self.mapping = Mapping(

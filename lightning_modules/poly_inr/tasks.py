@@ -33,6 +33,8 @@ def labels_for(method: PolyINR, classes: list[int] | int | None, rows: int) -> T
         if classes is not None:
             raise ValueError("this model is unconditional: leave out classes")
         return None
+    if classes is not None and len(classes) == 0:
+        raise ValueError("classes is empty: name at least one, or leave it out for all")
     chosen = torch.arange(method.num_classes) if classes is None else torch.tensor(classes)
     return method.check_labels(chosen.repeat(rows))
 
@@ -42,7 +44,12 @@ def render(method: PolyINR, affine: Tensor, resolution: int, *, window: tuple[fl
     """Affine parameters [B, levels, 3, n] at ``resolution`` squared: [B, C, resolution, resolution] on the CPU."""
     grid = method.grid(resolution, resolution, window)
     images_at_once = max(1, PIXELS_AT_ONCE // resolution**2)
-    return torch.cat([method.averaged_generator.render(part, grid).cpu() for part in affine.split(images_at_once)])
+    bands = grid.split(max(1, PIXELS_AT_ONCE // resolution))  # of a large image
+    drawn = [
+        torch.cat([method.averaged_generator.render(part, band).cpu() for band in bands], dim=2)
+        for part in affine.split(images_at_once)
+    ]
+    return torch.cat(drawn)
 
 
 @torch.no_grad()
@@ -64,7 +71,7 @@ def grid(
     *,
     seed: int,
     resolution: int | None = None,
-    classes: list[int] | None = None,
+    classes: list[int] | int | None = None,
     rows: int = 8,
     psi: float = 1.0,
 ) -> list[Path]:
@@ -83,7 +90,7 @@ def upsample(
     *,
     seed: int,
     resolution: int = 64,
-    classes: list[int] | None = None,
+    classes: list[int] | int | None = None,
     rows: int = 4,
 ) -> list[Path]:
     """The same codes drawn at ``resolution`` by the polynomial, beside the small images upsampled classically.
@@ -126,7 +133,7 @@ def interpolate(
     *,
     seed: int,
     resolution: int = 64,
-    classes: list[int] | None = None,
+    classes: list[int] | int | None = None,
     rows: int = 4,
     steps: int = 9,
     frames: int = 60,
@@ -141,6 +148,8 @@ def interpolate(
     check_at_least("frames", frames, 2)
     if isinstance(classes, int):
         classes = [classes]
+    if classes is not None and len(classes) not in (1, 2):
+        raise ValueError(f"classes names the class of both ends or the two of them, got {len(classes)}")
     z = method.latents("evaluation", seed, 0, 2 * rows)
     from_labels = to_labels = None
     if method.num_classes > 0:
@@ -155,6 +164,7 @@ def interpolate(
     def along(t: Tensor, space: str) -> Tensor:
         """Affine parameters [rows, T, levels, 3, n] at the positions t [T] of the lines."""
         generator = method.averaged_generator
+        t = t.to(method.device)
         if space == "affine":
             a, b = generator.affine(z[:rows], from_labels), generator.affine(z[rows:], to_labels)
             weight = t.view(1, -1, 1, 1, 1)
@@ -189,7 +199,7 @@ def extrapolate(
     seed: int,
     resolution: int = 96,
     margin: float = 0.25,
-    classes: list[int] | None = None,
+    classes: list[int] | int | None = None,
     rows: int = 4,
 ) -> list[Path]:
     """Beyond the border: the grid [-margin, 1 + margin] squared, the trained square [0, 1] framed in yellow."""

@@ -25,7 +25,9 @@ def test_guard_names_step_and_loss_and_saves_nothing_bad(
         record(self, losses)
 
     monkeypatch.setattr(Method, "record", poisoned)
-    with pytest.raises(NonFiniteError, match=r"loss/generator = nan at step 6 \(0.096 kimg\)"):
+    with pytest.raises(
+        NonFiniteError, match=r"loss/generator = nan at step 6 after 0.096 kimg: the last checkpoint is good"
+    ):
         small_run("max_kimg=1", "save_every_kimg=0.016", "callbacks.losses.every_kimg=0.016")
     checkpoint = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")
     assert checkpoint["images_seen"] == 80, "the state before the bad step"

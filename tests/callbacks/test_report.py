@@ -48,7 +48,9 @@ def run_dir(tmp_path: Path) -> Path:
 
 def page(run_dir: Path, status: str = "finished") -> str:
     config = {"seed": 0, "text": "</script><script>alert(1)</script>"}
-    return write_report(run_dir, title="a <b> title", config=config, status=status, max_kimg=30).read_text()
+    return write_report(
+        run_dir, title="a <b> title", config=config, status=status, max_kimg=30, device_type="cpu"
+    ).read_text()
 
 
 def test_is_one_file_with_everything(run_dir: Path) -> None:
@@ -67,7 +69,7 @@ def test_is_one_file_with_everything(run_dir: Path) -> None:
 
 
 def test_a_run_that_has_just_begun(tmp_path: Path) -> None:
-    text = write_report(tmp_path, title="new", config={}, status="running", max_kimg=1).read_text()
+    text = write_report(tmp_path, title="new", config={}, status="running", max_kimg=1, device_type="cpu").read_text()
     assert '"curves": {}' in text
 
 

@@ -85,7 +85,7 @@ def test_evaluation_shows_every_image_once_over_all_ranks(name: str) -> None:
 
 def test_an_epoch_shows_every_image_once_also_across_batches() -> None:
     images = torch.arange(10.0).view(10, 1, 1, 1)
-    stream = TrainingStream(images, torch.zeros(10), batch_size=4, seed=0, rank=0, world_size=1, first_number=0)
+    stream = TrainingStream(images, torch.zeros(10), batch_size=4, seed=0, rank=0, world_size=1, first_number=lambda: 0)
     shown = torch.cat([batch["image"].flatten() for batch in itertools.islice(iter(stream), 5)])
     for epoch in (shown[:10], shown[10:20]):
         assert torch.equal(epoch.sort().values, torch.arange(10.0))
