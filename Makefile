@@ -14,7 +14,7 @@ help:
 	@echo "make lint        ruff and mypy"
 	@echo "make soak        the slow tests"
 	@echo "make bench       the benchmarks (BENCH_FLAGS=--quick for a minute)"
-	@echo "make claims      docs/claims.md from docs/results"
+	@echo "make claims      docs/claims.md from docs/results (RUNS=... takes in new runs)"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@if [ -z "$(PYTHON)" ]; then echo "error: Python 3.11 or 3.12 is needed; name one with make PYTHON=..."; exit 2; fi
@@ -44,4 +44,4 @@ bench: setup
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(PY) $$script $(BENCH_FLAGS); done
 
 claims: setup
-	$(PY) -m docs.make_claims
+	$(PY) -m docs.make_claims $(if $(RUNS),--collect $(RUNS))

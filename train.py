@@ -60,7 +60,8 @@ def train(config: DictConfig) -> dict[str, float]:
             if not run.is_trained:
                 trainer.fit(method, datamodule, ckpt_path=run.resume_from, weights_only=True)
         except Exception:
-            run.remove_if_unused(method.images_seen)
+            if trainer.is_global_zero:
+                run.remove_if_unused(method.images_seen)
             raise
         tested = run.resume_from if run.is_trained else None  # None: the weights as they are now
         trainer.test(method, datamodule, ckpt_path=tested, verbose=False, weights_only=True)

@@ -2,7 +2,8 @@
 
 python -m docs.make_claims [--collect RUN ...] [--check]
 
---collect takes the published result of each run folder into docs/results/<experiment>.jsonl, one line a training seed.
+--collect takes the published result of each run folder into docs/results/<experiment>.jsonl, one line a training seed;
+it must be that of the unchanged experiment.
 --check changes nothing and fails where a file is out of date.
 """
 
@@ -17,9 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from scipy import stats
 
 from callbacks.csv_log import read_metrics
+from callbacks.results import settings_hash
+from launch.compose import compose, plain
+from launch.run_folder import read_lines
 from lightning_modules.poly_inr.networks import Generator
 
 DOCS = Path(__file__).resolve().parent
@@ -28,6 +33,7 @@ MARKS = ("<!-- results: made by `make claims` -->", "<!-- end of results -->")
 PRECISE = {"fd": 3, "precision": 3, "recall": 3, "accuracy": 4, "tstr_accuracy": 3}
 # Must show of the experiment on digits: a trained generator passes all four on every seed.
 GATES = {"fd": (0.0, 1.0), "precision": (0.7, 1.0), "recall": (0.2, 1.0), "accuracy": (0.95, 1.0)}
+PUBLISHED_SEED = 1  # of the samples: the test stage's, not the one that training was watched with
 NEEDS_IMAGENET = "not testable here: needs ImageNet, 46 M parameters and GPUs for weeks"
 NEEDS_FFHQ = "not testable here: needs FFHQ and GPUs for days"
 
@@ -227,18 +233,36 @@ def with_table(readme: str) -> str:
     return f"{before}{MARKS[0]}\n{results_table()}\n{MARKS[1]}{after}"
 
 
+def publishable(record: dict[str, Any], experiment_hash: str) -> bool:
+    """Whether a result is that of the unchanged experiment: its last checkpoint, its whole budget, all real images."""
+    return (
+        record.get("settings") == experiment_hash
+        and record["checkpoint"] == "last.ckpt"
+        and record["kimg"] >= record["budget_kimg"]
+        and record["num_images"] == record["num_reference"]
+        and record["protocol"]["reference"].endswith(":all")
+        and record["sample_seed"] == PUBLISHED_SEED
+        and set(NAMES.values()) <= record["metrics"].keys()
+    )
+
+
 def collect(run: Path) -> Path:
-    """The last published result of a run into docs/results, in place of one of the same training seed."""
-    record = json.loads((run / "results.jsonl").read_text().splitlines()[-1])
-    seconds = [
-        row["throughput/train_seconds"]
-        for row in read_metrics(run / "metrics.csv")
-        if "throughput/train_seconds" in row
-    ]
+    """The published result of a run into docs/results, in place of one of the same training seed."""
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    experiment = config["experiment_name"]
+    unchanged = plain(compose("train", [f"experiment={experiment}"]))
+    records = [record for record in read_lines(run / "results.jsonl") if publishable(record, settings_hash(unchanged))]
+    if not records:
+        sys.exit(
+            f"error: {run} has no result of the unchanged experiment {experiment}: its settings, budget or protocol differ"
+        )
+    record = records[-1]
+    rows = read_metrics(run / "metrics.csv")
+    seconds = [row["throughput/train_seconds"] for row in rows if "throughput/train_seconds" in row]
     record["train_seconds"] = round(seconds[-1], 1)
-    path = DOCS / "results" / f"{record['experiment']}.jsonl"
+    path = DOCS / "results" / f"{experiment}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
-    kept = [result for result in read_results(record["experiment"]) if result["train_seed"] != record["train_seed"]]
+    kept = [result for result in read_results(experiment) if result["train_seed"] != record["train_seed"]]
     results = sorted([*kept, record], key=lambda result: result["train_seed"])
     path.write_text("".join(json.dumps(result) + "\n" for result in results))
     return path

@@ -56,7 +56,7 @@ class RunFolder:
 
     def remove_if_unused(self, images_seen: int) -> None:
         """Take back a folder that this start made and in which no step was done: a corrected start finds it free."""
-        if self.is_new and images_seen == 0 and RUN_VARIABLE not in os.environ:
+        if self.is_new and images_seen == 0:
             shutil.rmtree(self.path, ignore_errors=True)
 
 

@@ -88,3 +88,34 @@ def test_a_size_that_a_method_cannot_draw_is_refused(small_run: Callable, monkey
     monkeypatch.setattr(PolyINR, "any_resolution", GenerativeModule.any_resolution)
     with pytest.raises(ValueError, match="PolyINR draws no image of 16 pixels, only its own size"):
         small_run("max_kimg=0.032", "callbacks.samples.image_sizes=[8,16]")
+
+
+def test_a_bad_gradient_is_stopped_before_it_is_taken(
+    small_run: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Finite losses, an infinite gradient: neither the weights nor a checkpoint may see it."""
+    from lightning_modules.poly_inr.module import PolyINR
+
+    manual_backward = PolyINR.manual_backward
+
+    def poisoned(self: Method, loss: torch.Tensor) -> None:
+        manual_backward(self, loss)
+        weight = self.generator.synthesis.to_image.weight
+        if self.images_seen == 16 * 5 and weight.grad is not None and weight.requires_grad:
+            weight.grad[0, 0] = float("inf")
+
+    monkeypatch.setattr(PolyINR, "manual_backward", poisoned)
+    with pytest.raises(
+        NonFiniteError, match=r"the gradient of generator.synthesis.to_image.weight is not finite after 0.08"
+    ):
+        small_run("max_kimg=1", "save_every_kimg=0.016")
+    checkpoint = read_checkpoint(tmp_path / "run" / "checkpoints" / "last.ckpt")
+    assert checkpoint["images_seen"] == 80
+    assert all(torch.isfinite(value).all() for value in checkpoint["state_dict"].values())
+
+
+def test_a_misspelt_best_metric_is_told(small_run: Callable) -> None:
+    with pytest.raises(
+        ValueError, match=r"callbacks.checkpoints.best is 'metric/fd_pixel', but measured are best/fd_pixels_1438"
+    ):
+        small_run("max_kimg=0.064", "callbacks.metrics.every_kimg=0.032", "callbacks.checkpoints.best=metric/fd_pixel")

@@ -12,9 +12,17 @@ import sys
 import tempfile
 from pathlib import Path
 
+from callbacks.environment import environment
+
 FOLDER = Path(__file__).resolve().parent
 STEPS = ("max_kimg=0.32", "callbacks.losses.every_kimg=0.016", "save_every_kimg=1")
 RECORDED = ("loss/", "score/")  # penalties have values at some steps only
+
+
+def made_on() -> dict[str, str]:
+    """Where the same bits are to be expected: the processor and the library that do the arithmetic."""
+    facts = environment("cpu")
+    return {"processor": facts["processor"].split(",")[0], "torch": facts["torch"], "numpy": facts["numpy"]}
 
 
 def main() -> None:
@@ -28,7 +36,7 @@ def main() -> None:
             with (Path(folder) / "run" / "metrics.csv").open(newline="") as file:
                 rows = list(csv.DictReader(file))[:20]
         values = {column: [float(row[column]) for row in rows] for column in rows[0] if column.startswith(RECORDED)}
-        (FOLDER / f"{method}.json").write_text(json.dumps(values, indent=1) + "\n")
+        (FOLDER / f"{method}.json").write_text(json.dumps({"made_on": made_on(), "losses": values}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

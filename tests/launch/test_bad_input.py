@@ -72,6 +72,8 @@ def test_train_from_the_command_line(program: Program, tmp_path: Path) -> None:
     failed(program("train.py", "experiment=poly_inr/digts"), "did you mean 'poly_inr/digits'?")
     failed(program("train.py", "max_kimg=many"), "max_kimg must be a number, got 'many'")
     failed(program("train.py", "resume=auto"), "give run_dir=<folder>")
+    if not torch.cuda.is_available():
+        failed(program("train.py", "trainer=gpu", f"run_dir={tmp_path / 'run'}"), "No supported gpu backend found")
     failed(
         program("train.py", "resume=aut"), "resume must be never, auto or a checkpoint, got 'aut'; did you mean 'auto'?"
     )
@@ -92,6 +94,8 @@ def test_generate_from_the_command_line(program: Program, checkpoint: Path, tmp_
     failed(
         program("generate.py", at, "task=grid", "resolutoin=64"), "no setting 'resolutoin'; did you mean 'resolution'?"
     )
+    failed(program("generate.py", at, "rows=many"), "rows must be of type int, got 'many'")
+    failed(program("generate.py", at, "device=cuda:7"), "device 'cuda:7' is not to be had here")
     failed(program("generate.py", "checkpoint=nowhere.ckpt"), "there is no checkpoint nowhere.ckpt")
     assert not any(tmp_path.iterdir())
 
@@ -102,7 +106,12 @@ def test_evaluate_from_the_command_line(program: Program, tmp_path: Path) -> Non
         program("evaluate.py", f"images={tmp_path}/nowhere", "reference=digits"),
         "is neither a folder nor a zip of images",
     )
-    failed(program("evaluate.py", f"images={tmp_path}", "reference=digit"), "holds no images")
+    failed(program("evaluate.py", f"images={tmp_path}", "reference=digits"), "holds no images")
+    failed(program("evaluate.py", "images=x", "reference=digits", "metrics=fids"), "unknown metric 'fids'")
+    failed(
+        program("evaluate.py", "images=x", "reference=digits", "num_images=0"),
+        "num_images must be an integer of at least 2",
+    )
     assert not any(tmp_path.iterdir())
 
 
@@ -127,11 +136,18 @@ def test_hostile_checkpoint_runs_nothing(checkpoint: Path, tmp_path: Path) -> No
     path.write_bytes(pickle.dumps(Hostile()))
     with pytest.raises(ValueError, match="is not a whole checkpoint"):
         read_checkpoint(path)
-    content = torch.load(checkpoint, weights_only=True)
-    content["config"]["method"]["critic"]["_target_"] = "os.system"
-    torch.save(content, path)
-    with pytest.raises(ValueError, match=r"'os\.system', which is no class of this project: refused"):
-        load_method(path)
+    # A call of its own in the configuration: in a dictionary, hidden in a list, behind an interpolation.
+    hostile_call = {"_target_": "pathlib.Path.touch", "self": {"_target_": "pathlib.Path", "_args_": ["owned"]}}
+    for key, value, message in (
+        ("critic", {"_target_": "os.system"}, r"'os\.system', which is no class of this project: refused"),
+        ("loss", [hostile_call, 0.99], r"method\.loss\[0\] calls 'pathlib\.Path\.touch', which is no class"),
+        ("loss", "${oc.env:HOME}", "holds an interpolation"),
+    ):
+        content = torch.load(checkpoint, weights_only=True)
+        content["config"]["method"][key] = value
+        torch.save(content, path)
+        with pytest.raises(ValueError, match=message):
+            load_method(path)
     assert not (tmp_path / "owned").exists()
 
 
