@@ -197,3 +197,15 @@ def test_bad_input() -> None:
         small().mapping(torch.randn(1, 8))
     with pytest.raises(ValueError, match="unconditional: it takes no labels"):
         small(num_classes=0).mapping(torch.randn(1, 8), torch.tensor([0]))
+
+
+def test_neighbouring_rows_stay_apart_under_autocast() -> None:
+    """A ramp from top to bottom: each of 512 rows has a value of its own before the last layers round it."""
+    from lightning_modules.poly_inr.networks import at_positions
+
+    ramp = torch.zeros(1, 3, 1)
+    ramp[0, 0] = 1.0
+    x = torch.nn.functional.pad(coordinate_grid(512, 2)[:, 0], (0, 1), value=1.0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert len(at_positions(x, ramp).unique()) == 512
+        assert len((x @ ramp).unique()) < 512, "what would happen without"
