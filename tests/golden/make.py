@@ -7,6 +7,7 @@ commit says why.
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import sys
 import tempfile
@@ -20,9 +21,19 @@ RECORDED = ("loss/", "score/")  # penalties have values at some steps only
 
 
 def made_on() -> dict[str, str]:
-    """Where the same bits are to be expected: the processor and the library that do the arithmetic."""
+    """Where the same bits are to be expected: the very kind of processor, and the libraries that do the arithmetic.
+
+    A model's name is not enough: virtual machines give one name to several generations, whose kernels differ.
+    """
     facts = environment("cpu")
-    return {"processor": facts["processor"].split(",")[0], "torch": facts["torch"], "numpy": facts["numpy"]}
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    kinds = ("vendor_id", "cpu family", "model", "model name", "stepping", "flags", "cache size")
+    kind = sorted({line for line in lines if line.split(":")[0].strip() in kinds})
+    return {
+        "processor": f"{facts['processor'].split(',')[0]} {hashlib.sha256(''.join(kind).encode()).hexdigest()[:12]}",
+        "torch": facts["torch"],
+        "numpy": facts["numpy"],
+    }
 
 
 def main() -> None:
