@@ -50,6 +50,8 @@ def train(config: DictConfig) -> dict[str, float]:
         logger=[instantiate(logger, _convert_="all") for logger in settings["logger"].values()],
         plugins=[AtomicCheckpointIO()],
     )
+    if trainer.world_size > 1 and settings["trainer"].get("strategy", "auto") == "auto":
+        raise ValueError("several devices or nodes need a strategy of their own: choose trainer=ddp")
     if trainer.is_global_zero:
         save_config(run.path, settings)
     for logger in trainer.loggers:

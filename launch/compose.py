@@ -139,7 +139,11 @@ def find_target(name: str, path: str) -> Any:
 
 def check_type(name: str, value: Any, hint: Any) -> None:
     """ValueError unless ``value`` fits an annotation made of int, float, bool, str, None and lists of them; others pass."""
-    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    is_union = typing.get_origin(hint) in (types.UnionType, typing.Union)
+    # Some constructors take a number or a tensor; a configuration holds no tensors.
+    kinds = (
+        [kind for kind in typing.get_args(hint) if getattr(kind, "__name__", "") != "Tensor"] if is_union else [hint]
+    )
 
     def fits(kind: Any) -> bool:
         if kind is float:

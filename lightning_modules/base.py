@@ -37,7 +37,7 @@ class Method(LightningModule):
 
     def crossed(self, every_kimg: float) -> bool:
         """Whether the last step reached or passed a multiple of ``every_kimg`` thousand images (0: never)."""
-        every = round(every_kimg * 1000)
+        every = max(1, round(every_kimg * 1000)) if every_kimg > 0 else 0
         return every > 0 and self.images_seen // every > self.images_seen_before // every
 
     def record(self, losses: dict[str, Tensor]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import re
 import socket
 
 import hydra
@@ -80,6 +81,20 @@ def test_a_value_of_the_wrong_type_names_itself() -> None:
     config = plain(compose("train", ["method.r1_gamma=much", "run_dir=nowhere"]))
     with pytest.raises(ValueError, match=r"method.r1_gamma must be of type float, got 'much'"):
         check_constructor_calls(config)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("method.generator_optimizer.lr=fast", "method.generator_optimizer.lr must be of type float, got 'fast'"),
+        ("datamodule.batch_size=2.5", "datamodule.batch_size must be of type int, got 2.5"),
+        ("method.conditional=1", "method.conditional must be of type bool, got 1"),
+        ("+callbacks.metrics.num_images=many", "callbacks.metrics.num_images must be of type int or nothing"),
+    ],
+)
+def test_types_are_checked_also_in_unions(override: str, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        check_constructor_calls(plain(compose("train", [override, "run_dir=nowhere"])))
 
 
 @pytest.mark.parametrize("target", ["os.system", "lightning_modules.base.torch.os.system", "builtins.eval"])

@@ -77,6 +77,7 @@ def test_train_from_the_command_line(program: Program, tmp_path: Path) -> None:
     failed(
         program("train.py", "resume=aut"), "resume must be never, auto or a checkpoint, got 'aut'; did you mean 'auto'?"
     )
+    failed(program("train.py", "trainer.devices=2", f"run_dir={tmp_path / 'run'}"), "choose trainer=ddp")
     assert not any(tmp_path.iterdir()), "nothing is written before the input is known to be good"
 
 
