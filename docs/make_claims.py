@@ -218,7 +218,7 @@ def results_table() -> str:
             facts = common(results, experiment)
             cells = [stated(results, metric) for metric in ("fd", "precision", "recall", "accuracy")]
             seconds = sorted(result["train_seconds"] for result in results)
-            time = f"{seconds[len(seconds) // 2]:.0f} s (median)"
+            time = f"{seconds[len(seconds) // 2]:.0f} s (median, busy machine)"
             lines.append(
                 f"| `{experiment}` | "
                 + " | ".join([*cells, facts["seeds"], facts["kimg"], time, facts["hardware"], "none on digits"])
