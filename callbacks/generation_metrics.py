@@ -22,7 +22,7 @@ from generative.metrics.evaluation import (
 from generative.rendering.images import to_uint8
 from lightning_modules.base import GenerativeModule, Method
 
-LOWER_IS_BETTER = ("fd",)
+LOWER_IS_BETTER = ("fd", "kid", "kid_error")
 
 
 def draw(method: GenerativeModule, count: int, *, seed: int) -> LabelledImages:

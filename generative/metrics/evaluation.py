@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from torch import Tensor
 
-from generative.metrics.functional import frechet_distance_of_features, manifolds
+from generative.metrics.functional import frechet_distance_of_features, kernel_distance, manifolds
 from generative.metrics.judge import fit_pixel_judge, judged_accuracy
 from generative.rendering.images import from_uint8
 
 NUM_NEIGHBOURS = 3
 UNLABELLED_METRICS = ("fd", "precision", "recall")
+FURTHER_METRICS = ("kid", "density", "coverage")  # measured when asked for
 LABELLED_METRICS = ("accuracy", "tstr_accuracy")
+COMPANIONS = ("judge_accuracy", "kid_error")  # stated beside the number that they qualify
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ def metric_name(metric: str, extractor: str, num_images: int) -> str:
 
 def check_metrics(names: Sequence[str]) -> None:
     """ValueError for a name that is no metric."""
-    known = (*UNLABELLED_METRICS, *LABELLED_METRICS)
+    known = (*UNLABELLED_METRICS, *FURTHER_METRICS, *LABELLED_METRICS)
     for name in names:
         if name not in known:
             raise ValueError(f"unknown metric {name!r}: choose from {', '.join(known)}")
@@ -53,7 +56,8 @@ def evaluate_pixels(
 ) -> dict[str, float]:
     """``metrics`` on raw pixels in [-1, 1] after rounding to uint8.
 
-    ``fd``: Frechet distance. ``precision``, ``recall``: k = 3. ``accuracy``: a pixel classifier fitted on
+    ``fd``: Frechet distance. ``precision``, ``recall``, ``density``, ``coverage``: k = 3. ``kid``: kernel distance of
+    the pixels with ``kid_error``, its standard error over subsets. ``accuracy``: a pixel classifier fitted on
     ``judge_train`` names the class that was asked for; ``judge_accuracy``, its own accuracy on ``judge_test``, is
     stated beside it. ``tstr_accuracy``: the same kind of classifier trained on the fakes, tested on ``judge_test``.
     """
@@ -70,9 +74,13 @@ def evaluate_pixels(
     values: dict[str, float] = {}
     if "fd" in metrics:
         values["fd"] = float(frechet_distance_of_features(fake_pixels, real_pixels))
-    if "precision" in metrics or "recall" in metrics:
+    if {"precision", "recall", "density", "coverage"} & set(metrics):
         shares = manifolds(real_pixels.double(), fake_pixels.double(), num_neighbours=NUM_NEIGHBOURS)
-        values |= {"precision": shares.precision, "recall": shares.recall}
+        values |= asdict(shares)
+    if "kid" in metrics:
+        values["kid"], error = kernel_distance(real_pixels, fake_pixels)
+        if math.isfinite(error):  # a single subset has no spread
+            values["kid_error"] = error
     if set(metrics) & set(LABELLED_METRICS):
         if fake.labels is None or judge_train is None or judge_test is None:
             raise ValueError("accuracy and tstr_accuracy need labels on both sides: leave them out of metrics=[...]")
@@ -85,7 +93,7 @@ def evaluate_pixels(
         if "tstr_accuracy" in metrics:
             student = fit_pixel_judge(fake.images, fake.labels)
             values["tstr_accuracy"] = judged_accuracy(student, judge_test.images, judge_test.labels)
-    return {name: value for name, value in values.items() if name in metrics or name == "judge_accuracy"}
+    return {name: value for name, value in values.items() if name in metrics or name in COMPANIONS}
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,10 @@ def test_evaluate_pixels_on_real_digits() -> None:
     assert list(values) == ["fd", "precision", "recall", "accuracy", "judge_accuracy", "tstr_accuracy"]
     assert 0.2 < values["fd"] < 0.35
     assert min(values[name] for name in names[1:]) > 0.85
+    more = evaluate_pixels(a, b, metrics=["kid", "coverage"])
+    assert list(more) == ["coverage", "kid", "kid_error"]
+    assert abs(more["kid"]) < 0.05
+    assert more["coverage"] > 0.85
     wrong = LabelledImages(images[::2], (labels[::2] + 1) % 10)
     assert evaluate_pixels(wrong, b, metrics=["accuracy"], judge_train=b, judge_test=a)["accuracy"] < 0.1
 
