@@ -173,7 +173,7 @@ class ChainedAffine(nn.Module):
 def at_positions(x: Tensor, affine: Tensor) -> Tensor:
     """A_i X: positions x [P, 3] times affine parameters [B, 3, n] -> [B, P, n], in the precision of the positions.
 
-    Not under autocast: in bfloat16 only 385 of 512 rows of a grid are distinct, and neighbours would merge.
+    Not under autocast: in bfloat16 some of 512 rows of a grid coincide, and neighbours would merge.
     """
     with torch.autocast(x.device.type, enabled=False):
         return x @ affine.to(x.dtype)
