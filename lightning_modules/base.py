@@ -62,11 +62,17 @@ class Method(LightningModule):
     def test_step(self, batch: dict[str, Any], batch_index: int) -> None:
         """Nothing by default: callbacks measure at the end of the test; a classifier overrides it."""
 
+    def test_results(self) -> dict[str, float]:
+        """What ``test_step`` measured on the test split, over all ranks together; asked for once, by every rank."""
+        return {}
+
 
 class GenerativeModule(Method):
     """A method that draws images, under its averaged weights."""
 
     any_resolution: bool = False  # whether `sample` takes an image_size other than the data's
+    # Names of the extractors whose networks entered its training (a discriminator, guidance, a loss): no judges of it.
+    trained_against: tuple[str, ...] = ()
 
     @abstractmethod
     def sample(
