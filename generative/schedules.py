@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 def linear_decay(images_seen: int, *, start: int, end: int, floor: float = 0.0) -> float:
     """Factor on a learning rate: 1 until ``start`` images, then falling linearly to ``floor`` at ``end``."""
@@ -9,3 +11,13 @@ def linear_decay(images_seen: int, *, start: int, end: int, floor: float = 0.0) 
         raise ValueError(f"a decay runs from a smaller to a larger number of images, got {start} to {end}")
     progress = min(max((images_seen - start) / (end - start), 0.0), 1.0)
     return 1.0 - (1.0 - floor) * progress
+
+
+def warmup_cosine(images_seen: int, *, warmup: int, end: int) -> float:
+    """Factor on a learning rate: linear from 0 to 1 over ``warmup`` images, then half a cosine down to 0 at ``end``."""
+    if not 0 <= warmup < end:
+        raise ValueError(f"a warm-up ends before the run does, got {warmup} of {end} images")
+    if images_seen < warmup:
+        return images_seen / warmup
+    progress = min((images_seen - warmup) / (end - warmup), 1.0)
+    return 0.5 * (1.0 + math.cos(math.pi * progress))

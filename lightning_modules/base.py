@@ -1,4 +1,4 @@
-"""What callbacks and scripts may rely on: Method (a clock in images, named losses) and GenerativeModule (samples)."""
+"""What callbacks and scripts may rely on: Method (a clock, losses), GenerativeModule (samples), ClassifierModule."""
 
 from __future__ import annotations
 
@@ -105,3 +105,17 @@ class GenerativeModule(Method):
         """The images 0 .. count - 1 of ``seed`` in batches, each image once."""
         for first in range(0, count, batch_size):
             yield self.sample(first, min(batch_size, count - first), seed=seed)
+
+
+class ClassifierModule(Method):
+    """A method that names the class of an image, under its averaged weights: judges and extractors are made of it."""
+
+    num_features: int
+
+    @abstractmethod
+    def features(self, images: Tensor) -> Tensor:
+        """Images [B, C, H, W] in [-1, 1] -> pooled features [B, num_features]."""
+
+    @abstractmethod
+    def classify(self, features: Tensor) -> Tensor:
+        """Features [B, num_features] -> logits [B, num_classes]."""

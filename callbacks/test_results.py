@@ -1,0 +1,60 @@
+"""What a method measured of itself on the test split, published as the results of generators are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, Trainer
+
+from callbacks.environment import environment
+from callbacks.results import TEST_STAGE, append_result, settings_hash
+from datamodules.base import ImageDataModule
+from lightning_modules.base import Method
+
+
+def classification_record(
+    method: Method, datamodule: ImageDataModule, values: dict[str, float], *, stage: str, checkpoint: str
+) -> dict[str, Any]:
+    """The result record of what a method measured of itself on the test split of its data module."""
+    return {
+        "protocol": {
+            "task": "classification",
+            "data": f"{type(datamodule).__name__.lower()}:test",
+            "image_shape": list(method.image_shape),
+            "weights": "averaged",
+        },
+        "num_images": len(datamodule.split("test")[1]),
+        "metrics": values,
+        "experiment": method.run_config["experiment_name"],
+        "kimg": method.images_seen / 1000,
+        "budget_kimg": method.run_config["max_kimg"],
+        "train_seed": method.seed,
+        "settings": settings_hash(method.run_config),
+        "stage": stage,
+        "checkpoint": checkpoint,
+        "environment": environment(method.device.type),
+    }
+
+
+class TestResults(Callback):
+    """Appends ``test_results()`` of a method that has any to ``run_dir/results.jsonl`` at the end of the test stage.
+
+    The values are those of the averaged weights on every image of the test split, once each.
+    """
+
+    __test__ = False  # not a test, whatever its name looks like
+
+    def __init__(self, *, run_dir: str) -> None:
+        self.results = Path(run_dir) / "results.jsonl"
+
+    def on_test_epoch_end(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
+        values = method.test_results()  # all ranks: they add up their counts
+        if not values:
+            return
+        method.metrics |= {f"metric/{name}": value for name, value in values.items()}
+        if trainer.is_global_zero:
+            datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
+            record = classification_record(method, datamodule, values, stage=TEST_STAGE, checkpoint="last.ckpt")
+            append_result(self.results, record)
+        trainer.strategy.barrier("test results")

@@ -1,0 +1,31 @@
+"""Warm-up and cosine against their closed form."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from generative.schedules import warmup_cosine
+
+
+def test_warmup_then_cosine() -> None:
+    values = [warmup_cosine(n, warmup=100, end=1100) for n in (0, 25, 100, 350, 600, 850, 1100, 5000)]
+    fourths = [0.5 + math.sqrt(0.5) / 2, 0.5, 0.5 - math.sqrt(0.5) / 2]
+    assert values == pytest.approx([0.0, 0.25, 1.0, *fourths, 0.0, 0.0])
+
+
+def test_without_warmup_it_starts_at_one() -> None:
+    assert warmup_cosine(0, warmup=0, end=10) == 1.0
+
+
+def test_the_mean_of_a_run_is_a_half() -> None:
+    """Both ramps are antisymmetric about their middles."""
+    values = [warmup_cosine(n, warmup=300, end=1000) for n in range(1001)]
+    assert sum(values) / len(values) == pytest.approx(0.5, abs=1e-3)
+    assert values == sorted(values[:301]) + sorted(values[301:], reverse=True)
+
+
+def test_a_warmup_beyond_the_end_is_refused() -> None:
+    with pytest.raises(ValueError, match="got 10 of 10 images"):
+        warmup_cosine(0, warmup=10, end=10)
