@@ -1,7 +1,10 @@
 """Measure a generator or a set of images: one table on the screen, one JSON line in results.jsonl.
 
-python evaluate.py checkpoint=<file>                                  a trained model against its data
-python evaluate.py images=<folder or zip> reference=<folder, zip or data module>
+python evaluate.py checkpoint=<file>                       a trained model against its data
+python evaluate.py images=<folder, zip, array, data module> reference=<the same, or saved statistics>
+python evaluate.py images=<...> save_statistics=<file>     keep the statistics of a set as a reference for later
+python evaluate.py compare=[<results>,<results>]           side by side, if their protocols agree
+torchrun --nproc_per_node=8 evaluate.py ... device=cuda    on any number of ranks
 """
 
 from __future__ import annotations
@@ -20,27 +23,53 @@ from launch.errors import one_line_errors
 
 
 def evaluate(config: DictConfig) -> dict[str, Any]:
-    """The result record; it is printed and appended as well."""
-    from callbacks.results import append_result, markdown_table
+    """The result record; rank 0 prints and appends it as well."""
+    from generative.ranks import rank_and_world_size, ranks_of_launcher
     from launch.evaluation import evaluate_checkpoint, evaluate_images
 
-    started = time.perf_counter()
     settings = plain(config)
-    if (settings["checkpoint"] is None) == (settings["images"] is None):
-        raise ValueError("give either checkpoint=<file> or images=<folder or zip> reference=<...>")
-    if settings["checkpoint"] is not None:
-        record = evaluate_checkpoint(settings)
-        run = Path(settings["checkpoint"]).absolute().parent.parent
-        default_output = (run if (run / "config.yaml").exists() else Path()) / "results.jsonl"
-    else:
-        record = evaluate_images(settings)
-        default_output = Path("results.jsonl")
-    record["seconds"] = round(time.perf_counter() - started, 2)
-    append_result(Path(settings["output"]) if settings["output"] else default_output, record)
-    rows = [("metric", "value"), ("---", "---")]
-    print(markdown_table(rows + [(name, f"{value:.6g}") for name, value in record["metrics"].items()]))
-    print(json.dumps(record))
+    chosen = [name for name in ("checkpoint", "images", "compare") if settings[name] is not None]
+    if len(chosen) != 1:
+        raise ValueError("give one of checkpoint=<file>, images=<...> reference=<...> and compare=[<file>,<file>]")
+    if chosen == ["compare"]:
+        return compare(settings["compare"])
+    started = time.perf_counter()
+    with ranks_of_launcher(settings["device"]) as device:
+        settings["device"] = device
+        record = (evaluate_checkpoint if chosen == ["checkpoint"] else evaluate_images)(settings)
+        record["seconds"] = round(time.perf_counter() - started, 2)
+        if rank_and_world_size()[0] == 0:
+            publish(record, settings)
     return record
+
+
+def publish(record: dict[str, Any], settings: dict[str, Any]) -> None:
+    """The table on the screen, the line in results.jsonl and, last, the line on the screen."""
+    from callbacks.results import append_result, markdown_table
+
+    if record.get("note"):
+        print(f"note: {record['note']}", file=sys.stderr)
+    if record["metrics"]:
+        run = Path(settings["checkpoint"] or ".").absolute().parent.parent
+        is_run = settings["checkpoint"] is not None and (run / "config.yaml").exists()
+        default_output = run / "results.jsonl" if is_run else Path("results.jsonl")
+        append_result(Path(settings["output"]) if settings["output"] else default_output, record)
+        rows = [("metric", "value"), ("---", "---")]
+        print(markdown_table(rows + [(name, f"{value:.6g}") for name, value in record["metrics"].items()]))
+    print(json.dumps(record))
+
+
+def compare(paths: list[str]) -> dict[str, Any]:
+    """A table of several results of one protocol, the first file's metrics first."""
+    from launch.evaluation import compare_results
+
+    records = compare_results(paths)
+    names = list(dict.fromkeys(name for record in records for name in record["metrics"]))
+    print("| metric | " + " | ".join(paths) + " |\n|" + "---|" * (len(paths) + 1))
+    for name in names:
+        cells = [f"{record['metrics'][name]:.6g}" if name in record["metrics"] else "-" for record in records]
+        print(f"| {name} | " + " | ".join(cells) + " |")
+    return {"compared": paths, "results": records}
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="evaluate")

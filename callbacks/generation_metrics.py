@@ -2,87 +2,149 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
+from torch import Tensor
 
 from callbacks.loss_log import log
 from callbacks.results import TEST_STAGE, append_result, result_record, settings_hash
 from datamodules.base import ImageDataModule
-from generative.metrics.evaluation import (
-    LABELLED_METRICS,
-    LabelledImages,
-    check_metrics,
-    evaluate_pixels,
-    metric_name,
-    pixel_protocol,
-)
+from generative.metrics.evaluation import ImageSet, ImagesInMemory, Work, evaluate, small_sample_note
+from generative.metrics.features import Extractor, make_extractor
+from generative.metrics.judge import Judge, PixelJudge
+from generative.metrics.metrics import CLASS_METRICS, LOWER_IS_BETTER, check_metrics
+from generative.metrics.protocols import check_judge, make_protocol, name_all
 from generative.rendering.images import to_uint8
 from lightning_modules.base import GenerativeModule, Method
 
-LOWER_IS_BETTER = ("fd", "kid", "kid_error")
+
+class DrawnImages:
+    """The images 0 .. count - 1 of evaluation seed ``seed``, drawn under the averaged weights when asked for."""
+
+    def __init__(self, method: GenerativeModule, count: int, *, seed: int) -> None:
+        self.method, self.count, self.seed = method, count, seed
+        self.name = f"samples of {type(method).__name__}"
+        self.shape = method.image_shape
+
+    def __len__(self) -> int:
+        return self.count
+
+    def images(self, first: int, count: int) -> Tensor:
+        drawn = self.method.sample(first, count, seed=self.seed)
+        finite = drawn.flatten(1).isfinite().all(dim=1)
+        if not finite.all():
+            number = first + int((~finite).nonzero()[0])
+            raise ValueError(
+                f"{self.name}: image number {number} has pixels that are not finite: the generator diverged"
+            )
+        return to_uint8(drawn)
+
+    def labels(self) -> Tensor | None:
+        labels = self.method.balanced_labels(0, self.count)
+        return None if labels is None else labels.cpu()
+
+    def fingerprint(self) -> str | None:
+        return None
 
 
-def draw(method: GenerativeModule, count: int, *, seed: int) -> LabelledImages:
-    """``count`` samples of the method as uint8, with the labels they were asked to have."""
-    images = torch.cat([to_uint8(batch).cpu() for batch in method.sample_batches(count, seed=seed)])
-    labels = method.balanced_labels(0, count)
-    return LabelledImages(images, None if labels is None else labels.cpu())
-
-
-def real_images(datamodule: ImageDataModule, split: str) -> LabelledImages:
+def real_images(datamodule: ImageDataModule, split: str) -> ImagesInMemory:
     """A split as uint8, by the same rounding that samples go through."""
     images, labels = datamodule.split(split)
-    return LabelledImages(images if images.dtype == torch.uint8 else to_uint8(images), labels)
+    return ImagesInMemory(f"{type(datamodule).__name__.lower()}:{split}", images, labels)
+
+
+def pixel_judge(datamodule: ImageDataModule, metrics: Sequence[str]) -> Judge | None:
+    """The judge of raw pixels, fitted on the training split, where ``metrics`` ask for one."""
+    if not set(metrics) & set(CLASS_METRICS):
+        return None
+    train = real_images(datamodule, "train")
+    assert train.known_labels is not None
+    return PixelJudge(train.tensor, train.known_labels)
 
 
 def measure(
     method: GenerativeModule,
     datamodule: ImageDataModule,
+    real: ImageSet,
     *,
-    metrics: list[str],
-    split: str,
-    num_images: int | None,
+    count: int,
     seed: int,
-) -> tuple[dict[str, float], int, int]:
-    """Metrics of fresh samples of seed ``seed`` against ``split``; the numbers of samples and of real images.
-
-    ``num_images`` None: as many samples as there are real images.
-    """
-    real = real_images(datamodule, split)
-    count = len(real.images) if num_images is None else num_images
-    fake = draw(method, count, seed=seed)
-    judges = {}
-    if set(metrics) & set(LABELLED_METRICS):
-        judges = {"judge_train": real_images(datamodule, "train"), "judge_test": real_images(datamodule, "test")}
-    return evaluate_pixels(fake, real, metrics=metrics, **judges), count, len(real.images)
+    extractor: Extractor,
+    metrics: Sequence[str],
+    judge: Judge | None,
+    work: Work,
+) -> dict[str, float]:
+    """``metrics`` of ``count`` samples of seed ``seed`` against ``real``; every rank takes part and gets them all."""
+    return evaluate(
+        DrawnImages(method, count, seed=seed),
+        real,
+        extractor=extractor,
+        metrics=metrics,
+        judge=judge,
+        test=None if judge is None else real_images(datamodule, "test"),
+        work=work,
+    )
 
 
 def published_result(
     method: GenerativeModule,
     datamodule: ImageDataModule,
     *,
-    metrics: list[str],
+    extractor: Extractor,
+    metrics: Sequence[str],
+    reference: ImageSet | None = None,
     split: str = "all",
     num_images: int | None = None,
     seed: int,
+    judge: Judge | None = None,
+    allow_trained_judge: bool = False,
+    work: Work,
     stage: str,
     checkpoint: str,
 ) -> dict[str, Any]:
-    """The result record of a generator against a split of its data module: what evaluate.py prints and train.py ends with."""
-    values, count, num_real = measure(
-        method, datamodule, metrics=metrics, split=split, num_images=num_images, seed=seed
+    """The result record of a generator against its data: what evaluate.py prints and train.py ends with.
+
+    ``reference`` None: the ``split`` of the data module. ``num_images`` None: as many samples as there are real images.
+    """
+    trained = check_judge(extractor.name, method.trained_against, allowed=allow_trained_judge)
+    judge = judge or pixel_judge(datamodule, metrics)
+    if judge is not None:
+        trained |= check_judge(judge.label, method.trained_against, allowed=allow_trained_judge)
+    real = real_images(datamodule, split) if reference is None else reference
+    count = len(real) if num_images is None else num_images
+    values = measure(
+        method, datamodule, real, count=count, seed=seed, extractor=extractor, metrics=metrics, judge=judge, work=work
     )
-    names = {metric_name(metric, "pixels", count): value for metric, value in values.items()}
+    names = name_all(
+        values,
+        extractor=extractor,
+        judge=judge,
+        image_size=method.image_shape[1],
+        num_images=count,
+        trained_against_judge=trained,
+    )
     method.metrics |= {f"metric/{name}": value for name, value in names.items()}
+    classes = f", class k mod {method.num_classes} for image k" if method.num_classes else ""
     return result_record(
-        pixel_protocol(method.image_shape, f"{type(datamodule).__name__.lower()}:{split}"),
+        make_protocol(
+            extractor,
+            image_shape=method.image_shape,
+            reference=real.name,
+            reference_hash=real.fingerprint() or "",
+            samples=f"averaged weights{classes}",
+            judge=judge.name if judge is not None else "none",
+            trained_against_judge=trained,
+        ),
         values,
         num_images=count,
-        num_reference=num_real,
+        num_reference=len(real),
         names=sorted(names),
+        note=small_sample_note(min(count, len(real)), extractor, metrics),
         experiment=method.run_config["experiment_name"],
         kimg=method.images_seen / 1000,
         budget_kimg=method.run_config["max_kimg"],
@@ -98,9 +160,11 @@ def published_result(
 class GenerationMetrics(Callback):
     """Logs ``metric/<name>`` and ``best/<name>`` every ``every_kimg`` and at the end of training, against the training split.
 
-    ``num_images`` None draws as many samples as the split has. The samples are fixed by ``seed``, so values of one
-    run differ by the weights alone. The test stage measures ``test_metrics`` on samples of another seed against all
-    the data and appends the result to ``run_dir/results.jsonl``, as ``evaluate.py checkpoint=...`` does.
+    ``extractor`` and its ``weights`` file are those of evaluate.py. ``num_images`` None draws as many samples as the
+    split has. The samples are fixed by ``seed``, so values of one run differ by the weights alone. The test stage
+    measures ``test_metrics`` on samples of another seed against all the data and appends the result to
+    ``run_dir/results.jsonl``, as ``evaluate.py checkpoint=...`` does. Ranks share the samples and the real images;
+    ``cache`` is a folder for the statistics of the latter.
     """
 
     def __init__(
@@ -110,6 +174,9 @@ class GenerationMetrics(Callback):
         every_kimg: float,
         metrics: list[str],
         test_metrics: list[str],
+        extractor: str = "pixels",
+        weights: str | None = None,
+        cache: str | None = None,
         num_images: int | None = None,
         seed: int = 0,
         test_seed: int = 1,
@@ -122,61 +189,99 @@ class GenerationMetrics(Callback):
         self.test_seed = test_seed
         self.every_kimg = every_kimg
         self.metrics = metrics
+        self.extractor_name = extractor
+        self.weights = None if weights is None else Path(weights)
+        self.cache = None if cache is None else Path(cache).expanduser()
         self.num_images = num_images
         self.seed = seed
         self.best: dict[str, float] = {}
         self.measured_at = -1
+        self.extractor: Extractor | None = None
 
     def setup(self, trainer: Trainer, method: Method, stage: str) -> None:  # type: ignore[override]
-        asked = [name for name in (*self.metrics, *self.test_metrics) if name in LABELLED_METRICS]
+        if not isinstance(method, GenerativeModule):
+            return
+        asked = [name for name in (*self.metrics, *self.test_metrics) if name in CLASS_METRICS]
         if asked and method.num_classes == 0:
             raise ValueError(
                 f"{asked[0]} needs labels and this model is unconditional: leave it out of callbacks.metrics.metrics and "
                 "callbacks.metrics.test_metrics, as in callbacks.metrics.test_metrics=[fd,precision,recall]"
             )
+        check_judge(
+            self.extractor_name,
+            method.trained_against,
+            allowed=False,
+            remedy="evaluate.py's allow_trained_judge=true after the training",
+        )
+        if self.extractor is None:
+            self.extractor = make_extractor(self.extractor_name, image_shape=method.image_shape, weights=self.weights)
 
     def on_train_batch_end(self, trainer: Trainer, method: Method, *_: Any) -> None:  # type: ignore[override]
         if method.crossed(self.every_kimg):
-            self.measure(trainer, method)
+            self.log_metrics(trainer, method)
 
     def on_train_end(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
         if self.measured_at != method.images_seen:
-            self.measure(trainer, method)
+            self.log_metrics(trainer, method)
+
+    def work(self, method: Method) -> Work:
+        return Work(device=torch.device(method.device), cache=self.cache, show_progress=True)
 
     def on_test_epoch_end(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
-        if trainer.is_global_zero and isinstance(method, GenerativeModule):
-            datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
-            append_result(
-                self.results,
-                published_result(
-                    method,
-                    datamodule,
-                    metrics=self.test_metrics,
-                    seed=self.test_seed,
-                    stage=TEST_STAGE,
-                    checkpoint="last.ckpt",
-                ),
-            )
+        if not isinstance(method, GenerativeModule):
+            return
+        assert self.extractor is not None
+        datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        record = published_result(
+            method,
+            datamodule,
+            extractor=self.extractor,
+            metrics=self.test_metrics,
+            seed=self.test_seed,
+            work=self.work(method),
+            stage=TEST_STAGE,
+            checkpoint="last.ckpt",
+        )
+        if trainer.is_global_zero:
+            append_result(self.results, record)
         trainer.strategy.barrier("published metrics")
 
-    def measure(self, trainer: Trainer, method: Method) -> None:
+    def log_metrics(self, trainer: Trainer, method: Method) -> None:
         self.measured_at = method.images_seen
         if not isinstance(method, GenerativeModule):
             return
-        if trainer.is_global_zero:
-            datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
-            values, count, _ = measure(
-                method, datamodule, metrics=self.metrics, split="train", num_images=self.num_images, seed=self.seed
+        assert self.extractor is not None
+        datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        real = real_images(datamodule, "train")
+        count = len(real) if self.num_images is None else self.num_images
+        started = time.perf_counter()
+        judge = pixel_judge(datamodule, self.metrics)
+        values = measure(
+            method,
+            datamodule,
+            real,
+            count=count,
+            seed=self.seed,
+            extractor=self.extractor,
+            metrics=self.metrics,
+            judge=judge,
+            work=self.work(method),
+        )
+        row = {"throughput/metric_seconds": time.perf_counter() - started}
+        for metric, value in values.items():
+            named = name_all(
+                {metric: value},
+                extractor=self.extractor,
+                judge=judge,
+                image_size=method.image_shape[1],
+                num_images=count,
             )
-            row: dict[str, float] = {}
-            for metric, value in values.items():
-                name = metric_name(metric, "pixels", count)
-                better = min if metric in LOWER_IS_BETTER else max
+            better = min if metric in LOWER_IS_BETTER else max
+            for name in named:
                 self.best[name] = better(value, self.best.get(name, value))
                 row |= {f"metric/{name}": value, f"best/{name}": self.best[name]}
-            method.metrics |= row
-            log(trainer, method, row)
-        trainer.strategy.barrier("generation metrics")
+        method.metrics |= {name: value for name, value in row.items() if not name.startswith("throughput/")}
+        log(trainer, method, row)
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "measured_at": self.measured_at}

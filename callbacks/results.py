@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from callbacks.environment import environment
-from generative.metrics.evaluation import Protocol
+from generative.metrics.protocols import Protocol
 
 TEST_STAGE = "test stage of train.py"
 EVALUATION = "evaluate.py"

@@ -105,7 +105,7 @@ def explain(message: str, config_name: str, arguments: Sequence[str]) -> str:
             name for name in dotted_keys(OmegaConf.to_container(config)) if not name.rpartition(".")[2].startswith("_")
         ]
         return f"there is no setting {key!r}{did_you_mean(key, [*groups, *keys])}"
-    return message.splitlines()[0]
+    return (message or "the configuration cannot be read").splitlines()[0]
 
 
 def takes_argument(config: DictConfig, key: str) -> bool:

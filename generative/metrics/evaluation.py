@@ -1,124 +1,349 @@
-"""Generated images against real ones under a named protocol: the numbers and what they mean."""
+"""A set of generated images against a set of real ones: one pass of one extractor over each, shared by all ranks."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+import hashlib
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
 
+import torch
+from PIL import Image
 from torch import Tensor
+from torchmetrics import MeanMetric
+from tqdm import tqdm
 
-from generative.metrics.functional import frechet_distance_of_features, kernel_distance, manifolds
-from generative.metrics.judge import fit_pixel_judge, judged_accuracy
-from generative.rendering.images import from_uint8
-
-NUM_NEIGHBOURS = 3
-UNLABELLED_METRICS = ("fd", "precision", "recall")
-FURTHER_METRICS = ("kid", "density", "coverage")  # measured when asked for
-LABELLED_METRICS = ("accuracy", "tstr_accuracy")
-COMPANIONS = ("judge_accuracy", "kid_error")  # stated beside the number that they qualify
-
-
-@dataclass(frozen=True)
-class LabelledImages:
-    """uint8 images [N, C, H, W] and, where known, their labels [N]."""
-
-    images: Tensor
-    labels: Tensor | None = None
-
-
-def short_count(number: int) -> str:
-    """50000 -> 50k, 1797 -> 1797: how a metric's name states its number of images."""
-    return f"{number // 1000}k" if number % 1000 == 0 and number > 0 else str(number)
+from generative.metrics.features import Extractor, Pixels
+from generative.metrics.functional import squared_distances
+from generative.metrics.judge import Judge
+from generative.metrics.metrics import (
+    CLASS_METRICS,
+    COMPARISONS,
+    RECONSTRUCTION_METRICS,
+    GenerationQuality,
+    ReconstructionQuality,
+    Settings,
+    check_metrics,
+    needs,
+)
+from generative.metrics.statistics import NumberedRows, Summary, cached_path, load_cached, save_summary
+from generative.randomness import permutation
+from generative.ranks import on_all_ranks, rank_and_world_size
+from generative.rendering.images import from_uint8, image_grid, to_uint8
 
 
-def metric_name(metric: str, extractor: str, num_images: int) -> str:
-    """The protocol in a name, such as ``fd_pixels_1797``."""
-    return f"{metric}_{extractor}_{short_count(num_images)}"
+class ImageSet(Protocol):
+    """Images by number."""
+
+    name: str
+    shape: tuple[int, int, int]
+
+    def __len__(self) -> int: ...
+
+    def images(self, first: int, count: int) -> Tensor:
+        """uint8 [count, C, H, W]: images number ``first`` to ``first + count - 1``."""
+
+    def labels(self) -> Tensor | None:
+        """int64 [N], where known."""
+
+    def fingerprint(self) -> str | None:
+        """The start of a hash of the images; None for those that are drawn afresh."""
 
 
-def check_metrics(names: Sequence[str]) -> None:
-    """ValueError for a name that is no metric."""
-    known = (*UNLABELLED_METRICS, *FURTHER_METRICS, *LABELLED_METRICS)
-    for name in names:
-        if name not in known:
-            raise ValueError(f"unknown metric {name!r}: choose from {', '.join(known)}")
+class ImagesInMemory:
+    """``images`` [N, C, H, W], uint8 or floats in [-1, 1]; ValueError names the first that is neither."""
+
+    def __init__(self, name: str, images: Tensor, labels: Tensor | None = None) -> None:
+        if images.ndim != 4 or images.shape[1] not in (1, 3):
+            raise ValueError(f"{name}: images must be [N, 1 or 3, H, W], got {tuple(images.shape)}")
+        self.name = name
+        self.tensor = images if images.dtype == torch.uint8 else to_uint8(in_range(images, name=name, first=0))
+        self.shape = (int(images.shape[1]), int(images.shape[2]), int(images.shape[3]))
+        self.known_labels = labels
+
+    def __len__(self) -> int:
+        return len(self.tensor)
+
+    def images(self, first: int, count: int) -> Tensor:
+        return self.tensor[first : first + count]
+
+    def labels(self) -> Tensor | None:
+        return self.known_labels
+
+    def fingerprint(self) -> str:
+        return hashlib.sha256(self.tensor.contiguous().cpu().numpy().tobytes()).hexdigest()[:12]
 
 
-def evaluate_pixels(
-    fake: LabelledImages,
-    real: LabelledImages,
-    *,
-    metrics: Sequence[str],
-    judge_train: LabelledImages | None = None,
-    judge_test: LabelledImages | None = None,
-) -> dict[str, float]:
-    """``metrics`` on raw pixels in [-1, 1] after rounding to uint8.
+class RandomPart:
+    """``count`` images of a set, chosen without repetition by a fixed seed: the same ones everywhere."""
 
-    ``fd``: Frechet distance. ``precision``, ``recall``, ``density``, ``coverage``: k = 3. ``kid``: kernel distance of
-    the pixels with ``kid_error``, its standard error over subsets. ``accuracy``: a pixel classifier fitted on
-    ``judge_train`` names the class that was asked for; ``judge_accuracy``, its own accuracy on ``judge_test``, is
-    stated beside it. ``tstr_accuracy``: the same kind of classifier trained on the fakes, tested on ``judge_test``.
-    """
-    check_metrics(metrics)
-    if fake.images.shape[1:] != real.images.shape[1:]:
-        sizes = [" x ".join(map(str, part.images.shape[1:])) for part in (fake, real)]
+    def __init__(self, whole: ImageSet, count: int) -> None:
+        if not 2 <= count <= len(whole):
+            raise ValueError(f"{whole.name} has {len(whole)} images: choose from 2 of them to all, not {count}")
+        self.whole, self.name, self.shape = whole, f"{whole.name} ({count} of {len(whole)})", whole.shape
+        self.chosen = sorted(permutation(0, 0, len(whole))[:count].tolist())
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def images(self, first: int, count: int) -> Tensor:
+        return torch.cat([self.whole.images(number, 1) for number in self.chosen[first : first + count]])
+
+    def labels(self) -> Tensor | None:
+        labels = self.whole.labels()
+        return None if labels is None else labels[self.chosen]
+
+    def fingerprint(self) -> str | None:
+        whole = self.whole.fingerprint()
+        return None if whole is None else f"{whole}:{len(self.chosen)}"
+
+
+def in_range(images: Tensor, *, name: str, first: int, low: float = -1.0, high: float = 1.0) -> Tensor:
+    """``images`` [B, ...] if all values are in [low, high]; ValueError names the set, the image and the value."""
+    bad = ~((images >= low - 1e-4) & (images <= high + 1e-4))  # also where a value is NaN
+    if bad.any():
+        place = int(bad.flatten(1).any(dim=1).nonzero()[0])
+        value = images[place][bad[place]][0].item()
         raise ValueError(
-            f"the images are {sizes[0]} and the reference {sizes[1]}: bring them to one size and number of channels first"
+            f"{name}: image number {first + place} has the value {value:g}, and "
+            f"{int(bad.flatten(1).any(dim=1).sum())} images have values outside [{low:g}, {high:g}]"
         )
-    if len(fake.images) < 2 or len(real.images) < 2:
-        raise ValueError("an evaluation needs at least 2 images on each side")
+    return images
 
-    fake_pixels, real_pixels = (from_uint8(part.images).flatten(1) for part in (fake, real))
-    values: dict[str, float] = {}
-    if "fd" in metrics:
-        values["fd"] = float(frechet_distance_of_features(fake_pixels, real_pixels))
-    if {"precision", "recall", "density", "coverage"} & set(metrics):
-        shares = manifolds(real_pixels.double(), fake_pixels.double(), num_neighbours=NUM_NEIGHBOURS)
-        values |= asdict(shares)
-    if "kid" in metrics:
-        values["kid"], error = kernel_distance(real_pixels, fake_pixels)
-        if math.isfinite(error):  # a single subset has no spread
-            values["kid_error"] = error
-    if set(metrics) & set(LABELLED_METRICS):
-        if fake.labels is None or judge_train is None or judge_test is None:
-            raise ValueError("accuracy and tstr_accuracy need labels on both sides: leave them out of metrics=[...]")
-        assert judge_train.labels is not None
-        assert judge_test.labels is not None
-        if "accuracy" in metrics:
-            judge = fit_pixel_judge(judge_train.images, judge_train.labels)
-            values["accuracy"] = judged_accuracy(judge, fake.images, fake.labels)
-            values["judge_accuracy"] = judged_accuracy(judge, judge_test.images, judge_test.labels)
-        if "tstr_accuracy" in metrics:
-            student = fit_pixel_judge(fake.images, fake.labels)
-            values["tstr_accuracy"] = judged_accuracy(student, judge_test.images, judge_test.labels)
-    return {name: value for name, value in values.items() if name in metrics or name in COMPANIONS}
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """All that a number depends on beside the images; two results compare only where this is equal."""
+class Work:
+    """How an evaluation is carried out; nothing here changes a value by more than rounding."""
 
-    extractor: str
-    resize: str
-    quantization: str
-    image_shape: list[int]
-    reference: str
-    num_neighbours: int
-    judge: str
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+    device: torch.device = CPU
+    batch_size: int | None = None  # default: that of the extractor
+    cache: Path | None = None  # folder for the statistics of real images
+    show_progress: bool = False
 
 
-def pixel_protocol(image_shape: Sequence[int], reference: str) -> Protocol:
-    return Protocol(
-        extractor="pixels",
-        resize="none",
-        quantization="uint8, rounded",
-        image_shape=list(image_shape),
-        reference=reference,
-        num_neighbours=NUM_NEIGHBOURS,
-        judge="support vector machine, radial kernel, raw pixels",
+def batches(images: ImageSet, *, size: int, what: str, work: Work) -> Iterator[tuple[Tensor, Tensor]]:
+    """This rank's share of a set, with the numbers of the images: batches are dealt out in turn, none is cut or repeated.
+
+    The batches are the same for any number of ranks, and so are the features that come of them.
+    """
+    rank, world_size = rank_and_world_size()
+    size = work.batch_size or size
+    firsts = range(0, len(images), size)[rank::world_size]
+    bar = tqdm(
+        total=len(images),
+        desc=what,
+        unit=" images",
+        file=sys.stderr,
+        mininterval=0.5 if sys.stderr.isatty() else 20,
+        delay=1,  # what takes no time shows no bar
+        disable=not work.show_progress or rank > 0,
+        leave=False,
     )
+    with bar:
+        for first in firsts:
+            batch = images.images(first, min(size, len(images) - first))
+            yield batch, torch.arange(first, first + len(batch))
+            bar.update(min(len(batch) * world_size, len(images) - int(bar.n)))
+
+
+def real_facts(real: ImageSet, extractor: Extractor) -> dict[str, Any]:
+    """What the statistics of a set depend on."""
+    return {
+        "extractor": extractor.name,
+        "weights": extractor.weights,
+        "resize": extractor.resize,
+        "image_shape": list(real.shape),
+        "images": real.fingerprint(),
+    }
+
+
+def real_summary(real: ImageSet, extractor: Extractor, *, metrics: Sequence[str], work: Work) -> Summary:
+    """What ``metrics`` need of the real images, from the cache or by a pass that fills it.
+
+    Raw pixels are not cached: reading them is the whole work.
+    """
+    quality = GenerationQuality(extractor, metrics=metrics, device=str(work.device))
+    facts = real_facts(real, extractor)
+    path = None
+    if work.cache is not None and extractor.name != "pixels" and facts["images"] is not None:
+        path = cached_path(work.cache, facts)
+        wanted = needs(metrics, generated=False)
+        found = load_cached(path, facts)
+        if on_all_ranks(found is not None and found.has(**wanted), device=work.device):
+            assert found is not None
+            return found.to(work.device)
+    for images, numbers in batches(real, size=extractor.batch_size, what="real", work=work):
+        quality.update(images.to(work.device), real=True, numbers=numbers)
+    summary = quality.real_summary()
+    assert summary is not None
+    if path is not None and rank_and_world_size()[0] == 0:
+        save_summary(summary, path, facts=facts)
+    return summary
+
+
+def hit_rate(device: torch.device) -> MeanMetric:
+    """The share of hits over all ranks, in float64."""
+    metric = MeanMetric()
+    metric.set_dtype(torch.float64)
+    return metric.to(device)
+
+
+class AskedClass:
+    """Accuracy of the class that was asked for, and of a student that learned from the generated images."""
+
+    def __init__(
+        self, judge: Judge, labels: Tensor, *, num_values: int, keep_images: bool, device: torch.device
+    ) -> None:
+        self.judge, self.labels = judge, labels
+        self.hits = hit_rate(device)
+        self.kept = NumberedRows(num_values, dtype=torch.uint8).to(device) if keep_images else None
+
+    def update(self, images: Tensor, numbers: Tensor, *, logits: Tensor | None) -> None:
+        """``logits`` of the judge's own extractor, where they are known already."""
+        named = self.judge.predict(images) if logits is None else logits.argmax(dim=1).cpu()
+        self.hits.update((named == self.labels[numbers]).double().to(self.hits.device))
+        if self.kept is not None:
+            self.kept.update(images.flatten(1), numbers)
+
+
+def judged_accuracy(judge: Judge, images: ImageSet, *, work: Work, what: str = "judge") -> float:
+    """Share of a labelled set that ``judge`` names rightly, over all ranks."""
+    labels = images.labels()
+    assert labels is not None
+    hits = hit_rate(work.device)
+    size = judge.extractor.batch_size if judge.extractor is not None else Pixels.batch_size
+    for batch, numbers in batches(images, size=size, what=what, work=work):
+        hits.update((judge.predict(batch.to(work.device)) == labels[numbers]).double().to(work.device))
+    return float(hits.compute())
+
+
+def evaluate(
+    fake: ImageSet,
+    real: ImageSet | Summary | None,
+    *,
+    extractor: Extractor,
+    metrics: Sequence[str],
+    settings: Settings | None = None,
+    judge: Judge | None = None,
+    test: ImageSet | None = None,
+    work: Work | None = None,
+) -> dict[str, float]:
+    """``metrics`` of ``fake`` against ``real``: one pass over the fakes, and one over the real images or none.
+
+    ``real`` may be a summary of earlier, and None where only scores of the fakes are asked for. ``judge`` and ``test``,
+    labelled real images that it never saw, are needed for accuracy and tstr_accuracy, and ``fake`` must know its labels.
+    ``judge_accuracy`` on ``test`` stands beside them. Every rank of a process group gets the same values.
+    """
+    work = work or Work()
+    check_metrics(metrics)
+    if len(fake) < 2 or (real is not None and not isinstance(real, Summary) and len(real) < 2):
+        raise ValueError(f"an evaluation needs at least 2 images on each side: {fake.name} has {len(fake)}")
+    if isinstance(real, Summary) or real is None:
+        pass
+    elif fake.shape[0] != real.shape[0]:
+        grey, colour = (fake, real) if fake.shape[0] == 1 else (real, fake)
+        raise ValueError(f"{grey.name} is grey and {colour.name} in colour: bring them to one number of channels first")
+    elif fake.shape != real.shape:
+        sizes = [" x ".join(map(str, part.shape)) for part in (fake, real)]
+        raise ValueError(f"{fake.name} is {sizes[0]} and {real.name} {sizes[1]}: bring them to one size first")
+
+    values: dict[str, float] = {}
+    pairs = [name for name in metrics if name in RECONSTRUCTION_METRICS]
+    if pairs:
+        values |= reconstruction(fake, real, extractor=extractor, metrics=pairs, work=work)
+    asked = [name for name in metrics if name in CLASS_METRICS]
+    comparisons = [name for name in metrics if name in COMPARISONS]
+    if not comparisons and not asked:
+        return values
+
+    quality = GenerationQuality(extractor, metrics=comparisons, settings=settings, device=str(work.device))
+    if any(needs(comparisons, generated=False).values()):
+        if real is None:
+            raise ValueError(f"{', '.join(comparisons)} compare with real images: give a reference")
+        quality.use_reference(
+            real.to(work.device) if isinstance(real, Summary)
+            else real_summary(real, extractor, metrics=comparisons, work=work)
+        )  # fmt: skip
+    classes = None
+    if asked:
+        labels = fake.labels()
+        if labels is None or judge is None or test is None or test.labels() is None:
+            raise ValueError("accuracy and tstr_accuracy need labels on both sides: leave them out of metrics=[...]")
+        classes = AskedClass(
+            judge,
+            labels,
+            num_values=fake.shape[0] * fake.shape[1] * fake.shape[2],
+            keep_images="tstr_accuracy" in asked,
+            device=work.device,
+        )
+    for images, numbers in batches(fake, size=extractor.batch_size, what="images", work=work):
+        images = images.to(work.device)
+        features = extractor(images) if comparisons else {}
+        if comparisons:
+            quality.update(features, real=False, numbers=numbers)
+        if classes is not None:
+            own = classes.judge.extractor is extractor
+            classes.update(images, numbers, logits=features.get("logits") if own else None)
+    if comparisons:
+        values |= quality.compute()
+    if classes is not None:
+        assert judge is not None
+        assert test is not None
+        if "accuracy" in asked:
+            values["accuracy"] = float(classes.hits.compute())
+            values["judge_accuracy"] = judged_accuracy(judge, test, work=work)
+        if classes.kept is not None:
+            student = judge.student(classes.kept.compute().unflatten(1, fake.shape), classes.labels)
+            values["tstr_accuracy"] = judged_accuracy(student, test, work=work, what="student")
+    return values
+
+
+def reconstruction(
+    images: ImageSet, originals: ImageSet | Summary | None, *, extractor: Extractor, metrics: Sequence[str], work: Work
+) -> dict[str, float]:
+    """Metrics of pairs: image k of one set is the reconstruction of image k of the other."""
+    if originals is None or isinstance(originals, Summary):
+        raise ValueError(f"{', '.join(metrics)} compare pairs of images: give the originals as reference")
+    if len(images) != len(originals):
+        raise ValueError(
+            f"{', '.join(metrics)} compare pairs: {images.name} has {len(images)} images and {originals.name} {len(originals)}"
+        )
+    deep = extractor.to(work.device).stages if "feature_distance" in metrics else None
+    quality = ReconstructionQuality(metrics=metrics, stages=deep).to(work.device)
+    for batch, numbers in batches(images, size=extractor.batch_size, what="pairs", work=work):
+        quality.update(batch.to(work.device), originals.images(int(numbers[0]), len(numbers)).to(work.device))
+    return quality.compute()
+
+
+def small_sample_note(count: int, extractor: Extractor, metrics: Sequence[str]) -> str | None:
+    """What to know about a Frechet distance of few images; None where there are enough."""
+    biased = [name for name in ("fd", "sfd") if name in metrics]
+    if not biased:
+        return None
+    least = max(extractor.provides[{"fd": "features", "sfd": "spatial"}[name]] for name in biased)
+    if count >= least:
+        return None
+    return (
+        f"{' and '.join(biased)} of {count} images in {least} features is too large by its bias and compares only with "
+        f"the same count: {'see kid, which has none' if 'kid' in metrics else 'add kid, which has none'}"
+    )
+
+
+def nearest_originals(
+    samples: ImageSet, real: ImageSet, *, extractor: Extractor, work: Work, num_nearest: int = 3
+) -> Image.Image:
+    """A grid with a column a sample: the sample, then the real images nearest to it in the extractor's features."""
+    rows: list[Tensor] = []
+    for part, what in ((samples, "samples"), (real, "real")):
+        keeper = NumberedRows(extractor.provides["features"]).to(work.device)
+        for images, numbers in batches(part, size=extractor.batch_size, what=what, work=work):
+            keeper.update(extractor.to(work.device)(images.to(work.device))["features"], numbers)
+        rows.append(keeper.compute())
+    nearest = squared_distances(*rows).topk(min(num_nearest, len(real)), largest=False).indices.T.flatten().tolist()
+    drawn = torch.cat([samples.images(0, len(samples)).cpu(), *(real.images(number, 1).cpu() for number in nearest)])
+    return image_grid(from_uint8(drawn), num_columns=len(samples), scale=max(1, 64 // samples.shape[1]))

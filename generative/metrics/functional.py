@@ -3,23 +3,64 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+import scipy.linalg
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from generative.randomness import Stream
 
+KERNEL_CHUNK = 2048  # rows of a kernel matrix at a time
 
-def gaussian_statistics(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean [D] and unbiased covariance [D, D] of features [N, D], in float64."""
-    if features.ndim != 2 or len(features) < 2:
-        raise ValueError(f"statistics need at least 2 rows of features, got shape {tuple(features.shape)}")
-    rows = features.double()
-    mean = rows.mean(dim=0)
-    centred = rows - mean
-    return mean, centred.T @ centred / (len(rows) - 1)
+
+class Gaussian(NamedTuple):
+    """Mean [D] and unbiased covariance of ``num_rows`` rows of features, in float64.
+
+    With at most D rows the covariance C is kept as its exact factor X [num_rows, D], centred rows over
+    sqrt(num_rows - 1), C = X'X; with more it is stored whole, [D, D]. The other of the two is None.
+    """
+
+    num_rows: int
+    mean: Tensor
+    covariance: Tensor | None = None
+    factor: Tensor | None = None
+
+    @classmethod
+    def of(cls, features: Tensor) -> Gaussian:
+        """The statistics of features [N, D]; ValueError with fewer than 2 rows."""
+        if features.ndim != 2 or len(features) < 2:
+            raise ValueError(f"statistics need at least 2 rows of features, got shape {tuple(features.shape)}")
+        rows = features.double()
+        mean = rows.mean(dim=0)
+        factor = (rows - mean) / math.sqrt(len(rows) - 1)
+        if len(rows) <= rows.shape[1]:
+            return cls(len(rows), mean, factor=factor)
+        return cls(len(rows), mean, covariance=factor.T @ factor)
+
+    @classmethod
+    def of_sums(cls, num_rows: int, total: Tensor, outer: Tensor) -> Gaussian:
+        """From the sum of the rows [D] and the sum of their outer products [D, D]."""
+        mean = total / num_rows
+        return cls(num_rows, mean, covariance=(outer - num_rows * torch.outer(mean, mean)) / (num_rows - 1))
+
+    def to(self, device: torch.device) -> Gaussian:
+        parts = (None if part is None else part.to(device) for part in (self.covariance, self.factor))
+        return Gaussian(self.num_rows, self.mean.to(device), *parts)
+
+    def trace(self) -> Tensor:
+        """tr C."""
+        return self.factor.square().sum() if self.factor is not None else self.full_covariance().trace()
+
+    def full_covariance(self) -> Tensor:
+        if self.covariance is not None:
+            return self.covariance
+        assert self.factor is not None
+        return self.factor.T @ self.factor
 
 
 def symmetric_root(matrix: Tensor) -> Tensor:
@@ -28,78 +69,128 @@ def symmetric_root(matrix: Tensor) -> Tensor:
     return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
 
 
-def trace_of_root(covariance_a: Tensor, covariance_b: Tensor) -> Tensor:
-    """tr (C_a C_b)^(1/2) of two covariances [D, D] in float64: real also where one of them is singular.
+def sum_of_roots(eigenvalues: Tensor) -> Tensor:
+    return eigenvalues.clamp(min=0).sqrt().sum()
 
-    With C = L L' of one of them it is the sum of the roots of the eigenvalues of L' C_other L, a symmetric matrix;
-    where neither has a Cholesky factor the symmetric root takes the factor's place.
+
+def product_eigenvalues(a: Tensor, b: Tensor) -> Tensor | None:
+    """Eigenvalues [D] of the product of a symmetric and a positive definite matrix [D, D]; None if ``b`` is singular.
+
+    They are those of L'aL with b = LL', a symmetric matrix: on the processor by LAPACK's generalised solver, which
+    makes L'aL in a quarter of the operations of two products.
     """
-    for one, other in ((covariance_a, covariance_b), (covariance_b, covariance_a)):
-        factor, failed = torch.linalg.cholesky_ex(one)
-        if not failed:
-            return torch.linalg.eigvalsh(factor.T @ other @ factor).clamp(min=0).sqrt().sum()
+    if a.is_cuda:
+        factor, failed = torch.linalg.cholesky_ex(b)
+        return None if failed else torch.linalg.eigvalsh(factor.T @ a @ factor)
+    try:
+        values = scipy.linalg.eigh(
+            a.numpy(), b.numpy(), type=2, driver="gv", eigvals_only=True, overwrite_a=False, check_finite=False
+        )
+    except np.linalg.LinAlgError:
+        return None
+    return torch.from_numpy(values)
+
+
+def trace_of_root(a: Gaussian, b: Gaussian) -> Tensor:
+    """tr (C_a C_b)^(1/2), real and finite also where a covariance is singular.
+
+    Two factors: the nuclear norm of X_a X_b', exact where the eigenvalues of a product of two singular matrices are
+    not, and much faster. One factor: the roots of the eigenvalues of X C X'. None: those of C_a C_b, and where both
+    are singular those of C_a^(1/2) C_b C_a^(1/2).
+    """
+    if a.factor is not None and b.factor is not None:
+        return torch.linalg.svdvals(a.factor @ b.factor.T).sum()
+    for one, other in ((a, b), (b, a)):
+        if one.factor is not None:
+            return sum_of_roots(torch.linalg.eigvalsh(one.factor @ other.full_covariance() @ one.factor.T))
+    covariance_a, covariance_b = a.full_covariance(), b.full_covariance()
+    for left, right in ((covariance_a, covariance_b), (covariance_b, covariance_a)):
+        values = product_eigenvalues(left, right)
+        if values is not None:
+            return sum_of_roots(values)
     root = symmetric_root(covariance_a)
-    return torch.linalg.eigvalsh(root @ covariance_b @ root).clamp(min=0).sqrt().sum()
+    return sum_of_roots(torch.linalg.eigvalsh(root @ covariance_b @ root))
 
 
-def frechet_distance(mean_a: Tensor, covariance_a: Tensor, mean_b: Tensor, covariance_b: Tensor) -> Tensor:
-    """|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)) between two Gaussians (dissertation eq. 2.9), in float64."""
-    overlap = trace_of_root(covariance_a.double(), covariance_b.double())
-    shift = (mean_a.double() - mean_b.double()).square().sum()
-    return shift + covariance_a.double().trace() + covariance_b.double().trace() - 2.0 * overlap
+def frechet_distance(a: Gaussian, b: Gaussian) -> float:
+    """|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)) between two Gaussians (dissertation eq. 2.9)."""
+    if a.mean.shape != b.mean.shape:
+        raise ValueError(f"features of {len(a.mean)} and of {len(b.mean)} numbers cannot be compared")
+    shift = (a.mean - b.mean).square().sum()
+    return float(shift + a.trace() + b.trace() - 2.0 * trace_of_root(a, b))
 
 
-def frechet_distance_of_features(a: Tensor, b: Tensor) -> Tensor:
-    """The Frechet distance of features [N, D] and [M, D].
+def kernel(x: Tensor, y: Tensor) -> Tensor:
+    """(x . y / D + 1)^3 of rows [N, D] and [M, D]: [N, M] (Binkowski et al. 2018)."""
+    return (x @ y.T / x.shape[1] + 1.0) ** 3
 
-    With fewer rows than dimensions on one side the covariances are never formed: tr (C_a C_b)^(1/2) is the nuclear
-    norm of X_a X_b' over sqrt((N - 1)(M - 1)) with centred rows X. That is exact where the eigenvalues of a product
-    of two singular matrices are not, and much faster.
-    """
-    if min(len(a), len(b)) >= a.shape[1]:
-        return frechet_distance(*gaussian_statistics(a), *gaussian_statistics(b))
-    if min(len(a), len(b)) < 2:
-        raise ValueError(f"a Frechet distance needs at least 2 images on each side, got {len(a)} and {len(b)}")
+
+def polynomial_mmd(a: Tensor, b: Tensor) -> float:
+    """Unbiased squared maximum mean discrepancy under :func:`kernel` of rows [N, D] and [M, D], in float64."""
     a, b = a.double(), b.double()
-    mean_a, mean_b = a.mean(dim=0), b.mean(dim=0)
-    rows_a, rows_b = (a - mean_a) / math.sqrt(len(a) - 1), (b - mean_b) / math.sqrt(len(b) - 1)
-    overlap = torch.linalg.svdvals(rows_a @ rows_b.T).sum()
-    return (mean_a - mean_b).square().sum() + rows_a.square().sum() + rows_b.square().sum() - 2.0 * overlap
-
-
-def polynomial_mmd(a: Tensor, b: Tensor) -> Tensor:
-    """Unbiased squared maximum mean discrepancy with the kernel (x . y / D + 1)^3 (Binkowski et al. 2018), float64."""
-    a, b = a.double(), b.double()
-
-    def kernel(x: Tensor, y: Tensor) -> Tensor:
-        return (x @ y.T / x.shape[1] + 1.0) ** 3
 
     def mean_off_diagonal(k: Tensor) -> Tensor:
         return (k.sum() - k.trace()) / (len(k) * (len(k) - 1))
 
-    return mean_off_diagonal(kernel(a, a)) + mean_off_diagonal(kernel(b, b)) - 2.0 * kernel(a, b).mean()
+    return float(mean_off_diagonal(kernel(a, a)) + mean_off_diagonal(kernel(b, b)) - 2.0 * kernel(a, b).mean())
+
+
+def jackknife_variance(left_out: Tensor) -> Tensor:
+    """Variance of an estimate from its values [N] with one observation left out each."""
+    return (len(left_out) - 1) * left_out.var(correction=0)
+
+
+def polynomial_mmd_with_error(a: Tensor, b: Tensor) -> tuple[float, float]:
+    """:func:`polynomial_mmd` and its standard error by the jackknife over the images of both sides.
+
+    The error is NaN with fewer than 3 images on a side.
+    """
+    sides = (a.double(), b.double())
+
+    def row_sums(x: Tensor, y: Tensor) -> Tensor:
+        return torch.cat([kernel(rows, y).sum(dim=1) for rows in x.split(KERNEL_CHUNK)])
+
+    within = [row_sums(x, x) - (x.square().mean(dim=1) + 1.0) ** 3 for x in sides]
+    across = (row_sums(sides[0], sides[1]), row_sums(sides[1], sides[0]))
+    n, m = len(a), len(b)
+    cross = across[0].sum() / (n * m)
+    means = [sums.sum() / (len(sums) * (len(sums) - 1)) for sums in within]
+    value = float(means[0] + means[1] - 2.0 * cross)
+    if min(n, m) < 3:
+        return value, math.nan
+    variance = torch.zeros((), dtype=torch.float64, device=a.device)
+    for own, other in ((0, 1), (1, 0)):
+        count = len(sides[own])
+        own_mean = (within[own].sum() - 2.0 * within[own]) / ((count - 1) * (count - 2))
+        own_cross = (across[own].sum() - across[own]) / ((count - 1) * len(sides[other]))
+        variance += jackknife_variance(own_mean - 2.0 * own_cross)
+    return value, float(variance.sqrt())
 
 
 def kernel_distance(
     real: Tensor, fake: Tensor, *, num_subsets: int = 100, subset_size: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
-    """Kernel distance (KID in Inception features): mean over subsets and its standard error.
+    """Kernel distance (KID in Inception features) of rows [N, D] and [M, D], and its standard error.
 
-    Subsets are drawn without replacement by a generator of their own; with fewer images than ``subset_size`` on a
-    side the subsets are as large as that side.
+    The mean over subsets drawn without replacement by a generator of their own. Subsets share images, so their spread
+    s understates the error: the variance is s^2 (1 / num_subsets + b / (N - b)) for b of the N images of the smaller
+    side. With fewer than twice ``subset_size`` images on a side all images enter at once (of a larger side at most ten
+    times ``subset_size``) and the error is the jackknife's.
     """
-    size = min(subset_size, len(real), len(fake))
-    if size < 2:
+    fewest = min(len(real), len(fake))
+    if fewest < 2:
         raise ValueError(f"a kernel distance needs at least 2 images on each side, got {len(real)} and {len(fake)}")
-    if size == len(real) == len(fake):
-        num_subsets = 1  # every subset is the whole
     generator = np.random.Generator(np.random.Philox(key=Stream(seed, "kernel distance").key))
-    values = []
-    for _ in range(num_subsets):
-        rows = [torch.from_numpy(generator.choice(len(part), size, replace=False)) for part in (real, fake)]
-        values.append(float(polynomial_mmd(real[rows[0]], fake[rows[1]])))
-    error = float(np.std(values, ddof=1) / math.sqrt(num_subsets)) if num_subsets > 1 else math.nan
-    return float(np.mean(values)), error
+
+    def some(rows: Tensor, size: int) -> Tensor:
+        return rows[torch.from_numpy(generator.choice(len(rows), size, replace=False)).to(rows.device)]
+
+    if fewest < 2 * subset_size:
+        most = 10 * subset_size
+        return polynomial_mmd_with_error(*(some(rows, most) if len(rows) > most else rows for rows in (real, fake)))
+    values = [polynomial_mmd(some(real, subset_size), some(fake, subset_size)) for _ in range(num_subsets)]
+    spread = float(np.std(values, ddof=1)) if num_subsets > 1 else math.nan
+    return float(np.mean(values)), spread * math.sqrt(1.0 / num_subsets + subset_size / (fewest - subset_size))
 
 
 def inception_score(logits: Tensor, *, num_splits: int = 10, seed: int | None = 0) -> tuple[float, float]:
@@ -201,9 +292,26 @@ def authenticity(train: Tensor, fake: Tensor, *, chunk: int = 1024) -> float:
     A fake counts as a copy where it is nearer to its nearest training row than that row is to any other. Fresh draws
     of the data's own distribution score about one half; a memorised training set scores 0.
     """
-    own = squared_radii(train, num_neighbours=1, chunk=chunk)
-    authentic = []
-    for rows in fake.split(chunk):
-        nearest = squared_distances(rows, train).min(dim=1)
-        authentic.append(nearest.values > own[nearest.indices])
-    return torch.cat(authentic).double().mean().item()
+    own = squared_radii(train, num_neighbours=1, chunk=chunk).sqrt()
+    distances, nearest = nearest_rows(fake, train, chunk=chunk)
+    return (distances > own[nearest]).double().mean().item()
+
+
+def nearest_rows(features: Tensor, others: Tensor, *, chunk: int = 1024) -> tuple[Tensor, Tensor]:
+    """For each row of [N, D] its nearest row of ``others`` [M, D]: distances [N] and row numbers [N]."""
+    found = [squared_distances(rows, others).min(dim=1) for rows in features.split(chunk)]
+    return torch.cat([part.values for part in found]).sqrt(), torch.cat([part.indices for part in found])
+
+
+def deep_feature_distance(stages_a: Sequence[Tensor], stages_b: Sequence[Tensor]) -> Tensor:
+    """Distance of pairs of images in a network's stages, each [B, C, H, W]: [B], 0 for equal images.
+
+    Channels are brought to unit length at every place, squared differences are summed over channels, averaged over
+    places and summed over stages: LPIPS (Zhang et al. 2018) without its learned weights. Differentiable.
+    """
+    return torch.stack(
+        [
+            (F.normalize(a, dim=1, eps=1e-10) - F.normalize(b, dim=1, eps=1e-10)).square().sum(dim=1).mean(dim=(1, 2))
+            for a, b in zip(stages_a, stages_b, strict=True)
+        ]
+    ).sum(dim=0)

@@ -1,25 +1,69 @@
-"""A classifier of raw pixels that no trained network ever saw: who says whether a digit is the one asked for."""
+"""Who says whether an image shows the class that was asked for: classifiers that no generator was trained against."""
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
+import torch
 from sklearn.svm import SVC
 from torch import Tensor
+
+from generative.metrics.features import Extractor
+
+MOST_IMAGES, MOST_PIXELS = 20_000, 1024  # that a support vector machine is fitted on in minutes
+
+
+class Judge(Protocol):
+    """``name`` enters the protocol of a result and ``label`` the names of its numbers.
+
+    ``extractor`` is the network that it decides by, if any.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def extractor(self) -> Extractor | None: ...
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Classes [B], int64 on the CPU, of uint8 images [B, C, H, W]."""
+
+    def student(self, images: Tensor, labels: Tensor) -> Judge:
+        """A judge of the same kind that learns from these uint8 images [N, C, H, W] and labels [N] instead."""
 
 
 def as_rows(images: Tensor) -> np.ndarray:
     return images.flatten(1).double().cpu().numpy()
 
 
-def fit_pixel_judge(images: Tensor, labels: Tensor) -> SVC:
-    """A support vector machine with radial kernel on the pixels of small images [N, C, H, W].
+class PixelJudge:
+    """A support vector machine with radial kernel on the raw pixels of small images.
 
     Pixels are not standardised: one that is black in all but a few images has almost no deviation, and a shade of
     grey in it, which nobody sees, would outweigh all the others.
     """
-    return SVC(C=10.0, gamma="scale").fit(as_rows(images), labels.cpu().numpy())
 
+    extractor: Extractor | None = None
+    label = "pixels"
+    name = "support vector machine, radial kernel, raw pixels"
 
-def judged_accuracy(judge: SVC, images: Tensor, labels: Tensor) -> float:
-    """Share of the images that ``judge`` names as ``labels`` [N] say."""
-    return float(judge.score(as_rows(images), labels.cpu().numpy()))
+    def __init__(self, images: Tensor, labels: Tensor) -> None:
+        pixels = images[0].numel()
+        if pixels > MOST_PIXELS or len(images) > MOST_IMAGES:
+            raise ValueError(
+                f"accuracy and tstr_accuracy: {len(images)} images of {pixels} values are too many for the judge of raw "
+                f"pixels (at most {MOST_IMAGES} of {MOST_PIXELS}): train one and give judge=classifier:<checkpoint>"
+            )
+        if len(labels.unique()) < 2:
+            raise ValueError("a judge needs images of at least two classes")
+        self.machine = SVC(C=10.0, gamma="scale").fit(as_rows(images), labels.cpu().numpy())
+
+    def predict(self, images: Tensor) -> Tensor:
+        return torch.from_numpy(self.machine.predict(as_rows(images))).long()
+
+    def student(self, images: Tensor, labels: Tensor) -> PixelJudge:
+        return PixelJudge(images, labels)

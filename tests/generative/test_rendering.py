@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from generative.rendering.coordinates import coordinate_grid
-from generative.rendering.files import read_images
+from generative.rendering.files import ImageFiles, read_array
 from generative.rendering.images import from_uint8, image_grid, save_animation, side_by_side, to_uint8
 
 
@@ -67,26 +67,87 @@ def test_side_by_side_and_animation(tmp_path: Path) -> None:
         assert np.array(animation.convert("L"))[5, 5] == to_uint8(torch.tensor(0.5)).item(), "grey levels are exact"
 
 
+def save(image: torch.Tensor, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    array = image.permute(1, 2, 0).numpy()
+    Image.fromarray(array[..., 0] if array.shape[2] == 1 else array).save(path)
+
+
 def test_files_in_folder_and_zip(tmp_path: Path) -> None:
     images = torch.randint(0, 256, (3, 3, 5, 5), dtype=torch.uint8)
-    folder = tmp_path / "images"
-    folder.mkdir()
     for i, image in enumerate(images):
-        Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / f"{i}.png")
+        save(image, tmp_path / "images" / f"{i}.png")
     with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
-        for file in folder.iterdir():
+        for file in sorted((tmp_path / "images").iterdir(), reverse=True):
             archive.write(file, file.name)
-    assert torch.equal(read_images(folder), images)
-    assert torch.equal(read_images(tmp_path / "images.zip"), images)
-    (folder / "broken.png").write_bytes((folder / "0.png").read_bytes()[:40])
-    with pytest.raises(ValueError, match=r"broken\.png is not a readable image"):
-        read_images(folder)
-    (folder / "broken.png").unlink()
-    Image.new("RGB", (4, 5)).save(folder / "other.png")
-    with pytest.raises(ValueError, match="bring them to one size"):
-        read_images(folder)
-    (tmp_path / "empty").mkdir()
+    for path in (tmp_path / "images", tmp_path / "images.zip"):
+        files = ImageFiles(path)
+        assert (len(files), files.shape, files.labels()) == (3, (3, 5, 5), None)
+        assert torch.equal(files.images(0, 3), images)
+        assert torch.equal(files.images(1, 1), images[1:2])
+        assert files.fingerprint() == ImageFiles(path).fingerprint()
+    before = ImageFiles(tmp_path / "images").fingerprint()
+    save(images[0], tmp_path / "images" / "3.png")
+    assert ImageFiles(tmp_path / "images").fingerprint() != before
+
+
+def test_class_folders_are_labels(tmp_path: Path) -> None:
+    for name in ("b/0", "a/1", "a/2"):
+        save(torch.zeros(1, 4, 4, dtype=torch.uint8), tmp_path / f"{name}.png")
+    labels = ImageFiles(tmp_path).labels()
+    assert labels is not None
+    assert labels.tolist() == [0, 0, 1]
+    save(torch.zeros(1, 4, 4, dtype=torch.uint8), tmp_path / "outside.png")
+    assert ImageFiles(tmp_path).labels() is None
+
+
+def test_faulty_files_are_named(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    for i in range(3):
+        save(torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8), folder / f"{i}.png")
+
+    def refused(match: str, name: str, content: bytes | Image.Image) -> None:
+        if isinstance(content, bytes):
+            (folder / name).write_bytes(content)
+        else:
+            content.save(folder / name)
+        with pytest.raises(ValueError, match=match):
+            ImageFiles(folder).images(0, 4)
+        (folder / name).unlink()
+
+    refused(r"broken\.png is not a readable image: no known format", "broken.png", b"text")
+    refused(r"empty\.png is not a readable image", "empty.png", b"")
+    Image.open(folder / "0.png").save(tmp_path / "whole.jpg")
+    refused(
+        r"short\.jpg is not a readable image: image file is truncated",
+        "short.jpg",
+        (tmp_path / "whole.jpg").read_bytes()[:700],
+    )
+    refused(r"grey\.png is grey, 32 x 32 pixels, the images before it in colour", "grey.png", Image.new("L", (32, 32)))
+    refused(r"wide\.png is in colour, 32 x 33 pixels, the images before it", "wide.png", Image.new("RGB", (33, 32)))
+    refused(r"deep\.png is of mode I;16, not 8 bits", "deep.png", Image.new("I;16", (32, 32)))
+    (tmp_path / "none").mkdir()
     with pytest.raises(ValueError, match="holds no images"):
-        read_images(tmp_path / "empty")
-    with pytest.raises(ValueError, match="neither a folder nor a zip"):
-        read_images(tmp_path / "nothing")
+        ImageFiles(tmp_path / "none")
+    with pytest.raises(ValueError, match="neither a folder, a zip nor an array file"):
+        ImageFiles(tmp_path / "nothing")
+
+
+def test_array_files(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (5, 4, 6, 3), dtype=np.uint8)
+    np.savez(tmp_path / "adm.npz", images, np.arange(5))
+    found, labels = read_array(tmp_path / "adm.npz")
+    assert torch.equal(found, torch.from_numpy(images).permute(0, 3, 1, 2))
+    assert labels is not None
+    assert labels.tolist() == [0, 1, 2, 3, 4]
+    np.save(tmp_path / "grey.npy", images[..., 0])
+    assert read_array(tmp_path / "grey.npy")[0].shape == (5, 1, 4, 6)
+    np.save(tmp_path / "floats.npy", images / 255)
+    with pytest.raises(ValueError, match=r"floats\.npy holds float64 values from 0\S* to 1: give uint8 levels"):
+        read_array(tmp_path / "floats.npy")
+    np.save(tmp_path / "wrong.npy", images[..., :2])
+    with pytest.raises(ValueError, match=r"wrong\.npy holds an array of shape \(5, 4, 6, 2\)"):
+        read_array(tmp_path / "wrong.npy")
+    (tmp_path / "text.npz").write_text("text")
+    with pytest.raises(ValueError, match=r"text\.npz is not a readable array file"):
+        read_array(tmp_path / "text.npz")

@@ -102,10 +102,10 @@ def test_generate_from_the_command_line(program: Program, checkpoint: Path, tmp_
 
 
 def test_evaluate_from_the_command_line(program: Program, tmp_path: Path) -> None:
-    failed(program("evaluate.py"), "give either checkpoint=<file> or images=")
+    failed(program("evaluate.py"), "give one of checkpoint=<file>, images=")
     failed(
         program("evaluate.py", f"images={tmp_path}/nowhere", "reference=digits"),
-        "is neither a folder nor a zip of images",
+        "is neither a file, a folder nor a data module",
     )
     failed(program("evaluate.py", f"images={tmp_path}", "reference=digits"), "holds no images")
     failed(program("evaluate.py", "images=x", "reference=digits", "metrics=fids"), "unknown metric 'fids'")

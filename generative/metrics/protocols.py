@@ -1,0 +1,156 @@
+"""Protocols: what a number depends on beside the images, its name, and which numbers may stand side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from generative.metrics.features import EXTRACTORS, Extractor
+from generative.metrics.judge import Judge
+from generative.metrics.metrics import CLASS_METRICS, Settings
+
+# Names that the field gives to a distance in the features of one network, and to no other.
+FIELD_NAMES = {
+    ("fd", "inception"): "fid",
+    ("sfd", "inception"): "sfid",
+    ("fd", "inception_random"): "rfid",
+    ("is", "inception"): "is",
+    ("kid", "inception"): "kid",
+    ("kid_error", "inception"): "kid_error",
+    ("is_spread", "inception"): "is_spread",
+}
+PAIRED = ("psnr", "ssim", "mae")  # need no network
+OF_JUDGE = (*CLASS_METRICS, "judge_accuracy")
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Two results compare only where this, the number of images and that of reference images are equal."""
+
+    extractor: str
+    weights: str  # the start of the hash of the extractor's weights
+    resize: str
+    dtype: str
+    quantization: str
+    image_shape: list[int]
+    reference: str  # data set and split
+    reference_hash: str  # of the images
+    samples: str  # how they were drawn
+    num_neighbours: int
+    num_subsets: int
+    subset_size: int
+    num_splits: int
+    judge: str  # of the asked class
+    trained_against_judge: bool  # whether the generator's training used the extractor's network
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def make_protocol(
+    extractor: Extractor,
+    *,
+    image_shape: Sequence[int],
+    reference: str,
+    reference_hash: str,
+    samples: str,
+    judge: str,
+    settings: Settings | None = None,
+    trained_against_judge: bool = False,
+) -> Protocol:
+    settings = settings or Settings()
+    return Protocol(
+        extractor=extractor.name,
+        weights=extractor.weights,
+        resize=extractor.resize,
+        dtype="features float32, statistics float64",
+        quantization="uint8, rounded",
+        image_shape=list(image_shape),
+        reference=reference,
+        reference_hash=reference_hash,
+        samples=samples,
+        num_neighbours=settings.num_neighbours,
+        num_subsets=settings.num_subsets,
+        subset_size=settings.subset_size,
+        num_splits=settings.num_splits,
+        judge=judge,
+        trained_against_judge=trained_against_judge,
+    )
+
+
+def check_judge(
+    name: str, trained_against: Sequence[str], *, allowed: bool, remedy: str = "allow_trained_judge=true"
+) -> bool:
+    """Whether a network judges a generator that was trained against it; ValueError where that is not ``allowed``."""
+    if name not in trained_against:
+        return False
+    if not allowed:
+        others = [other for other in EXTRACTORS if other not in trained_against]
+        raise ValueError(
+            f"this generator was trained against {name}, which is therefore no judge of it: choose another "
+            f"({', '.join(others)}), or give {remedy} and have the result marked"
+        )
+    return True
+
+
+def short_count(number: int) -> str:
+    """50000 -> 50k, 1797 -> 1797: how a metric's name states its number of images."""
+    return f"{number // 1000}k" if number % 1000 == 0 and number > 0 else str(number)
+
+
+def metric_name(metric: str, *, by: str, image_size: int, num_images: int, trained_against_judge: bool = False) -> str:
+    """The protocol in a name: ``fid_50k`` (Inception only), ``fd_efficientnet_lite0_64px_5k``, ``fd_pixels_1797``.
+
+    ``by`` is the extractor, or for the asked class the judge; a reconstruction has neither (``psnr_64px_100``).
+    """
+    field_name = FIELD_NAMES.get((metric, by))
+    if field_name:
+        parts = [field_name]
+    elif metric in PAIRED:
+        parts = [metric, f"{image_size}px"]
+    else:
+        parts = [metric, by] if by == "pixels" else [metric, by, f"{image_size}px"]
+    return "_".join([*parts, short_count(num_images), *(["trained_judge"] if trained_against_judge else [])])
+
+
+def name_all(
+    values: dict[str, float],
+    *,
+    extractor: Extractor,
+    judge: Judge | None,
+    image_size: int,
+    num_images: int,
+    trained_against_judge: bool = False,
+) -> dict[str, float]:
+    """The values under their whole names."""
+    return {
+        metric_name(
+            metric,
+            by=judge.label if judge is not None and metric in OF_JUDGE else extractor.name,
+            image_size=image_size,
+            num_images=num_images,
+            trained_against_judge=trained_against_judge,
+        ): value
+        for metric, value in values.items()
+    }
+
+
+def protocol_differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
+    """What stands in the way of comparing two result records, in words; empty where nothing does."""
+    found = [
+        f"{key}: {a['protocol'].get(key)!r} against {b['protocol'].get(key)!r}"
+        for key in sorted({*a["protocol"], *b["protocol"]})
+        if a["protocol"].get(key) != b["protocol"].get(key)
+    ]
+    return found + [f"{key}: {a[key]} against {b[key]}" for key in ("num_images", "num_reference") if a[key] != b[key]]
+
+
+def check_comparable(records: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
+    """ValueError that names the difference where results were not made under one protocol."""
+    for record, name in zip(records[1:], names[1:], strict=True):
+        differences = protocol_differences(records[0], record)
+        if differences:
+            raise ValueError(
+                f"{names[0]} and {name} were measured under different protocols and do not compare: {'; '.join(differences)}"
+            )

@@ -1,0 +1,41 @@
+"""The processes of a run, where there are several: who am I, and what do all say."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+
+
+def rank_and_world_size() -> tuple[int, int]:
+    """(0, 1) outside a process group."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
+
+
+def on_all_ranks(value: bool, *, device: torch.device) -> bool:
+    """Whether ``value`` holds on every rank; each must ask. ``device`` is one that the process group can reduce on."""
+    if rank_and_world_size()[1] == 1:
+        return value
+    flag = torch.tensor(int(value), device=device)
+    dist.all_reduce(flag, op=dist.ReduceOp.MIN)
+    return bool(flag)
+
+
+@contextmanager
+def ranks_of_launcher(device: str) -> Iterator[str]:
+    """Join the process group that ``torchrun`` set up, if it did; yields the device of this rank."""
+    if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
+        yield device
+        return
+    is_cuda = torch.device(device).type == "cuda"
+    if is_cuda:
+        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if is_cuda else "gloo")
+    try:
+        yield device
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,239 @@
+"""evaluate.py as a program: several ranks, saved statistics, comparisons, classifiers as judges, bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from tests.conftest import ROOT
+
+Program = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from launch.compose import compose
+    from tests.conftest import SMALL_RUN
+    from train import train
+
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    train(compose("train", [*SMALL_RUN, "max_kimg=0.064", f"run_dir={folder}"]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from launch.compose import compose
+    from tests.conftest import SMALL_RUN
+    from train import train
+
+    folder = tmp_path_factory.mktemp("classifier") / "run"
+    train(compose("train", [*SMALL_RUN, "method=classifier", "max_kimg=1.5", f"run_dir={folder}"]))
+    return folder / "checkpoints" / "last.ckpt"
+
+
+def last_record(done: subprocess.CompletedProcess[str]) -> dict:
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def evaluated(*arguments: str) -> dict:
+    """evaluate.py in this process."""
+    from evaluate import evaluate
+    from launch.compose import compose
+
+    return evaluate(compose("evaluate", list(arguments)))
+
+
+def on_two_ranks(*arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_two_ranks_give_what_one_gives(program: Program, run: Path, tmp_path: Path) -> None:
+    checkpoint = str(run / "checkpoints" / "last.ckpt")
+    script = "tests/metrics_on_ranks.py"
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+    done = program(script, checkpoint, str(tmp_path / "one"), env={"PYTHONPATH": str(ROOT)})
+    assert done.returncode == 0, done.stderr
+    on_two_ranks(str(ROOT / script), checkpoint, str(tmp_path / "two"))
+    alone = json.loads((tmp_path / "one" / "0_of_1.json").read_text())
+    ranks = [json.loads((tmp_path / "two" / f"{rank}_of_2.json").read_text()) for rank in range(2)]
+    for metrics in ("all", "fd"):
+        assert ranks[0]["values"][metrics] == ranks[1]["values"][metrics], "every rank knows the result"
+        assert alone["values"][metrics].keys() == ranks[0]["values"][metrics].keys()
+        for name, value in alone["values"][metrics].items():
+            assert ranks[0]["values"][metrics][name] == pytest.approx(value, rel=1e-6), name
+    assert alone["values"]["fd"]["fd"] > 0.01
+    # Every sample on one rank, and none twice; each is the one that a single rank draws.
+    assert sorted(ranks[0]["numbers"] + ranks[1]["numbers"]) == list(range(101))
+    assert min(len(rank["numbers"]) for rank in ranks) > 40
+    assert ranks[0]["images"] | ranks[1]["images"] == alone["images"]
+    assert ranks[0]["images"]["0"] != ranks[1]["images"]["8"], "ranks draw different latents"
+    assert len(list((tmp_path / "two" / "cache").iterdir())) == 1
+
+
+def test_the_program_on_two_ranks(program: Program, run: Path, tmp_path: Path) -> None:
+    settings = [f"checkpoint={run}/checkpoints/last.ckpt", "num_images=101", "batch_size=16"]
+    alone = last_record(program("evaluate.py", *settings, f"output={tmp_path / 'one.jsonl'}"))
+    on_two_ranks(str(ROOT / "evaluate.py"), *settings, f"output={tmp_path / 'two.jsonl'}")
+    (line,) = (tmp_path / "two.jsonl").read_text().splitlines()
+    both = json.loads(line)
+    assert both["metrics"] == pytest.approx(alone["metrics"], rel=1e-6)
+    assert both["protocol"] == alone["protocol"]
+    # The two results may stand side by side; one of another protocol may not.
+    compared = program("evaluate.py", f"compare=[{tmp_path / 'one.jsonl'},{tmp_path / 'two.jsonl'}]")
+    assert compared.returncode == 0, compared.stderr
+    assert "| fd | " in compared.stdout
+    last_record(program("evaluate.py", *settings, "split=test", f"output={tmp_path / 'test.jsonl'}"))
+    refused = program("evaluate.py", f"compare=[{tmp_path / 'one.jsonl'},{tmp_path / 'test.jsonl'}]")
+    assert refused.returncode == 2
+    assert "reference: 'digits:all' against 'digits:test'" in refused.stderr
+
+
+def save_digits(folder: Path, part: slice) -> None:
+    folder.mkdir()
+    for i, image in enumerate(load_digits().images[part]):
+        Image.fromarray((image * 255 / 16).round().astype("uint8")).save(folder / f"{i:04d}.png")
+
+
+def test_saved_statistics_as_reference(tmp_path: Path) -> None:
+    save_digits(tmp_path / "a", slice(0, 300))
+    asked = "metrics=[fd,kid,precision]"
+    evaluated("images=digits", "split=train", "save_statistics=digits.npz", asked)
+    with_images = evaluated("images=a", "reference=digits:train", asked)
+    with_file = evaluated("images=a", "reference=digits.npz", asked)
+    assert with_file["metrics"] == pytest.approx(with_images["metrics"], rel=1e-9)
+    assert (with_file["num_images"], with_file["num_reference"]) == (300, 1438)
+    with pytest.raises(
+        ValueError, match="was made with extractor 'pixels', and the images are measured with 'efficient"
+    ):
+        evaluated("images=a", "reference=digits.npz", "extractor=efficientnet_lite0", asked, "num_images=4")
+    images = np.stack(load_digits().images[:300] * 255 / 16).round().astype("uint8")
+    np.savez(tmp_path / "samples.npz", images[..., None])
+    assert evaluated("images=samples.npz", "reference=digits:train", asked)["metrics"] == with_images["metrics"]
+    assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 3, "saved statistics are no result"
+
+
+def results_of(checkpoint: Path) -> list[str]:
+    return (checkpoint.parent.parent / "results.jsonl").read_text().splitlines()
+
+
+def test_a_classifier_judges_and_extracts(run: Path, classifier: Path) -> None:
+    record = evaluated(
+        f"checkpoint={run}/checkpoints/last.ckpt", f"extractor=classifier:{classifier}", "num_images=200",
+        f"judge=classifier:{classifier}", "metrics=[fd,is,precision,accuracy,tstr_accuracy]",
+    )  # fmt: skip
+    assert record["extractor_accuracy"] == record["metrics"]["judge_accuracy"] > 0.5
+    assert record["protocol"]["extractor"].startswith("classifier_")
+    assert record["protocol"]["judge"].startswith("classifier of hash")
+    assert record["metrics"]["accuracy"] < 0.6, "samples of a generator that has hardly trained"
+    assert any(name.startswith("fd_classifier_") for name in record["names"])
+    # The classifier itself: as its test stage found it.
+    again, before = evaluated(f"checkpoint={classifier}"), json.loads(results_of(classifier)[0])
+    assert again["metrics"] == pytest.approx(before["metrics"], rel=1e-6)
+    assert again["protocol"] == before["protocol"]
+    assert len(results_of(classifier)) == 2
+    # Real training images under their own labels: the student learns the digits as the judge did.
+    real = evaluated(
+        "images=digits:train", "reference=digits:test", f"judge=classifier:{classifier}",
+        "metrics=[accuracy,tstr_accuracy]",
+    )  # fmt: skip
+    assert real["metrics"]["tstr_accuracy"] == pytest.approx(real["metrics"]["judge_accuracy"], abs=0.1)
+    with pytest.raises(ValueError, match="holds a PolyINR, which is no classifier"):
+        evaluated("images=digits", "reference=digits", f"extractor=classifier:{run}/checkpoints/last.ckpt")
+
+
+def test_a_judge_that_the_generator_was_trained_against(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from launch.compose import compose, plain
+    from launch.evaluation import evaluate_checkpoint
+    from lightning_modules.poly_inr.module import PolyINR
+
+    monkeypatch.setattr(PolyINR, "trained_against", ("pixels",))
+    asked = [f"checkpoint={run}/checkpoints/last.ckpt", "metrics=[fd]", "num_images=50"]
+    with pytest.raises(
+        ValueError, match=r"trained against pixels, which is therefore no judge.*allow_trained_judge=true"
+    ):
+        evaluate_checkpoint(plain(compose("evaluate", asked)))
+    marked = evaluate_checkpoint(plain(compose("evaluate", [*asked, "allow_trained_judge=true"])))
+    assert marked["protocol"]["trained_against_judge"] is True
+    assert marked["names"] == ["fd_pixels_50_trained_judge"]
+
+
+def test_ten_images_are_enough_for_a_number_with_its_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_digits(tmp_path / "ten", slice(0, 10))
+    record = evaluated("images=ten", "reference=digits", "metrics=[fd,kid,precision,recall]")
+    assert record["metrics"]["kid_error"] > 0
+    assert "note: fd of 10 images in 64 features is too large by its bias" in capsys.readouterr().err
+    assert record["note"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["images=a", "reference=mixed"], "colour.png is in colour, 8 x 8 pixels, the images before it grey, 8 x 8"),
+        (["images=a", "reference=broken"], "short.jpg is not a readable image: image file is truncated"),
+        (["images=one", "reference=a"], "an evaluation needs at least 2 images on each side: one has 1"),
+        (["images=nan.npy", "reference=a"], "nan.npy holds float64 values from nan to nan: give uint8 levels"),
+        (["images=range.npy", "reference=a"], "range.npy holds int64 values from -3 to 300: give uint8 levels"),
+        (["images=a", "reference=b", "metrics=[fid]"], "unknown metric 'fid' (did you mean 'fd'?)"),
+        (["images=a", "reference=a", "extractor=efficientnet"], "there is no extractor 'efficientnet'; did you mean"),
+        (["images=a", "reference=a", "judge=classifier:nowhere", "metrics=accuracy"], "there is no checkpoint nowhere"),
+        (["images=a", "reference=a", "metrics=accuracy"], "accuracy need a judge"),
+        (["images=a", "reference=a", "metrics=sfd"], "pixels has no spatial: it gives features"),
+        (["images=a", "metrics=fd"], "say what to compare with: reference="),
+        (["images=a", "reference=digit"], "'digit' is neither a file, a folder nor a data module; did you mean 'digits'?"),
+        (["images=a", "reference=a", "device=cuda:9"], "device 'cuda:9' is not to be had here"),
+        (["images=a", "reference=a", "protocol=fid_5k"], "there is no protocol 'fid_5k'; did you mean 'fid_50k'?"),
+        (["images=a", "reference=a", "extractor=dinov2"], "dinov2 needs its weights"),
+        (["images=a", "checkpoint=b"], "give one of checkpoint=<file>, images="),
+        (["compare=[none.jsonl,other.jsonl]"], "there is no file of results none.jsonl"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In this process: each would take seconds to start otherwise; the exit code is that of one_line_errors."""
+    from evaluate import evaluate
+    from launch.compose import check_overrides, compose
+    from launch.errors import one_line_errors
+
+    save_digits(tmp_path / "a", slice(0, 12))
+    for name in ("mixed", "broken"):
+        shutil.copytree(tmp_path / "a", tmp_path / name)
+    Image.new("RGB", (8, 8)).save(tmp_path / "mixed" / "colour.png")
+    Image.effect_noise((8, 8), 90).save(tmp_path / "whole.jpg")
+    (tmp_path / "broken" / "short.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:-20])
+    save_digits(tmp_path / "one", slice(0, 1))
+    np.save(tmp_path / "nan.npy", np.full((3, 8, 8), np.nan))
+    np.save(tmp_path / "range.npy", np.stack([np.full((8, 8), -3), np.full((8, 8), 300)]))
+
+    def program() -> None:
+        with one_line_errors():
+            check_overrides("evaluate", arguments)
+            evaluate(compose("evaluate", arguments))
+
+    with pytest.raises(SystemExit) as stopped:
+        program()
+    assert stopped.value.code == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+    assert not (tmp_path / "results.jsonl").exists()
