@@ -8,32 +8,17 @@ products alone. Peers run interleaved; medians of the repetitions are compared.
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from callbacks.environment import environment
+from benchmarks.harness import Table, interleaved
 from generative.rendering.coordinates import coordinate_grid
 from lightning_modules.poly_inr.networks import Generator
 from lightning_modules.poly_inr.plain import render_plainly
-
-
-def interleaved(peers: dict[str, Callable[[], object]], *, repetitions: int) -> dict[str, list[float]]:
-    """Seconds of each peer, taken in turn, so that a drift of the machine meets all of them alike."""
-    times: dict[str, list[float]] = {name: [] for name in peers}
-    for _ in range(repetitions + 1):
-        for name, run in peers.items():
-            start = time.perf_counter()
-            run()
-            times[name].append(time.perf_counter() - start)
-    return {name: seconds[1:] for name, seconds in times.items()}  # the first round warms up
 
 
 @torch.no_grad()
@@ -57,9 +42,10 @@ def measure(*, width: int, resolution: int, batch: int, repetitions: int) -> dic
         },
         repetitions=repetitions,
     )
-    medians = {name: statistics.median(seconds) for name, seconds in times.items()}
+    medians = {name: taken.median for name, taken in times.items()}
     return {
         "ratio": medians["plain"] / medians["folded"],
+        "cpu_ratio": times["plain"].cpu_median / times["folded"].cpu_median,
         "floor_share": medians["floor"] / medians["folded"],
         "plain_floor_share": medians["floor"] / medians["plain"],
         "folded_ms": 1000 * medians["folded"] / batch,
@@ -67,6 +53,18 @@ def measure(*, width: int, resolution: int, batch: int, repetitions: int) -> dic
         "floor_ms": 1000 * medians["floor"] / batch,
         "relative_error": error,
     }
+
+
+COLUMNS = [
+    "ratio",
+    "cpu_ratio",
+    "floor_share",
+    "plain_floor_share",
+    "folded_ms",
+    "plain_ms",
+    "floor_ms",
+    "relative_error",
+]
 
 
 def main() -> None:
@@ -78,18 +76,10 @@ def main() -> None:
         if quick
         else [{"width": 1024, "resolution": size, "batch": 1, "repetitions": 5} for size in (32, 64)]
     )
-    results = {}
-    print(f"{environment('cpu')['processor']}, torch {torch.__version__}, {torch.get_num_threads()} threads, float32\n")
-    print(
-        "| row | plain / folded | floor / folded | floor / plain | folded ms | plain ms | floor ms | relative error |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
+    table = Table(COLUMNS)
     for size in sizes:
-        name = f"poly_inr_folded_n{size['width']}_{size['resolution']}px"
-        row = measure(**size)
-        results[name] = {key: float(f"{value:.4g}") for key, value in row.items()}
-        print(f"| {name} | " + " | ".join(f"{value:.3g}" for value in row.values()) + " |", flush=True)
-    print(json.dumps(results))
+        table.add(f"poly_inr_folded_n{size['width']}_{size['resolution']}px", measure(**size))
+    table.print_json()
 
 
 if __name__ == "__main__":
