@@ -235,10 +235,15 @@ def with_table(readme: str) -> str:
 
 def publishable(record: dict[str, Any], experiment_hash: str) -> bool:
     """Whether a result is that of the unchanged experiment: its last checkpoint, its whole budget, all real images."""
-    return (
+    unchanged = (
         record.get("settings") == experiment_hash
         and record["checkpoint"] == "last.ckpt"
         and record["kimg"] >= record["budget_kimg"]
+    )
+    if record["protocol"].get("task") == "classification":
+        return unchanged and record["protocol"]["data"].endswith(":test")
+    return (
+        unchanged
         and record["num_images"] == record["num_reference"]
         and record["protocol"]["reference"].endswith(":all")
         and record["sample_seed"] == PUBLISHED_SEED
