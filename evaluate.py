@@ -25,35 +25,48 @@ from launch.errors import one_line_errors
 def evaluate(config: DictConfig) -> dict[str, Any]:
     """The result record; rank 0 prints and appends it as well."""
     from generative.ranks import rank_and_world_size, ranks_of_launcher
-    from launch.evaluation import evaluate_checkpoint, evaluate_images
+    from launch.checkpoint import check_device
+    from launch.evaluation import READ, check_used, evaluate_checkpoint, evaluate_images
 
     settings = plain(config)
     chosen = [name for name in ("checkpoint", "images", "compare") if settings[name] is not None]
     if len(chosen) != 1:
         raise ValueError("give one of checkpoint=<file>, images=<...> reference=<...> and compare=[<file>,<file>]")
     if chosen == ["compare"]:
+        check_used(settings, READ["compare"], "a comparison")
         return compare(settings["compare"])
     started = time.perf_counter()
+    check_device(settings["device"])
     with ranks_of_launcher(settings["device"]) as device:
         settings["device"] = device
-        record = (evaluate_checkpoint if chosen == ["checkpoint"] else evaluate_images)(settings)
+        record, draw = (evaluate_checkpoint if chosen == ["checkpoint"] else evaluate_images)(settings)
         record["seconds"] = round(time.perf_counter() - started, 2)
-        if rank_and_world_size()[0] == 0:
-            publish(record, settings)
+        is_first = rank_and_world_size()[0] == 0
+        folder = result_folder(settings)
+        if is_first:
+            publish(record, settings, folder)
+        if draw is not None:  # every rank takes part, after the numbers are safe
+            picture = draw()
+            if is_first:
+                picture.save(folder / "nearest.png")
+                print(f"samples above their nearest real images: {folder / 'nearest.png'}", file=sys.stderr)
     return record
 
 
-def publish(record: dict[str, Any], settings: dict[str, Any]) -> None:
+def result_folder(settings: dict[str, Any]) -> Path:
+    """The run's folder for a checkpoint inside one, else the current folder."""
+    run = Path(settings["checkpoint"] or ".").absolute().parent.parent
+    return run if settings["checkpoint"] is not None and (run / "config.yaml").exists() else Path()
+
+
+def publish(record: dict[str, Any], settings: dict[str, Any], folder: Path) -> None:
     """The table on the screen, the line in results.jsonl and, last, the line on the screen."""
     from callbacks.results import append_result, markdown_table
 
     if record.get("note"):
         print(f"note: {record['note']}", file=sys.stderr)
     if record["metrics"]:
-        run = Path(settings["checkpoint"] or ".").absolute().parent.parent
-        is_run = settings["checkpoint"] is not None and (run / "config.yaml").exists()
-        default_output = run / "results.jsonl" if is_run else Path("results.jsonl")
-        append_result(Path(settings["output"]) if settings["output"] else default_output, record)
+        append_result(Path(settings["output"] or folder / "results.jsonl"), record)
         rows = [("metric", "value"), ("---", "---")]
         print(markdown_table(rows + [(name, f"{value:.6g}") for name, value in record["metrics"].items()]))
     print(json.dumps(record))

@@ -21,6 +21,8 @@ PACKAGES = (
     "numpy",
     "scipy",
     "scikit-learn",
+    "timm",
+    "pillow",
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,13 +13,22 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
 from callbacks.loss_log import log
-from callbacks.results import TEST_STAGE, append_result, result_record, settings_hash
+from callbacks.results import TEST_STAGE, append_result, measured_result, settings_hash
 from datamodules.base import ImageDataModule
-from generative.metrics.evaluation import ImageSet, ImagesInMemory, Work, evaluate, small_sample_note
+from generative.metrics.evaluation import ImageSet, ImagesInMemory, Work, evaluate
 from generative.metrics.features import Extractor, make_extractor
-from generative.metrics.judge import Judge, PixelJudge
-from generative.metrics.metrics import CLASS_METRICS, LOWER_IS_BETTER, check_metrics
-from generative.metrics.protocols import check_judge, make_protocol, name_all
+from generative.metrics.judge import Judge, PixelJudge, can_judge
+from generative.metrics.metrics import (
+    CLASS_METRICS,
+    COMPARISONS,
+    LOWER_IS_BETTER,
+    RECONSTRUCTION_METRICS,
+    GenerationQuality,
+    Settings,
+    check_metrics,
+)
+from generative.metrics.protocols import check_judge, name_all
+from generative.metrics.statistics import Summary
 from generative.rendering.images import to_uint8
 from lightning_modules.base import GenerativeModule, Method
 
@@ -48,8 +58,8 @@ class DrawnImages:
         labels = self.method.balanced_labels(0, self.count)
         return None if labels is None else labels.cpu()
 
-    def fingerprint(self) -> str | None:
-        return None
+    def fingerprint(self) -> str:
+        return ""
 
 
 def real_images(datamodule: ImageDataModule, split: str) -> ImagesInMemory:
@@ -64,97 +74,66 @@ def pixel_judge(datamodule: ImageDataModule, metrics: Sequence[str]) -> Judge | 
         return None
     train = real_images(datamodule, "train")
     assert train.known_labels is not None
-    return PixelJudge(train.tensor, train.known_labels)
+    return PixelJudge(train.tensor, train.known_labels, data=train.name)
 
 
-def measure(
-    method: GenerativeModule,
-    datamodule: ImageDataModule,
-    real: ImageSet,
-    *,
-    count: int,
-    seed: int,
-    extractor: Extractor,
-    metrics: Sequence[str],
-    judge: Judge | None,
-    work: Work,
-) -> dict[str, float]:
-    """``metrics`` of ``count`` samples of seed ``seed`` against ``real``; every rank takes part and gets them all."""
-    return evaluate(
-        DrawnImages(method, count, seed=seed),
-        real,
-        extractor=extractor,
-        metrics=metrics,
-        judge=judge,
-        test=None if judge is None else real_images(datamodule, "test"),
-        work=work,
-    )
+def check_generated(metrics: Sequence[str]) -> None:
+    """ValueError for metrics of pairs: samples have no originals."""
+    pairs = [name for name in metrics if name in RECONSTRUCTION_METRICS]
+    if pairs:
+        raise ValueError(f"{', '.join(pairs)} compare images with their originals, and fresh samples have none")
 
 
 def published_result(
     method: GenerativeModule,
-    datamodule: ImageDataModule,
+    real: ImageSet | Summary,
     *,
     extractor: Extractor,
     metrics: Sequence[str],
-    reference: ImageSet | None = None,
-    split: str = "all",
+    settings: Settings,
     num_images: int | None = None,
     seed: int,
-    judge: Judge | None = None,
+    judge: Judge | None,
+    test: ImageSet | None,
     allow_trained_judge: bool = False,
     work: Work,
     stage: str,
     checkpoint: str,
 ) -> dict[str, Any]:
-    """The result record of a generator against its data: what evaluate.py prints and train.py ends with.
+    """The result record of a generator against real images: what evaluate.py prints and train.py ends with.
 
-    ``reference`` None: the ``split`` of the data module. ``num_images`` None: as many samples as there are real images.
+    ``num_images`` None: as many samples as there are real images. ``test``: labelled images that ``judge`` is tested on.
     """
+    check_generated(metrics)
     trained = check_judge(extractor.name, method.trained_against, allowed=allow_trained_judge)
-    judge = judge or pixel_judge(datamodule, metrics)
     if judge is not None:
         trained |= check_judge(judge.label, method.trained_against, allowed=allow_trained_judge)
-    real = real_images(datamodule, split) if reference is None else reference
-    count = len(real) if num_images is None else num_images
-    values = measure(
-        method, datamodule, real, count=count, seed=seed, extractor=extractor, metrics=metrics, judge=judge, work=work
-    )
-    names = name_all(
-        values,
-        extractor=extractor,
-        judge=judge,
-        image_size=method.image_shape[1],
-        num_images=count,
-        trained_against_judge=trained,
-    )
-    method.metrics |= {f"metric/{name}": value for name, value in names.items()}
+    count = num_images or (real.num_images if isinstance(real, Summary) else len(real))
+    if count == 0:
+        raise ValueError("the reference does not say of how many images it was made: give num_images=<number>")
     classes = f", class k mod {method.num_classes} for image k" if method.num_classes else ""
-    return result_record(
-        make_protocol(
-            extractor,
-            image_shape=method.image_shape,
-            reference=real.name,
-            reference_hash=real.fingerprint() or "",
-            samples=f"averaged weights{classes}",
-            judge=judge.name if judge is not None else "none",
-            trained_against_judge=trained,
-        ),
-        values,
-        num_images=count,
-        num_reference=len(real),
-        names=sorted(names),
-        note=small_sample_note(min(count, len(real)), extractor, metrics),
+    record, names = measured_result(
+        DrawnImages(method, count, seed=seed),
+        real,
+        extractor=extractor,
+        metrics=metrics,
+        settings=settings,
+        judge=judge,
+        test=test,
+        work=work,
+        samples=f"averaged weights{classes}",
+        trained_against_judge=trained,
         experiment=method.run_config["experiment_name"],
         kimg=method.images_seen / 1000,
         budget_kimg=method.run_config["max_kimg"],
         train_seed=method.seed,
         sample_seed=seed,
-        settings=settings_hash(method.run_config),
+        settings_hash=settings_hash(method.run_config),
         stage=stage,
         checkpoint=checkpoint,
-        device=method.device,
     )
+    method.metrics |= {f"metric/{name}": value for name, value in names.items()}
+    return record
 
 
 class GenerationMetrics(Callback):
@@ -181,6 +160,9 @@ class GenerationMetrics(Callback):
         seed: int = 0,
         test_seed: int = 1,
     ) -> None:
+        if num_images is not None and num_images < 2:
+            raise ValueError(f"num_images must be at least 2, got {num_images}")
+        check_generated([*metrics, *test_metrics])
         if test_seed == seed:
             raise ValueError(f"test_seed must differ from seed, both are {seed}")
         check_metrics([*metrics, *test_metrics])
@@ -207,6 +189,11 @@ class GenerationMetrics(Callback):
                 f"{asked[0]} needs labels and this model is unconditional: leave it out of callbacks.metrics.metrics and "
                 "callbacks.metrics.test_metrics, as in callbacks.metrics.test_metrics=[fd,precision,recall]"
             )
+        if asked and not can_judge(math.prod(method.image_shape)):
+            raise ValueError(
+                f"{asked[0]} is judged by raw pixels during training, which images of {method.image_shape[1]} pixels are too "
+                "large for: leave it out here and measure it with evaluate.py judge=classifier:<checkpoint>"
+            )
         check_judge(
             self.extractor_name,
             method.trained_against,
@@ -215,6 +202,11 @@ class GenerationMetrics(Callback):
         )
         if self.extractor is None:
             self.extractor = make_extractor(self.extractor_name, image_shape=method.image_shape, weights=self.weights)
+        for metrics in (
+            self.metrics,
+            self.test_metrics,
+        ):  # what the extractor does not give is told before the training
+            GenerationQuality(self.extractor, metrics=[name for name in metrics if name in COMPARISONS])
 
     def on_train_batch_end(self, trainer: Trainer, method: Method, *_: Any) -> None:  # type: ignore[override]
         if method.crossed(self.every_kimg):
@@ -232,12 +224,16 @@ class GenerationMetrics(Callback):
             return
         assert self.extractor is not None
         datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        judge = pixel_judge(datamodule, self.test_metrics)
         record = published_result(
             method,
-            datamodule,
+            real_images(datamodule, "all"),
             extractor=self.extractor,
             metrics=self.test_metrics,
+            settings=Settings(),
             seed=self.test_seed,
+            judge=judge,
+            test=None if judge is None else real_images(datamodule, "test"),
             work=self.work(method),
             stage=TEST_STAGE,
             checkpoint="last.ckpt",
@@ -256,15 +252,13 @@ class GenerationMetrics(Callback):
         count = len(real) if self.num_images is None else self.num_images
         started = time.perf_counter()
         judge = pixel_judge(datamodule, self.metrics)
-        values = measure(
-            method,
-            datamodule,
+        values = evaluate(
+            DrawnImages(method, count, seed=self.seed),
             real,
-            count=count,
-            seed=self.seed,
             extractor=self.extractor,
             metrics=self.metrics,
             judge=judge,
+            test=None if judge is None else real_images(datamodule, "test"),
             work=self.work(method),
         )
         row = {"throughput/metric_seconds": time.perf_counter() - started}

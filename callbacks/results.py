@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from callbacks.environment import environment
-from generative.metrics.protocols import Protocol
+from generative.metrics.evaluation import ImageSet, Work, evaluate, small_sample_note
+from generative.metrics.features import Extractor
+from generative.metrics.judge import Judge
+from generative.metrics.metrics import Settings
+from generative.metrics.protocols import make_protocol, name_all
+from generative.metrics.statistics import Summary
 
 TEST_STAGE = "test stage of train.py"
 EVALUATION = "evaluate.py"
@@ -22,24 +26,64 @@ def settings_hash(config: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def result_record(
-    protocol: Protocol,
-    metrics: dict[str, float],
+def measured_result(
+    fake: ImageSet,
+    real: ImageSet | Summary | None,
     *,
-    num_images: int,
-    num_reference: int,
-    device: torch.device,
+    extractor: Extractor,
+    metrics: Sequence[str],
+    settings: Settings,
+    judge: Judge | None,
+    test: ImageSet | None,
+    work: Work,
+    samples: str,
+    trained_against_judge: bool = False,
     **facts: Any,
-) -> dict[str, Any]:
-    """``facts`` say what was measured: experiment, checkpoint or folder, images seen, seeds, stage."""
-    return {
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """Evaluate, and make the record of it: protocol, counts, values, ``facts``, environment. Also the values by whole name.
+
+    ``samples`` says how the generated images were drawn; ``facts`` what was measured: experiment, checkpoint or folder,
+    images seen, seeds, stage.
+    """
+    values = evaluate(
+        fake, real, extractor=extractor, metrics=metrics, settings=settings, judge=judge, test=test, work=work
+    )
+    names = name_all(
+        values,
+        extractor=extractor,
+        judge=judge,
+        image_size=fake.shape[1],
+        num_images=len(fake),
+        trained_against_judge=trained_against_judge,
+    )
+    name, mark, count = "none", "", 0
+    if isinstance(real, Summary):
+        name, mark, count = real.facts.get("name", "statistics"), real.facts.get("images", ""), real.num_images
+    elif real is not None:
+        name, mark, count = real.name, real.fingerprint(), len(real)
+    foreign = real.facts.get("note") if isinstance(real, Summary) else None
+    notes = [foreign, small_sample_note(min(len(fake), count or len(fake)), extractor, metrics)]
+    protocol = make_protocol(
+        extractor,
+        image_shape=fake.shape,
+        reference=name,
+        reference_hash=mark,
+        samples=samples,
+        judge="none" if judge is None or test is None else f"{judge.name}, tested on {test.name}",
+        settings=settings,
+        trained_against_judge=trained_against_judge,
+    )
+    record = {
         "protocol": protocol.as_dict(),
-        "num_images": num_images,
-        "num_reference": num_reference,
-        "metrics": metrics,
+        "num_images": len(fake),
+        "num_reference": count,
+        "metrics": values,
+        "names": sorted(names),
+        "note": "; ".join(note for note in notes if note) or None,
         **facts,
-        "environment": environment(device.type),
+        "environment": environment(work.device.type),
     }
+    return record, names
 
 
 def append_result(path: Path, record: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from lightning.pytorch import Callback, Trainer
 
 from callbacks.environment import environment
+from callbacks.generation_metrics import real_images
 from callbacks.results import TEST_STAGE, append_result, settings_hash
 from datamodules.base import ImageDataModule
 from lightning_modules.base import Method
@@ -21,6 +22,7 @@ def classification_record(
         "protocol": {
             "task": "classification",
             "data": f"{type(datamodule).__name__.lower()}:test",
+            "data_hash": real_images(datamodule, "test").fingerprint(),
             "image_shape": list(method.image_shape),
             "weights": "averaged",
         },
@@ -30,7 +32,7 @@ def classification_record(
         "kimg": method.images_seen / 1000,
         "budget_kimg": method.run_config["max_kimg"],
         "train_seed": method.seed,
-        "settings": settings_hash(method.run_config),
+        "settings_hash": settings_hash(method.run_config),
         "stage": stage,
         "checkpoint": checkpoint,
         "environment": environment(method.device.type),

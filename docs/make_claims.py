@@ -33,6 +33,7 @@ MARKS = ("<!-- results: made by `make claims` -->", "<!-- end of results -->")
 PRECISE = {"fd": 3, "precision": 3, "recall": 3, "accuracy": 4, "tstr_accuracy": 3}
 # Must show of the experiment on digits: a trained generator passes all four on every seed.
 GATES = {"fd": (0.0, 1.0), "precision": (0.7, 1.0), "recall": (0.2, 1.0), "accuracy": (0.95, 1.0)}
+NUM_NEIGHBOURS = 3
 PUBLISHED_SEED = 1  # of the samples: the test stage's, not the one that training was watched with
 NEEDS_IMAGENET = "not testable here: needs ImageNet, 46 M parameters and GPUs for weeks"
 NEEDS_FFHQ = "not testable here: needs FFHQ and GPUs for days"
@@ -233,19 +234,27 @@ def with_table(readme: str) -> str:
     return f"{before}{MARKS[0]}\n{results_table()}\n{MARKS[1]}{after}"
 
 
-def publishable(record: dict[str, Any], experiment_hash: str) -> bool:
-    """Whether a result is that of the unchanged experiment: its last checkpoint, its whole budget, all real images."""
+def publishable(record: dict[str, Any], experiment_hash: str, *, data: str) -> bool:
+    """Whether a result is that of the unchanged experiment: its last checkpoint, its whole budget, all real images.
+
+    ``data`` is the name of its data set. Other extractors, judges and conventions are other results.
+    """
     unchanged = (
-        record.get("settings") == experiment_hash
+        record.get("settings_hash") == experiment_hash
         and record["checkpoint"] == "last.ckpt"
         and record["kimg"] >= record["budget_kimg"]
     )
-    if record["protocol"].get("task") == "classification":
-        return unchanged and record["protocol"]["data"].endswith(":test")
+    protocol = record["protocol"]
+    if protocol.get("task") == "classification":
+        return unchanged and protocol["data"] == f"{data}:test"
     return (
         unchanged
+        and protocol["extractor"] == "pixels"
+        and protocol["num_neighbours"] == NUM_NEIGHBOURS
+        and protocol["judge"].startswith("support vector machine")
+        and not protocol["trained_against_judge"]
         and record["num_images"] == record["num_reference"]
-        and record["protocol"]["reference"].endswith(":all")
+        and protocol["reference"] == f"{data}:all"
         and record["sample_seed"] == PUBLISHED_SEED
         and set(NAMES.values()) <= record["metrics"].keys()
     )
@@ -256,7 +265,12 @@ def collect(run: Path) -> Path:
     config = yaml.safe_load((run / "config.yaml").read_text())
     experiment = config["experiment_name"]
     unchanged = plain(compose("train", [f"experiment={experiment}"]))
-    records = [record for record in read_lines(run / "results.jsonl") if publishable(record, settings_hash(unchanged))]
+    data = unchanged["datamodule"]["_target_"].rpartition(".")[2].lower()
+    records = [
+        record
+        for record in read_lines(run / "results.jsonl")
+        if publishable(record, settings_hash(unchanged), data=data)
+    ]
     if not records:
         sys.exit(
             f"error: {run} has no result of the unchanged experiment {experiment}: its settings, budget or protocol differ"

@@ -24,6 +24,15 @@ def on_all_ranks(value: bool, *, device: torch.device) -> bool:
     return bool(flag)
 
 
+def same_on_all_ranks(values: dict[str, float], *, device: torch.device) -> dict[str, float]:
+    """Rank 0's values: unlike processors round alike no further than to the last digits, and decisions hang on them."""
+    if rank_and_world_size()[1] == 1:
+        return values
+    row = torch.tensor(list(values.values()), dtype=torch.float64, device=device)
+    dist.broadcast(row, src=0)
+    return dict(zip(values, row.tolist(), strict=True))
+
+
 @contextmanager
 def ranks_of_launcher(device: str) -> Iterator[str]:
     """Join the process group that ``torchrun`` set up, if it did; yields the device of this rank."""
@@ -32,7 +41,10 @@ def ranks_of_launcher(device: str) -> Iterator[str]:
         return
     is_cuda = torch.device(device).type == "cuda"
     if is_cuda:
-        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+        local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+        if local_rank >= torch.cuda.device_count():
+            raise ValueError(f"{local_rank + 1} ranks were started and there are {torch.cuda.device_count()} GPUs")
+        device = f"cuda:{local_rank}"
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if is_cuda else "gloo")
     try:

@@ -28,6 +28,7 @@ class ClassifierJudge:
     def __init__(self, extractor: FromClassifier, config: dict[str, Any]) -> None:
         self.extractor, self.config = extractor, config
         self.label = extractor.name
+        self.num_classes = extractor.provides["logits"]
         self.name = f"classifier of hash {extractor.weights}"
 
     def predict(self, images: Tensor) -> Tensor:
@@ -44,7 +45,7 @@ class ClassifierJudge:
         device = next(self.extractor.parameters()).device
         trainer = Trainer(
             accelerator="gpu" if device.type == "cuda" else "cpu",
-            devices=1,
+            devices=1 if device.type != "cuda" else [device.index or 0],
             max_epochs=-1,
             logger=False,
             enable_checkpointing=False,

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from generative.metrics.protocols import check_comparable
 from tests.conftest import ROOT
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
@@ -55,25 +56,35 @@ def evaluated(*arguments: str) -> dict:
     return evaluate(compose("evaluate", list(arguments)))
 
 
-def on_two_ranks(*arguments: str) -> None:
-    done = subprocess.run(
+def start_two_ranks(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *arguments],
         capture_output=True,
         text=True,
         timeout=240,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
     )
+
+
+def on_two_ranks(*arguments: str) -> None:
+    done = start_two_ranks(*arguments)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def test_two_ranks_give_what_one_gives(program: Program, run: Path, tmp_path: Path) -> None:
+def test_two_ranks_give_what_one_gives(run: Path, tmp_path: Path) -> None:
     checkpoint = str(run / "checkpoints" / "last.ckpt")
-    script = "tests/metrics_on_ranks.py"
+    script = "tests.metrics_on_ranks"
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
-    done = program(script, checkpoint, str(tmp_path / "one"), env={"PYTHONPATH": str(ROOT)})
+    done = subprocess.run(
+        [sys.executable, "-m", script, checkpoint, str(tmp_path / "one")],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
     assert done.returncode == 0, done.stderr
-    on_two_ranks(str(ROOT / script), checkpoint, str(tmp_path / "two"))
+    on_two_ranks("-m", script, checkpoint, str(tmp_path / "two"))
     alone = json.loads((tmp_path / "one" / "0_of_1.json").read_text())
     ranks = [json.loads((tmp_path / "two" / f"{rank}_of_2.json").read_text()) for rank in range(2)]
     for metrics in ("all", "fd"):
@@ -123,9 +134,10 @@ def test_saved_statistics_as_reference(tmp_path: Path) -> None:
     assert with_file["metrics"] == pytest.approx(with_images["metrics"], rel=1e-9)
     assert (with_file["num_images"], with_file["num_reference"]) == (300, 1438)
     with pytest.raises(
-        ValueError, match="was made with extractor 'pixels', and the images are measured with 'efficient"
+        ValueError, match="were made with extractor 'pixels', and the images are measured with 'efficien"
     ):
         evaluated("images=a", "reference=digits.npz", "extractor=efficientnet_lite0", asked, "num_images=4")
+    check_comparable([with_file, with_images], ["with the file", "with the images"])
     images = np.stack(load_digits().images[:300] * 255 / 16).round().astype("uint8")
     np.savez(tmp_path / "samples.npz", images[..., None])
     assert evaluated("images=samples.npz", "reference=digits:train", asked)["metrics"] == with_images["metrics"]
@@ -172,9 +184,37 @@ def test_a_judge_that_the_generator_was_trained_against(run: Path, monkeypatch: 
         ValueError, match=r"trained against pixels, which is therefore no judge.*allow_trained_judge=true"
     ):
         evaluate_checkpoint(plain(compose("evaluate", asked)))
-    marked = evaluate_checkpoint(plain(compose("evaluate", [*asked, "allow_trained_judge=true"])))
+    marked, _ = evaluate_checkpoint(plain(compose("evaluate", [*asked, "allow_trained_judge=true"])))
     assert marked["protocol"]["trained_against_judge"] is True
     assert marked["names"] == ["fd_pixels_50_trained_judge"]
+
+
+def test_a_checkpoint_against_other_references_and_a_picture(run: Path, tmp_path: Path) -> None:
+    at = f"checkpoint={run}/checkpoints/last.ckpt"
+    evaluated("images=digits", "split=test", "save_statistics=test.npz", "metrics=[fd]")
+    own = evaluated(at, "metrics=[fd]", "split=test", "num_images=100")
+    for reference in ("digits:test", "test.npz"):
+        other = evaluated(at, "metrics=[fd]", f"reference={reference}", "num_images=100")
+        assert other["metrics"] == pytest.approx(own["metrics"], rel=1e-9)
+        assert other["protocol"]["reference_hash"] == own["protocol"]["reference_hash"]
+    evaluated(at, "metrics=[fd]", "num_images=100", "show_nearest=6")
+    with Image.open(run / "nearest.png") as picture:
+        assert picture.size == (6 * 66 + 2, 4 * 66 + 2)
+    with pytest.raises(ValueError, match="psnr compare images with their originals, and fresh samples have none"):
+        evaluated(at, "metrics=[psnr]")
+    with pytest.raises(ValueError, match="digits:all has 1797 images: 9999 of them cannot be chosen"):
+        evaluated(at, "metrics=[fd]", "num_reference=9999")
+
+
+def test_where_one_rank_fails_all_end(tmp_path: Path) -> None:
+    save_digits(tmp_path / "a", slice(0, 40))
+    content = (tmp_path / "a" / "0020.png").read_bytes()
+    (tmp_path / "a" / "0020.png").write_bytes(content[: len(content) // 2])
+    done = start_two_ranks(str(ROOT / "evaluate.py"), "images=a", "reference=digits", "metrics=[fd]", "batch_size=16")
+    assert done.returncode != 0
+    assert "0020.png is not a readable image" in done.stderr
+    assert "error: another rank failed with its part of a" in done.stderr
+    assert not (tmp_path / "results.jsonl").exists()
 
 
 def test_ten_images_are_enough_for_a_number_with_its_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -196,8 +236,17 @@ def test_ten_images_are_enough_for_a_number_with_its_error(tmp_path: Path, capsy
         (["images=a", "reference=b", "metrics=[fid]"], "unknown metric 'fid' (did you mean 'fd'?)"),
         (["images=a", "reference=a", "extractor=efficientnet"], "there is no extractor 'efficientnet'; did you mean"),
         (["images=a", "reference=a", "judge=classifier:nowhere", "metrics=accuracy"], "there is no checkpoint nowhere"),
-        (["images=a", "reference=a", "metrics=accuracy"], "accuracy need a judge"),
+        (["images=a", "reference=a", "metrics=accuracy"], "accuracy need a judge: give a data module"),
         (["images=a", "reference=a", "metrics=sfd"], "pixels has no spatial: it gives features"),
+        (["images=classes", "reference=digits", "metrics=accuracy"], "classes has 2 class folders and the judge knows 10 classes"),
+        (["images=a", "reference=mixed_names", "metrics=psnr"], "0000.png of a would be compared with x.png of mixed_names"),
+        (["images=a", "reference=a", "metrics=psnr", "num_images=4"], "metrics of pairs take both sets whole"),
+        (["images=a", "reference=a", "seed=3"], "seed= has no effect on a set of images"),
+        (["images=a", "save_statistics=b.npz", "reference=a"], "reference= has no effect on saving statistics"),
+        (["images=a", "save_statistics=folder"], "save_statistics must be the name of an .npz file, got folder"),
+        (["images=a", "reference=a", "metrics=[]"], "metrics=[] asks for nothing"),
+        (["images=a", "reference=a", "judge=classifier:x"], "judge= has no effect on metrics="),
+        (["compare=a.jsonl"], "takes at least two files of results"),
         (["images=a", "metrics=fd"], "say what to compare with: reference="),
         (["images=a", "reference=digit"], "'digit' is neither a file, a folder nor a data module; did you mean 'digits'?"),
         (["images=a", "reference=a", "device=cuda:9"], "device 'cuda:9' is not to be had here"),
@@ -222,6 +271,10 @@ def test_bad_input_is_one_line(
     Image.effect_noise((8, 8), 90).save(tmp_path / "whole.jpg")
     (tmp_path / "broken" / "short.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:-20])
     save_digits(tmp_path / "one", slice(0, 1))
+    shutil.copytree(tmp_path / "one", tmp_path / "mixed_names")
+    (tmp_path / "mixed_names" / "0000.png").rename(tmp_path / "mixed_names" / "x.png")
+    for name in ("three", "seven"):
+        shutil.copytree(tmp_path / "a", tmp_path / "classes" / name)
     np.save(tmp_path / "nan.npy", np.full((3, 8, 8), np.nan))
     np.save(tmp_path / "range.npy", np.stack([np.full((8, 8), -3), np.full((8, 8), 300)]))
 

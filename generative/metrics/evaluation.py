@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from generative.metrics.judge import Judge
 from generative.metrics.metrics import (
     CLASS_METRICS,
     COMPARISONS,
+    DISTANCES,
     RECONSTRUCTION_METRICS,
     GenerationQuality,
     ReconstructionQuality,
@@ -28,10 +29,12 @@ from generative.metrics.metrics import (
     check_metrics,
     needs,
 )
-from generative.metrics.statistics import NumberedRows, Summary, cached_path, load_cached, save_summary
+from generative.metrics.statistics import NumberedRows, Summary, cached_path, keep_in_cache, load_cached
 from generative.randomness import permutation
-from generative.ranks import on_all_ranks, rank_and_world_size
+from generative.ranks import on_all_ranks, rank_and_world_size, same_on_all_ranks
 from generative.rendering.images import from_uint8, image_grid, to_uint8
+
+CPU = torch.device("cpu")
 
 
 class ImageSet(Protocol):
@@ -48,18 +51,32 @@ class ImageSet(Protocol):
     def labels(self) -> Tensor | None:
         """int64 [N], where known."""
 
-    def fingerprint(self) -> str | None:
-        """The start of a hash of the images; None for those that are drawn afresh."""
+    def fingerprint(self) -> str:
+        """The start of a hash of the images; empty for those that are drawn afresh."""
+
+
+class KeptImageSet(ImageSet, Protocol):
+    """One that lies in memory or on disk."""
+
+    def select(self, numbers: Sequence[int]) -> Tensor:
+        """uint8 [len(numbers), C, H, W]."""
 
 
 class ImagesInMemory:
-    """``images`` [N, C, H, W], uint8 or floats in [-1, 1]; ValueError names the first that is neither."""
+    """``images`` [N, C, H, W], uint8 or floats in [-1, 1], and their ``labels`` [N].
+
+    ValueError names the first image that is neither, and labels of another number or below 0.
+    """
 
     def __init__(self, name: str, images: Tensor, labels: Tensor | None = None) -> None:
         if images.ndim != 4 or images.shape[1] not in (1, 3):
             raise ValueError(f"{name}: images must be [N, 1 or 3, H, W], got {tuple(images.shape)}")
+        if labels is not None and (labels.shape != images.shape[:1] or bool((labels < 0).any())):
+            raise ValueError(
+                f"{name}: labels must be one class from 0 for each of {len(images)} images, got shape {tuple(labels.shape)}"
+            )
         self.name = name
-        self.tensor = images if images.dtype == torch.uint8 else to_uint8(in_range(images, name=name, first=0))
+        self.tensor = images if images.dtype == torch.uint8 else to_uint8(in_range(images, name=name))
         self.shape = (int(images.shape[1]), int(images.shape[2]), int(images.shape[3]))
         self.known_labels = labels
 
@@ -69,19 +86,22 @@ class ImagesInMemory:
     def images(self, first: int, count: int) -> Tensor:
         return self.tensor[first : first + count]
 
+    def select(self, numbers: Sequence[int]) -> Tensor:
+        return self.tensor[torch.tensor(numbers)]
+
     def labels(self) -> Tensor | None:
         return self.known_labels
 
     def fingerprint(self) -> str:
-        return hashlib.sha256(self.tensor.contiguous().cpu().numpy().tobytes()).hexdigest()[:12]
+        digest = hashlib.sha256(repr(self.shape).encode())
+        digest.update(self.tensor.contiguous().cpu().numpy().tobytes())
+        return digest.hexdigest()[:12]
 
 
 class RandomPart:
     """``count`` images of a set, chosen without repetition by a fixed seed: the same ones everywhere."""
 
-    def __init__(self, whole: ImageSet, count: int) -> None:
-        if not 2 <= count <= len(whole):
-            raise ValueError(f"{whole.name} has {len(whole)} images: choose from 2 of them to all, not {count}")
+    def __init__(self, whole: KeptImageSet, count: int) -> None:
         self.whole, self.name, self.shape = whole, f"{whole.name} ({count} of {len(whole)})", whole.shape
         self.chosen = sorted(permutation(0, 0, len(whole))[:count].tolist())
 
@@ -89,31 +109,39 @@ class RandomPart:
         return len(self.chosen)
 
     def images(self, first: int, count: int) -> Tensor:
-        return torch.cat([self.whole.images(number, 1) for number in self.chosen[first : first + count]])
+        return self.whole.select(self.chosen[first : first + count])
+
+    def select(self, numbers: Sequence[int]) -> Tensor:
+        return self.whole.select([self.chosen[number] for number in numbers])
 
     def labels(self) -> Tensor | None:
         labels = self.whole.labels()
         return None if labels is None else labels[self.chosen]
 
-    def fingerprint(self) -> str | None:
-        whole = self.whole.fingerprint()
-        return None if whole is None else f"{whole}:{len(self.chosen)}"
+    def fingerprint(self) -> str:
+        return f"{self.whole.fingerprint()}:{len(self.chosen)}"
 
 
-def in_range(images: Tensor, *, name: str, first: int, low: float = -1.0, high: float = 1.0) -> Tensor:
-    """``images`` [B, ...] if all values are in [low, high]; ValueError names the set, the image and the value."""
-    bad = ~((images >= low - 1e-4) & (images <= high + 1e-4))  # also where a value is NaN
+def random_part(images: KeptImageSet, count: int | None) -> KeptImageSet:
+    """``count`` images of a set, or all; ValueError where it has not so many."""
+    if count is None or count == len(images):
+        return images
+    if not 1 <= count < len(images):
+        raise ValueError(f"{images.name} has {len(images)} images: {count} of them cannot be chosen")
+    return RandomPart(images, count)
+
+
+def in_range(images: Tensor, *, name: str) -> Tensor:
+    """``images`` [B, ...] if all values are in [-1, 1]; ValueError names the set, the image and the value."""
+    bad = ~(images.abs() <= 1 + 1e-4)  # also where a value is NaN
     if bad.any():
-        place = int(bad.flatten(1).any(dim=1).nonzero()[0])
+        is_bad = bad.flatten(1).any(dim=1)
+        place = int(is_bad.nonzero()[0])
         value = images[place][bad[place]][0].item()
         raise ValueError(
-            f"{name}: image number {first + place} has the value {value:g}, and "
-            f"{int(bad.flatten(1).any(dim=1).sum())} images have values outside [{low:g}, {high:g}]"
+            f"{name}: image number {place} has the value {value:g}, and {int(is_bad.sum())} images have values outside [-1, 1]"
         )
     return images
-
-
-CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -129,11 +157,11 @@ class Work:
 def batches(images: ImageSet, *, size: int, what: str, work: Work) -> Iterator[tuple[Tensor, Tensor]]:
     """This rank's share of a set, with the numbers of the images: batches are dealt out in turn, none is cut or repeated.
 
-    The batches are the same for any number of ranks, and so are the features that come of them.
+    The batches are the same for any number of ranks, and so are the features that come of them. To be exhausted by
+    every rank: where one cannot read or draw an image, all of them end with a ValueError.
     """
     rank, world_size = rank_and_world_size()
     size = work.batch_size or size
-    firsts = range(0, len(images), size)[rank::world_size]
     bar = tqdm(
         total=len(images),
         desc=what,
@@ -144,11 +172,18 @@ def batches(images: ImageSet, *, size: int, what: str, work: Work) -> Iterator[t
         disable=not work.show_progress or rank > 0,
         leave=False,
     )
+    failed: ValueError | None = None
     with bar:
-        for first in firsts:
-            batch = images.images(first, min(size, len(images) - first))
+        for first in range(0, len(images), size)[rank::world_size]:
+            try:
+                batch = images.images(first, min(size, len(images) - first))
+            except ValueError as error:
+                failed = error
+                break
             yield batch, torch.arange(first, first + len(batch))
             bar.update(min(len(batch) * world_size, len(images) - int(bar.n)))
+    if not on_all_ranks(failed is None, device=work.device):
+        raise failed or ValueError(f"another rank failed with its part of {images.name}")
 
 
 def real_facts(real: ImageSet, extractor: Extractor) -> dict[str, Any]:
@@ -167,22 +202,22 @@ def real_summary(real: ImageSet, extractor: Extractor, *, metrics: Sequence[str]
 
     Raw pixels are not cached: reading them is the whole work.
     """
-    quality = GenerationQuality(extractor, metrics=metrics, device=str(work.device))
     facts = real_facts(real, extractor)
-    path = None
-    if work.cache is not None and extractor.name != "pixels" and facts["images"] is not None:
+    path, found = None, None
+    if work.cache is not None and extractor.name != "pixels" and facts["images"]:
         path = cached_path(work.cache, facts)
-        wanted = needs(metrics, generated=False)
         found = load_cached(path, facts)
-        if on_all_ranks(found is not None and found.has(**wanted), device=work.device):
+        if on_all_ranks(found is not None and found.has(**needs(metrics, generated=False)), device=work.device):
             assert found is not None
             return found.to(work.device)
+    quality = GenerationQuality(extractor, metrics=metrics).to(work.device)
     for images, numbers in batches(real, size=extractor.batch_size, what="real", work=work):
         quality.update(images.to(work.device), real=True, numbers=numbers)
-    summary = quality.real_summary()
-    assert summary is not None
+    shown = quality.real_summary()
+    assert shown is not None
+    summary = replace(shown, facts=facts)
     if path is not None and rank_and_world_size()[0] == 0:
-        save_summary(summary, path, facts=facts)
+        keep_in_cache(summary if found is None else summary.with_parts_of(found), path)
     return summary
 
 
@@ -241,27 +276,29 @@ def evaluate(
     """
     work = work or Work()
     check_metrics(metrics)
-    if len(fake) < 2 or (real is not None and not isinstance(real, Summary) and len(real) < 2):
-        raise ValueError(f"an evaluation needs at least 2 images on each side: {fake.name} has {len(fake)}")
-    if isinstance(real, Summary) or real is None:
-        pass
-    elif fake.shape[0] != real.shape[0]:
-        grey, colour = (fake, real) if fake.shape[0] == 1 else (real, fake)
-        raise ValueError(f"{grey.name} is grey and {colour.name} in colour: bring them to one number of channels first")
-    elif fake.shape != real.shape:
-        sizes = [" x ".join(map(str, part.shape)) for part in (fake, real)]
-        raise ValueError(f"{fake.name} is {sizes[0]} and {real.name} {sizes[1]}: bring them to one size first")
+    images = real if real is not None and not isinstance(real, Summary) else None
+    for part in (fake, images):
+        if part is not None and len(part) < 2:
+            raise ValueError(f"an evaluation needs at least 2 images on each side: {part.name} has {len(part)}")
+    if images is not None:
+        check_shapes(fake, images)
+    asked = [name for name in metrics if name in CLASS_METRICS]
+    labels = fake.labels()
+    if asked and (labels is None or judge is None or test is None or test.labels() is None):
+        raise ValueError("accuracy and tstr_accuracy need labels on both sides: leave them out of metrics=[...]")
+    settings = settings or Settings()
+    if "is" in metrics and len(fake) < settings.num_splits:
+        raise ValueError(f"{fake.name} has {len(fake)} images, which cannot be cut into {settings.num_splits} splits")
 
     values: dict[str, float] = {}
     pairs = [name for name in metrics if name in RECONSTRUCTION_METRICS]
     if pairs:
         values |= reconstruction(fake, real, extractor=extractor, metrics=pairs, work=work)
-    asked = [name for name in metrics if name in CLASS_METRICS]
     comparisons = [name for name in metrics if name in COMPARISONS]
     if not comparisons and not asked:
-        return values
+        return same_on_all_ranks(values, device=work.device)
 
-    quality = GenerationQuality(extractor, metrics=comparisons, settings=settings, device=str(work.device))
+    quality = GenerationQuality(extractor, metrics=comparisons, settings=settings).to(work.device)
     if any(needs(comparisons, generated=False).values()):
         if real is None:
             raise ValueError(f"{', '.join(comparisons)} compare with real images: give a reference")
@@ -271,9 +308,12 @@ def evaluate(
         )  # fmt: skip
     classes = None
     if asked:
-        labels = fake.labels()
-        if labels is None or judge is None or test is None or test.labels() is None:
-            raise ValueError("accuracy and tstr_accuracy need labels on both sides: leave them out of metrics=[...]")
+        assert labels is not None
+        assert judge is not None
+        if int(labels.max()) >= judge.num_classes:
+            raise ValueError(
+                f"{fake.name} has labels up to {int(labels.max())}, and the judge knows {judge.num_classes} classes"
+            )
         classes = AskedClass(
             judge,
             labels,
@@ -281,14 +321,14 @@ def evaluate(
             keep_images="tstr_accuracy" in asked,
             device=work.device,
         )
-    for images, numbers in batches(fake, size=extractor.batch_size, what="images", work=work):
-        images = images.to(work.device)
-        features = extractor(images) if comparisons else {}
+    for batch, numbers in batches(fake, size=extractor.batch_size, what="images", work=work):
+        batch = batch.to(work.device)
+        features = extractor(batch) if comparisons else {}
         if comparisons:
             quality.update(features, real=False, numbers=numbers)
         if classes is not None:
             own = classes.judge.extractor is extractor
-            classes.update(images, numbers, logits=features.get("logits") if own else None)
+            classes.update(batch, numbers, logits=features.get("logits") if own else None)
     if comparisons:
         values |= quality.compute()
     if classes is not None:
@@ -300,7 +340,17 @@ def evaluate(
         if classes.kept is not None:
             student = judge.student(classes.kept.compute().unflatten(1, fake.shape), classes.labels)
             values["tstr_accuracy"] = judged_accuracy(student, test, work=work, what="student")
-    return values
+    return same_on_all_ranks(values, device=work.device)
+
+
+def check_shapes(fake: ImageSet, real: ImageSet) -> None:
+    """ValueError where two sets cannot be compared as they are."""
+    if fake.shape[0] != real.shape[0]:
+        grey, colour = (fake, real) if fake.shape[0] == 1 else (real, fake)
+        raise ValueError(f"{grey.name} is grey and {colour.name} in colour: bring them to one number of channels first")
+    if fake.shape != real.shape:
+        sizes = [" x ".join(map(str, part.shape)) for part in (fake, real)]
+        raise ValueError(f"{fake.name} is {sizes[0]} and {real.name} {sizes[1]}: bring them to one size first")
 
 
 def reconstruction(
@@ -322,10 +372,10 @@ def reconstruction(
 
 def small_sample_note(count: int, extractor: Extractor, metrics: Sequence[str]) -> str | None:
     """What to know about a Frechet distance of few images; None where there are enough."""
-    biased = [name for name in ("fd", "sfd") if name in metrics]
+    biased = [name for name in DISTANCES if name in metrics]
     if not biased:
         return None
-    least = max(extractor.provides[{"fd": "features", "sfd": "spatial"}[name]] for name in biased)
+    least = max(extractor.provides[DISTANCES[name]] for name in biased)
     if count >= least:
         return None
     return (
@@ -335,7 +385,7 @@ def small_sample_note(count: int, extractor: Extractor, metrics: Sequence[str]) 
 
 
 def nearest_originals(
-    samples: ImageSet, real: ImageSet, *, extractor: Extractor, work: Work, num_nearest: int = 3
+    samples: ImageSet, real: KeptImageSet, *, extractor: Extractor, work: Work, num_nearest: int = 3
 ) -> Image.Image:
     """A grid with a column a sample: the sample, then the real images nearest to it in the extractor's features."""
     rows: list[Tensor] = []
@@ -344,6 +394,8 @@ def nearest_originals(
         for images, numbers in batches(part, size=extractor.batch_size, what=what, work=work):
             keeper.update(extractor.to(work.device)(images.to(work.device))["features"], numbers)
         rows.append(keeper.compute())
-    nearest = squared_distances(*rows).topk(min(num_nearest, len(real)), largest=False).indices.T.flatten().tolist()
-    drawn = torch.cat([samples.images(0, len(samples)).cpu(), *(real.images(number, 1).cpu() for number in nearest)])
+    centre = rows[1].mean(dim=0)
+    distances = squared_distances(rows[0] - centre, rows[1] - centre)
+    nearest = distances.topk(min(num_nearest, len(real)), largest=False).indices.T.flatten().tolist()
+    drawn = torch.cat([samples.images(0, len(samples)).cpu(), real.select(nearest).cpu()])
     return image_grid(from_uint8(drawn), num_columns=len(samples), scale=max(1, 64 // samples.shape[1]))

@@ -16,9 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
+from generative.precision import full_precision
 from generative.rendering.images import from_uint8
 
 Features = dict[str, Tensor]  # "features" [N, D]; some also "spatial" [N, 2023], "logits" [N, classes]
+# The same network in torch-fidelity's file and in pytorch-fid's.
+PUBLISHED_FILES = ("weights-inception-2015-12-05-6726825d.pth", "pt_inception-2015-12-05-6726825d.pth")
 SPATIAL_CHANNELS = 7  # of the 17 x 17 map: 7 * 17 * 17 = 2023 numbers, about as many as the pooled features
 RANDOM_SEED = 0  # of `inception_random`: its weights are the same on every machine
 
@@ -46,8 +49,7 @@ class Extractor(nn.Module):
             raise ValueError(
                 f"an extractor takes uint8 images [B, 1 or 3, H, W], got {images.dtype} {tuple(images.shape)}"
             )
-        # No autocast and no TF32: features must not depend on the training's precision.
-        with torch.autocast(images.device.type, enabled=False), torch.backends.cudnn.flags(allow_tf32=False):
+        with full_precision(images.device.type):
             return self.extract(images)
 
     def stages(self, images: Tensor) -> list[Tensor]:
@@ -92,7 +94,8 @@ class Inception(Extractor):
     the original graph calls mixed_6 (Nash et al. 2021). ``path`` None takes the usual download.
     """
 
-    name, resize = "inception", "tf1-legacy bilinear 299"
+    resize = "tf1-legacy bilinear 299"
+    published_name = "inception"
 
     def __init__(self, path: Path | None) -> None:
         super().__init__()
@@ -109,6 +112,9 @@ class Inception(Extractor):
                 "from torch-fidelity's releases on GitHub and give weights=<file>, or choose extractor=efficientnet_lite0"
             ) from error
         self.weights = hash_of_tensors(self.network)
+        # Of other weights it is another network, whose distance is no FID.
+        is_published = path is None or path.name in PUBLISHED_FILES
+        self.name = self.published_name if is_published else f"{self.published_name}_{self.weights[:4]}"
         self.network.eval().requires_grad_(False)
         self.spatial: Tensor | None = None
         self.network.Mixed_6d.branch1x1.register_forward_hook(self.keep_spatial)
@@ -145,7 +151,7 @@ class RandomNetwork(FeatureExtractorInceptionV3):
 class RandomInception(Inception):
     """The same network with random weights of a fixed seed, for rFID: it cannot favour what ImageNet taught."""
 
-    name = "inception_random"
+    published_name = "inception_random"
 
     def build(self, path: Path | None) -> FeatureExtractorInceptionV3:
         if path is not None:
@@ -322,6 +328,11 @@ def make_extractor(name: str, *, image_shape: tuple[int, int, int], weights: Pat
         raise ValueError(f"{name} takes no weights file; {', '.join(MAY_TAKE_FILE)} do")
     if weights is not None and not weights.is_file():
         raise ValueError(f"there is no weights file {weights}")
+    with torch.random.fork_rng(devices=[]):  # layers draw their first weights from the global generator
+        return build_extractor(name, image_shape=image_shape, weights=weights)
+
+
+def build_extractor(name: str, *, image_shape: tuple[int, int, int], weights: Path | None) -> Extractor:
     match name:
         case "pixels":
             return Pixels(image_shape)

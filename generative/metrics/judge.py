@@ -27,6 +27,9 @@ class Judge(Protocol):
     def label(self) -> str: ...
 
     @property
+    def num_classes(self) -> int: ...
+
+    @property
     def extractor(self) -> Extractor | None: ...
 
     def predict(self, images: Tensor) -> Tensor:
@@ -49,21 +52,26 @@ class PixelJudge:
 
     extractor: Extractor | None = None
     label = "pixels"
-    name = "support vector machine, radial kernel, raw pixels"
 
-    def __init__(self, images: Tensor, labels: Tensor) -> None:
-        pixels = images[0].numel()
-        if pixels > MOST_PIXELS or len(images) > MOST_IMAGES:
+    def __init__(self, images: Tensor, labels: Tensor, *, data: str) -> None:
+        self.name = f"support vector machine, radial kernel, raw pixels of {data}"
+        if not can_judge(images[0].numel(), len(images)):
             raise ValueError(
-                f"accuracy and tstr_accuracy: {len(images)} images of {pixels} values are too many for the judge of raw "
-                f"pixels (at most {MOST_IMAGES} of {MOST_PIXELS}): train one and give judge=classifier:<checkpoint>"
+                f"accuracy and tstr_accuracy: {len(images)} images of {images[0].numel()} values are too many for the judge of "
+                f"raw pixels (at most {MOST_IMAGES} of {MOST_PIXELS}): train one and give judge=classifier:<checkpoint>"
             )
         if len(labels.unique()) < 2:
             raise ValueError("a judge needs images of at least two classes")
+        self.num_classes = int(labels.max()) + 1
         self.machine = SVC(C=10.0, gamma="scale").fit(as_rows(images), labels.cpu().numpy())
 
     def predict(self, images: Tensor) -> Tensor:
         return torch.from_numpy(self.machine.predict(as_rows(images))).long()
 
     def student(self, images: Tensor, labels: Tensor) -> PixelJudge:
-        return PixelJudge(images, labels)
+        return PixelJudge(images, labels, data="the samples")
+
+
+def can_judge(num_pixels: int, num_images: int = 0) -> bool:
+    """Whether a judge of raw pixels can be fitted on so many images of so many values in reasonable time."""
+    return num_pixels <= MOST_PIXELS and num_images <= MOST_IMAGES

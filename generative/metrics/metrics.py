@@ -23,6 +23,7 @@ from generative.metrics.functional import (
     manifolds,
 )
 from generative.metrics.statistics import Collector, Summary
+from generative.precision import full_precision
 
 SSIM_WINDOW = 11  # pixels a side (Wang et al. 2004)
 
@@ -35,7 +36,6 @@ class Settings:
     num_subsets: int = 100
     subset_size: int = 1000
     num_splits: int = 10
-    seed: int = 0
 
 
 # Metric -> the output of the extractor that it reads, and whether it needs rows or a Gaussian.
@@ -97,19 +97,15 @@ def compare(real: Summary | None, fake: Summary, *, metrics: Sequence[str], sett
             fake.rows["features"],
             num_subsets=settings.num_subsets,
             subset_size=settings.subset_size,
-            seed=settings.seed,
         )
     if "authenticity" in metrics:
         assert real is not None
         values["authenticity"] = authenticity(real.rows["features"], fake.rows["features"])
     if "is" in metrics:
-        values["is"], values["is_spread"] = inception_score(
-            fake.rows["logits"], num_splits=settings.num_splits, seed=settings.seed
-        )
+        values["is"], values["is_spread"] = inception_score(fake.rows["logits"], num_splits=settings.num_splits)
     kept = {name: value for name, value in values.items() if name in metrics or name in COMPANIONS}
-    return {
-        name: value for name, value in kept.items() if not math.isnan(value)
-    }  # an error that two images do not have
+    # Two images have a distance and no error of it.
+    return {name: value for name, value in kept.items() if name not in COMPANIONS or not math.isnan(value)}
 
 
 class GenerationQuality(Metric):
@@ -122,9 +118,7 @@ class GenerationQuality(Metric):
 
     full_state_update = False
 
-    def __init__(
-        self, extractor: Extractor, *, metrics: Sequence[str], settings: Settings | None = None, device: str = "cpu"
-    ) -> None:
+    def __init__(self, extractor: Extractor, *, metrics: Sequence[str], settings: Settings | None = None) -> None:
         super().__init__()
         check_metrics(metrics)
         for name in metrics:
@@ -132,16 +126,28 @@ class GenerationQuality(Metric):
                 raise ValueError(f"{name} does not compare two sets of features: choose from {', '.join(COMPARISONS)}")
         self.metrics = list(metrics)
         self.settings = settings or Settings()
-        self.extract: Callable[[Tensor], Features] = extractor.to(device).forward
-        self.make_collector = lambda generated: Collector(
-            extractor, **needs(self.metrics, generated=generated), device=torch.device(device)
-        )
-        self.reset()
+        self.held = [extractor]  # in a list, so that it is no submodule
+        self.real = Collector(extractor, **needs(metrics, generated=False))
+        self.fake = Collector(extractor, **needs(metrics, generated=True))
+        self.given: Summary | None = None
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> GenerationQuality:
+        """Where this metric moves, what it holds moves too."""
+        super()._apply(fn, exclude_state)
+        self.held[0]._apply(fn)
+        for metric in (*self.real.metrics(), *self.fake.metrics()):
+            metric._apply(fn)
+        return self
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """One batch has no distance to another: call ``update`` for each and ``compute`` at the end."""
+        raise NotImplementedError("this metric has no value for a batch: call update(...) and, at the end, compute()")
 
     def reset(self) -> None:
+        """Forget the images shown; a reference that was given stays."""
         super().reset()
-        self.real, self.fake = self.make_collector(False), self.make_collector(True)
-        self.reference: Summary | None = None
+        for metric in (*self.real.metrics(), *self.fake.metrics()):
+            metric.reset()
 
     def use_reference(self, summary: Summary) -> None:
         """Compare with what was kept of real images earlier, instead of showing them again."""
@@ -152,21 +158,22 @@ class GenerationQuality(Metric):
                 f"these statistics do not hold what {missing} need: they have {describe(summary)}; "
                 "make them again with those metrics, or give the images"
             )
-        self.reference = summary
+        self.given = summary
 
     def update(self, images: Tensor | Features, *, real: bool, numbers: Tensor) -> None:
         """``images`` may be the outputs of the extractor, where they are known already."""
-        features = self.extract(images) if isinstance(images, Tensor) else images
+        features = self.held[0](images) if isinstance(images, Tensor) else images
         (self.real if real else self.fake).update(features, numbers)
 
     def real_summary(self) -> Summary | None:
         """What is kept of the real images; None where no metric looks at them."""
-        if self.reference is None and any(needs(self.metrics, generated=False).values()):
-            self.reference = self.real.summary()
-        return self.reference
+        if self.given is not None or not any(needs(self.metrics, generated=False).values()):
+            return self.given
+        return self.real.summary()
 
     def compute(self) -> dict[str, float]:
-        return compare(self.real_summary(), self.fake.summary(), metrics=self.metrics, settings=self.settings)
+        with full_precision(self.device.type):
+            return compare(self.real_summary(), self.fake.summary(), metrics=self.metrics, settings=self.settings)
 
 
 def describe(summary: Summary) -> str:
@@ -222,7 +229,8 @@ class ReconstructionQuality(Metric):
         if name == "mae":
             return (x - y).abs().mean(dim=(1, 2, 3))
         assert self.stages is not None
-        return deep_feature_distance(self.stages(2 * x - 1), self.stages(2 * y - 1))
+        with full_precision(x.device.type):
+            return deep_feature_distance(self.stages(2 * x - 1), self.stages(2 * y - 1))
 
     def compute(self) -> dict[str, float]:
         if int(self.num_pairs) == 0:

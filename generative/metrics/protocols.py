@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,8 +25,8 @@ OF_JUDGE = (*CLASS_METRICS, "judge_accuracy")
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """Two results compare only where this, the number of images and that of reference images are equal."""
+class MetricProtocol:
+    """What a value depends on beside the images; two results compare only where it, and the counts, are equal."""
 
     extractor: str
     weights: str  # the start of the hash of the extractor's weights
@@ -42,7 +42,7 @@ class Protocol:
     subset_size: int
     num_splits: int
     judge: str  # of the asked class
-    trained_against_judge: bool  # whether the generator's training used the extractor's network
+    trained_against_judge: bool  # whether the generator's training used the extractor's network or the judge's
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -56,11 +56,10 @@ def make_protocol(
     reference_hash: str,
     samples: str,
     judge: str,
-    settings: Settings | None = None,
+    settings: Settings,
     trained_against_judge: bool = False,
-) -> Protocol:
-    settings = settings or Settings()
-    return Protocol(
+) -> MetricProtocol:
+    return MetricProtocol(
         extractor=extractor.name,
         weights=extractor.weights,
         resize=extractor.resize,
@@ -136,14 +135,33 @@ def name_all(
     }
 
 
+def matters(field: str, metrics: Collection[str]) -> bool:
+    """Whether values of ``metrics`` depend on a field of a protocol."""
+    if field == "judge":
+        return bool(set(metrics) & set(OF_JUDGE))
+    if field in ("extractor", "weights", "resize"):
+        return not set(metrics) <= {*PAIRED, *OF_JUDGE}
+    return True
+
+
 def protocol_differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
-    """What stands in the way of comparing two result records, in words; empty where nothing does."""
+    """What stands in the way of comparing the metrics that two result records share, in words; empty if nothing does."""
+    one, other = a["protocol"], b["protocol"]
+    shared = a["metrics"].keys() & b["metrics"].keys()
+    if not shared:
+        return ["they share no metric"]
+    # The same images may lie elsewhere.
+    same_images = one.get("reference_hash") and one.get("reference_hash") == other.get("reference_hash")
     found = [
-        f"{key}: {a['protocol'].get(key)!r} against {b['protocol'].get(key)!r}"
-        for key in sorted({*a["protocol"], *b["protocol"]})
-        if a["protocol"].get(key) != b["protocol"].get(key)
+        f"{key}: {one.get(key)!r} against {other.get(key)!r}"
+        for key in sorted({*one, *other} - ({"reference"} if same_images else set()))
+        if one.get(key) != other.get(key) and matters(key, shared)
     ]
-    return found + [f"{key}: {a[key]} against {b[key]}" for key in ("num_images", "num_reference") if a[key] != b[key]]
+    return found + [
+        f"{key}: {a.get(key)} against {b.get(key)}"
+        for key in ("num_images", "num_reference")
+        if a.get(key) != b.get(key)
+    ]
 
 
 def check_comparable(records: Sequence[dict[str, Any]], names: Sequence[str]) -> None:

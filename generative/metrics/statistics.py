@@ -22,6 +22,8 @@ from generative.metrics.features import Extractor, Features
 from generative.metrics.functional import Gaussian
 
 FORMAT = 1  # of a file of statistics
+PARTS = ("mean", "covariance", "factor")  # of a Gaussian, as far as it has them
+FOREIGN = "the reference's statistics come from another program: their resize, weights and number of images are unknown"
 
 
 class GaussianStatistics(Metric):
@@ -99,40 +101,56 @@ class NumberedRows(Metric):
 
 @dataclass(frozen=True)
 class Summary:
-    """What the metrics of one extractor need of a set of images, by the extractor's outputs."""
+    """What the metrics of one extractor need of a set of images, by the extractor's outputs.
 
-    num_images: int
+    ``facts`` say of what: extractor, weights, resize, image shape, hash and name of the images; few where another
+    program made the file.
+    """
+
+    num_images: int  # 0: unknown
     gaussians: dict[str, Gaussian] = field(default_factory=dict)
     rows: dict[str, Tensor] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def has(self, *, statistics: Sequence[str], rows: Sequence[str]) -> bool:
         return set(statistics) <= self.gaussians.keys() and set(rows) <= self.rows.keys()
 
     def to(self, device: torch.device) -> Summary:
         gaussians = {name: gaussian.to(device) for name, gaussian in self.gaussians.items()}
-        return Summary(self.num_images, gaussians, {name: rows.to(device) for name, rows in self.rows.items()})
+        rows = {name: values.to(device) for name, values in self.rows.items()}
+        return Summary(self.num_images, gaussians, rows, self.facts)
+
+    def with_parts_of(self, other: Summary) -> Summary:
+        """This and what ``other`` keeps of the same images."""
+        return Summary(self.num_images, other.gaussians | self.gaussians, other.rows | self.rows, self.facts)
 
 
 class Collector:
     """Streams the outputs of an extractor into a :class:`Summary`. Every rank of a process group must ask for it."""
 
-    def __init__(
-        self, extractor: Extractor, *, statistics: Sequence[str], rows: Sequence[str], device: torch.device
-    ) -> None:
+    def __init__(self, extractor: Extractor, *, statistics: Sequence[str], rows: Sequence[str]) -> None:
         for output in (*statistics, *rows):
             if output not in extractor.provides:
                 raise ValueError(f"{extractor.name} has no {output}: it gives {', '.join(extractor.provides)}")
-        self.statistics = {name: GaussianStatistics(extractor.provides[name]).to(device) for name in statistics}
-        self.rows = {name: NumberedRows(extractor.provides[name]).to(device) for name in rows}
-        self.count = NumberedRows(1, dtype=torch.uint8).to(device)
+        self.statistics = {name: GaussianStatistics(extractor.provides[name]) for name in statistics}
+        self.rows = {name: NumberedRows(extractor.provides[name]) for name in rows}
+        self.count = NumberedRows(1, dtype=torch.uint8)
 
     def update(self, features: Features, numbers: Tensor) -> None:
         """Outputs of a batch and the global numbers [B] of its images."""
+        for name in {*self.statistics, *self.rows}:
+            finite = features[name].flatten(1).isfinite().all(dim=1)
+            if not finite.all():
+                bad = int(numbers[int((~finite).nonzero()[0])])
+                raise ValueError(f"the {name} of image number {bad} are not finite: check the extractor's weights")
         for name, statistics in self.statistics.items():
             statistics.update(features[name])
         for name, rows in self.rows.items():
             rows.update(features[name], numbers)
         self.count.update(torch.zeros(len(numbers), 1, dtype=torch.uint8, device=self.count.device), numbers)
+
+    def metrics(self) -> list[Metric]:
+        return [*self.statistics.values(), *self.rows.values(), self.count]
 
     def summary(self) -> Summary:
         num_images = len(self.count.compute())
@@ -145,14 +163,14 @@ class Collector:
         )
 
 
-def save_summary(summary: Summary, path: Path, *, facts: dict[str, Any]) -> None:
-    """One ``.npz``; ``facts`` say of what: extractor, weights, resize, images. Written beside the target and renamed."""
+def save_summary(summary: Summary, path: Path) -> None:
+    """One ``.npz``, written beside the target and renamed."""
     arrays: dict[str, np.ndarray] = {}
     for output, gaussian in summary.gaussians.items():
         parts = {"mean": gaussian.mean, "covariance": gaussian.covariance, "factor": gaussian.factor}
         arrays |= {f"{output}/{part}": value.cpu().numpy() for part, value in parts.items() if value is not None}
     arrays |= {f"{output}/rows": rows.cpu().numpy() for output, rows in summary.rows.items()}
-    header = json.dumps({"format": FORMAT, "num_images": summary.num_images, **facts}, sort_keys=True)
+    header = json.dumps({"format": FORMAT, "num_images": summary.num_images, **summary.facts}, sort_keys=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.writing")
     try:
@@ -163,8 +181,8 @@ def save_summary(summary: Summary, path: Path, *, facts: dict[str, Any]) -> None
         temporary.unlink(missing_ok=True)
 
 
-def load_summary(path: Path) -> tuple[Summary, dict[str, Any]]:
-    """A file of :func:`save_summary`, or pytorch-fid's (``mu``, ``sigma``; of unknown count), and its facts."""
+def load_summary(path: Path) -> Summary:
+    """A file of :func:`save_summary`, or pytorch-fid's (``mu``, ``sigma``; of unknown count); ValueError if neither."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
@@ -172,7 +190,10 @@ def load_summary(path: Path) -> tuple[Summary, dict[str, Any]]:
         raise ValueError(f"{path} is not a readable file of statistics: {error}") from error
     if {"mu", "sigma"} <= arrays.keys():
         mean, covariance = (torch.from_numpy(arrays[name].astype(np.float64)) for name in ("mu", "sigma"))
-        return Summary(0, {"features": Gaussian(0, mean, covariance=covariance)}), {"extractor": "inception"}
+        if covariance.shape != (len(mean), len(mean)):
+            raise ValueError(f"{path} holds mu of shape {tuple(mean.shape)} and sigma of {tuple(covariance.shape)}")
+        facts = {"extractor": "inception", "name": str(path), "note": FOREIGN}
+        return Summary(0, {"features": Gaussian(0, mean, covariance=covariance)}, facts=facts)
     if "header" not in arrays:
         raise ValueError(f"{path} holds no statistics: neither those of evaluate.py nor mu and sigma")
     facts = json.loads(str(arrays.pop("header")))
@@ -185,10 +206,7 @@ def load_summary(path: Path) -> tuple[Summary, dict[str, Any]]:
         if parts:
             gaussians[output] = Gaussian(num_images, **parts)
     rows = {name.split("/")[0]: torch.from_numpy(array) for name, array in arrays.items() if name.endswith("/rows")}
-    return Summary(num_images, gaussians, rows), facts
-
-
-PARTS = ("mean", "covariance", "factor")
+    return Summary(num_images, gaussians, rows, facts)
 
 
 def cached_path(folder: Path, facts: dict[str, Any]) -> Path:
@@ -202,8 +220,16 @@ def load_cached(path: Path, facts: dict[str, Any]) -> Summary | None:
     if not path.exists():
         return None
     try:
-        summary, found = load_summary(path)
+        summary = load_summary(path)
     except ValueError as error:
         print(f"warning: {error}; it is made again", file=sys.stderr)
         return None
-    return summary if found == facts else None
+    return summary if summary.facts == facts else None
+
+
+def keep_in_cache(summary: Summary, path: Path) -> None:
+    """Save, or say why not: a full or read-only disk costs the next evaluation a pass, and this one nothing."""
+    try:
+        save_summary(summary, path)
+    except OSError as error:
+        print(f"warning: the statistics of the real images are not kept: {error}", file=sys.stderr)

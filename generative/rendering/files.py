@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import zipfile
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,42 +23,37 @@ NUM_THREADS = 4  # that decode: Pillow lets go of the interpreter's lock while i
 
 
 class ImageFiles:
-    """All images below a folder or in a zip, in the order of their names; images are decoded when asked for.
+    """All images below a folder or in a zip, in the order of their names; they are decoded when asked for.
 
-    The sizes of all are read at once: ValueError names the first that cannot be read or differs from those before it.
-    Labels are the numbers of the sorted first-level folders, where every image lies in one and there are several.
+    Sizes and checksums of all are read at once: ValueError names the first that cannot be read or differs from those before it.
+    Labels are the first-level folders, where every image lies in one and there are several: their names if all are
+    numbers, else their places among the sorted names. Transparency is dropped.
     """
 
     def __init__(self, path: Path) -> None:
         self.path, self.name = path, str(path)
         if path.is_dir():
-            found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
-            self.names = [str(file.relative_to(path)) for file in found]
+            self.names = sorted(str(file.relative_to(path)) for file in path.rglob("*") if is_image(file))
             self.read: Callable[[str], bytes] = lambda name: (path / name).read_bytes()
-            marks = [(name, (path / name).stat().st_size, (path / name).stat().st_mtime_ns) for name in self.names]
         elif zipfile.is_zipfile(path):
             self.archive = zipfile.ZipFile(path)
-            entries = sorted(
-                (entry for entry in self.archive.infolist() if Path(entry.filename).suffix.lower() in SUFFIXES),
-                key=lambda entry: entry.filename,
-            )
-            self.names = [entry.filename for entry in entries]
+            self.names = sorted(name for name in self.archive.namelist() if is_image(Path(name)))
             self.read = self.archive.read
-            marks = [(entry.filename, entry.file_size, entry.CRC) for entry in entries]
         else:
             raise ValueError(f"{path} is neither a folder, a zip nor an array file of images")
         if not self.names:
             raise ValueError(f"{path} holds no images ({', '.join(sorted(SUFFIXES))})")
-        self.mark = hashlib.sha256(repr(marks).encode()).hexdigest()[:12]
         with ThreadPoolExecutor(NUM_THREADS) as threads:
-            shapes = list(threads.map(self.shape_of, self.names))
-        self.shape = shapes[0]
-        for name, shape in zip(self.names, shapes, strict=True):
+            found = list(threads.map(self.shape_and_checksum, self.names))
+        self.shape = found[0][0]
+        for name, (shape, _) in zip(self.names, found, strict=True):
             if shape != self.shape:
                 raise ValueError(
                     f"{self.describe(name)} is {in_words(shape)}, the images before it {in_words(self.shape)}: bring "
                     "them to one shape"
                 )
+        marks = [(name, checksum) for name, (_, checksum) in zip(self.names, found, strict=True)]
+        self.mark = hashlib.sha256(repr(marks).encode()).hexdigest()[:12]
 
     def __len__(self) -> int:
         return len(self.names)
@@ -65,11 +61,17 @@ class ImageFiles:
     def describe(self, name: str) -> str:
         return str(self.path / name) if self.path.is_dir() else f"{name} in {self.path}"
 
-    def open(self, name: str) -> Image.Image:
+    def content(self, name: str) -> bytes:
+        try:
+            return self.read(name)
+        except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:  # RuntimeError: encrypted
+            raise ValueError(f"{self.describe(name)} cannot be read: {error}") from error
+
+    def open(self, name: str, content: bytes) -> Image.Image:
         """An image whose header was read; ValueError names the file."""
         try:
-            picture = Image.open(io.BytesIO(self.read(name)))
-        except (UnidentifiedImageError, OSError, zipfile.BadZipFile) as error:
+            picture = Image.open(io.BytesIO(content))
+        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
             raise ValueError(f"{self.describe(name)} is not a readable image: {reason(error)}") from error
         if picture.mode not in READABLE_MODES:
             raise ValueError(
@@ -77,13 +79,14 @@ class ImageFiles:
             )
         return picture
 
-    def shape_of(self, name: str) -> tuple[int, int, int]:
-        with self.open(name) as picture:
-            return 1 if picture.mode == "L" else 3, picture.height, picture.width
+    def shape_and_checksum(self, name: str) -> tuple[tuple[int, int, int], int]:
+        content = self.content(name)
+        with self.open(name, content) as picture:
+            return (1 if picture.mode == "L" else 3, picture.height, picture.width), zlib.crc32(content)
 
     def decode(self, name: str) -> Tensor:
         """One file as uint8 [C, H, W]: grey stays one channel, everything else becomes RGB."""
-        with self.open(name) as picture:
+        with self.open(name, self.content(name)) as picture:
             try:
                 array = np.array(picture if picture.mode == "L" else picture.convert("RGB"))
             except (OSError, SyntaxError) as error:
@@ -91,19 +94,39 @@ class ImageFiles:
         return torch.from_numpy(array)[None] if array.ndim == 2 else torch.from_numpy(array).permute(2, 0, 1)
 
     def images(self, first: int, count: int) -> Tensor:
+        return self.select(list(range(first, min(first + count, len(self.names)))))
+
+    def select(self, numbers: Sequence[int]) -> Tensor:
+        """uint8 [len(numbers), C, H, W]."""
         with ThreadPoolExecutor(NUM_THREADS) as threads:
-            return torch.stack(list(threads.map(self.decode, self.names[first : first + count])))
+            return torch.stack(list(threads.map(self.decode, [self.names[number] for number in numbers])))
+
+    @property
+    def folders(self) -> list[str]:
+        """The first-level folder of each image that lies in one."""
+        return [Path(name).parts[0] for name in self.names if len(Path(name).parts) > 1]
+
+    @property
+    def folders_are_numbers(self) -> bool:
+        return all(name.isdecimal() for name in self.folders)
 
     def labels(self) -> Tensor | None:
-        folders = [Path(name).parts[0] if len(Path(name).parts) > 1 else None for name in self.names]
-        classes = sorted({folder for folder in folders if folder is not None})
-        if None in folders or len(classes) < 2:
+        classes = sorted(set(self.folders))
+        if len(self.folders) < len(self.names) or len(classes) < 2:
             return None
-        return torch.tensor([classes.index(folder) for folder in folders if folder is not None])
+        if self.folders_are_numbers:
+            return torch.tensor([int(folder) for folder in self.folders])
+        places = {name: place for place, name in enumerate(classes)}
+        return torch.tensor([places[folder] for folder in self.folders])
 
     def fingerprint(self) -> str:
-        """Of names, sizes and times of change (in a zip: checksums)."""
+        """Of the names and contents of all files: a folder and a zip of it have the same."""
         return self.mark
+
+
+def is_image(path: Path) -> bool:
+    """By its suffix; what macOS puts beside images in its zips (``__MACOSX/._name.png``) is none."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith("._")
 
 
 def in_words(shape: tuple[int, int, int]) -> str:
@@ -123,7 +146,7 @@ def read_array(path: Path) -> tuple[Tensor, Tensor | None]:
     """
     try:
         found: Any = np.load(path, allow_pickle=False)
-        arrays = {name: found[name] for name in found.files} if path.suffix == ".npz" else {"images": found}
+        arrays = {name: found[name] for name in found.files} if path.suffix.lower() == ".npz" else {"images": found}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is not a readable array file: {error}") from error
     images = arrays.get("images", arrays.get("arr_0"))

@@ -14,6 +14,7 @@ from lightning.pytorch import Callback
 from datamodules.base import ImageDataModule
 from launch.build import build, check_trusted
 from launch.compose import NO_EXPERIMENT, check_constructor_calls, compose, group_options, plain
+from launch.evaluation import check_settings
 from lightning_modules.base import Method
 
 EXPERIMENTS = [name for name in group_options("experiment") if name != NO_EXPERIMENT]
@@ -69,6 +70,17 @@ def test_groups_are_constructor_calls(group: str) -> None:
         check_constructor_calls(config)
         if group == "logger":
             assert "csv" in config["logger"], "the local table is always on"
+
+
+def test_protocols_are_settings_of_evaluate() -> None:
+    names = group_options("protocol")
+    assert {"none", "fid_50k", "lite_5k"} <= set(names)
+    defaults = plain(compose("evaluate"))
+    for name in names:
+        settings = plain(compose("evaluate", [f"protocol={name}"]))
+        assert settings.keys() == defaults.keys(), f"{name} sets something that evaluate.py does not know"
+        check_settings(settings)
+        assert (settings == defaults) == (name == "none")
 
 
 def test_a_misspelt_key_inside_a_yaml_names_itself() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 import warnings
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from generative.metrics.evaluation import (
     Work,
     evaluate,
     nearest_originals,
+    random_part,
     real_summary,
     small_sample_note,
 )
@@ -68,7 +71,7 @@ def test_a_gaussian_passes_on_distance_and_fails_on_precision() -> None:
 def test_real_digits_against_real_digits() -> None:
     a, b = digits(slice(None, None, 2)), digits(slice(1, None, 2))
     assert b.known_labels is not None
-    judge = PixelJudge(b.tensor, b.known_labels)
+    judge = PixelJudge(b.tensor, b.known_labels, data="b")
     names = ["fd", "precision", "recall", "accuracy", "tstr_accuracy"]
     values = evaluate(a, b, extractor=PIXELS, metrics=names, judge=judge, test=a)
     assert set(values) == {*names, "judge_accuracy"}
@@ -139,6 +142,8 @@ def test_the_cache_spares_the_second_pass_and_knows_other_images(tmp_path: Path)
     assert first[1] == second[1]
     assert shown(b, ["fd", "recall"])[0] == 700, "the file holds no rows yet"
     assert shown(b, ["fd", "recall"])[0] == 300
+    assert shown(b, ["sfd"])[0] == 700
+    assert shown(b, ["fd", "recall", "sfd"])[0] == 300, "a file gains what was asked for later"
     changed = b.tensor.clone()
     changed[0, 0, 0, 0] += 1
     assert shown(ImagesInMemory("digits", changed), ["fd"])[0] == 700, "another image, another hash"
@@ -186,6 +191,34 @@ def test_a_metric_adds_nothing_to_a_checkpoint() -> None:
         holder.quality.compute()
 
 
+def test_the_metric_in_ones_own_loop() -> None:
+    """Later images count, a given reference stays over a reset, copies and moves are whole."""
+    images = digits(slice(0, 60)).tensor
+    quality = GenerationQuality(Projection(), metrics=["fd", "recall"])
+    quality.update(images[:20], real=True, numbers=torch.arange(20))
+    quality.update(images[40:], real=False, numbers=torch.arange(20))
+    first = quality.compute()
+    quality.update(images[20:40], real=True, numbers=torch.arange(20, 40))
+    second = quality.compute()
+    assert second["fd"] != first["fd"]
+    summary = quality.real_summary()
+    assert summary is not None
+    assert summary.num_images == 40
+    again = copy.deepcopy(quality)
+    assert pickle.loads(pickle.dumps(again)).compute() == second
+    again.reset()
+    again.use_reference(summary)
+    for _ in range(2):
+        again.update(images[40:], real=False, numbers=torch.arange(20))
+        assert again.compute() == second
+        again.reset()
+    with pytest.raises(NotImplementedError, match="call update"):
+        again(images, real=True, numbers=torch.arange(60))
+    moved = again.to("meta")
+    assert {metric.device.type for metric in (*moved.real.metrics(), *moved.fake.metrics())} == {"meta"}
+    assert moved.held[0].matrix.device.type == "meta"
+
+
 def test_reconstruction() -> None:
     original = digits(slice(0, 40))
     noise = torch.randint(-20, 21, original.tensor.shape, generator=torch.Generator().manual_seed(0))
@@ -224,8 +257,12 @@ def test_a_picture_of_the_nearest_images() -> None:
 def test_few_images() -> None:
     """One image is refused, ten give a kernel distance with its error and a note; nothing crashes."""
     real = digits(slice(100, 400))
-    with pytest.raises(ValueError, match="at least 2 images on each side: digits has 1"):
-        evaluate(digits(slice(0, 1)), real, extractor=PIXELS, metrics=["fd"])
+    one = ImagesInMemory("one", real.tensor[:1])
+    for sides in ((one, real), (real, one)):
+        with pytest.raises(ValueError, match="at least 2 images on each side: one has 1"):
+            evaluate(*sides, extractor=PIXELS, metrics=["fd"])
+    with pytest.raises(ValueError, match="digits has 5 images, which cannot be cut into 10 splits"):
+        evaluate(digits(slice(0, 5)), None, extractor=Projection(), metrics=["is"])
     values = evaluate(digits(slice(0, 10)), real, extractor=PIXELS, metrics=["fd", "kid", "precision", "recall"])
     assert values["kid_error"] > 0
     assert all(math.isfinite(value) for value in values.values())
@@ -250,6 +287,11 @@ def test_bad_input() -> None:
         )
     with pytest.raises(ValueError, match="need labels"):
         evaluate(images, images, extractor=PIXELS, metrics=["accuracy"])
+    labelled = digits(slice(0, 40))
+    assert labelled.known_labels is not None
+    few = PixelJudge(labelled.tensor, labelled.known_labels % 3, data="b")
+    with pytest.raises(ValueError, match="digits has labels up to 9, and the judge knows 3 classes"):
+        evaluate(labelled, labelled, extractor=PIXELS, metrics=["accuracy"], judge=few, test=labelled)
     with pytest.raises(ValueError, match="give a reference"):
         evaluate(images, None, extractor=PIXELS, metrics=["fd"])
     floats = torch.zeros(5, 1, 8, 8)
@@ -262,6 +304,9 @@ def test_bad_input() -> None:
     ):
         ImagesInMemory("drawn", floats)
     with pytest.raises(ValueError, match="too many for the judge of raw pixels"):
-        PixelJudge(torch.zeros(3, 3, 64, 64, dtype=torch.uint8), torch.arange(3))
-    with pytest.raises(ValueError, match="black has 5 images: choose from 2 of them to all, not 9"):
-        RandomPart(images, 9)
+        PixelJudge(torch.zeros(3, 3, 64, 64, dtype=torch.uint8), torch.arange(3), data="b")
+    with pytest.raises(ValueError, match="black has 5 images: 9 of them cannot be chosen"):
+        random_part(images, 9)
+    assert random_part(images, 5) is images
+    with pytest.raises(ValueError, match=r"one class from 0 for each of 5 images, got shape \(5, 1\)"):
+        ImagesInMemory("cifar", images.tensor, torch.zeros(5, 1, dtype=torch.int64))

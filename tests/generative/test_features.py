@@ -26,6 +26,7 @@ from generative.metrics.features import (
     resampled_positions,
 )
 from generative.metrics.metrics import GenerationQuality, Settings
+from generative.precision import full_precision
 from tests.conftest import ROOT
 
 PHOTOS = ROOT.parent / "shared" / "data" / "imagenet_sample_256.tar"
@@ -103,9 +104,37 @@ def test_random_inception_is_the_same_everywhere_and_not_collapsed() -> None:
     first, second = RandomInception(None), RandomInception(None)
     assert torch.equal(torch.get_rng_state(), state), "the global random state moved"
     assert first.weights == second.weights
+    assert first.name == "inception_random"
     features = first(noise(4, 3, 32, 32))["features"]
     assert features.std(dim=0).mean() > 1e-2, "default initialisation would shrink them to 1e-8"
     assert not torch.allclose(features[0], features[1], rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "inception"])
+def test_making_an_extractor_leaves_the_random_state(name: str, inception_weights: Path) -> None:
+    state = torch.get_rng_state()
+    weights = inception_weights if name == "inception" else None
+    extractor = make_extractor(name, image_shape=(3, 8, 8), weights=weights)
+    assert torch.equal(torch.get_rng_state(), state)
+    if name == "inception":
+        assert extractor.name == f"inception_{extractor.weights[:4]}", "other weights, another name: no FID"
+
+
+def test_features_do_not_depend_on_the_precision_around_them() -> None:
+    extractor = EfficientNetLite(0)
+    images = noise(1, 3, 32, 32)
+    expected = extractor(images)["features"]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(extractor(images)["features"], expected)
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with full_precision("cpu"):
+            assert torch.get_float32_matmul_precision() == "highest"
+            assert torch.backends.cudnn.enabled
+            assert not torch.backends.cudnn.allow_tf32
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
 
 
 def test_inception_says_what_to_do_without_its_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import pytest
 
 from generative.metrics.features import Pixels
+from generative.metrics.metrics import Settings
 from generative.metrics.protocols import check_comparable, check_judge, make_protocol, metric_name, short_count
 
 
 def record(**changes: object) -> dict:
     protocol = make_protocol(
-        Pixels((1, 8, 8)), image_shape=(1, 8, 8), reference="digits:all", reference_hash="ab", samples="s", judge="none"
-    ).as_dict()
+        Pixels((1, 8, 8)), image_shape=(1, 8, 8), reference="digits:all", reference_hash="ab", samples="s", judge="none",
+        settings=Settings(),
+    ).as_dict()  # fmt: skip
     counts = {key: changes.pop(key, 500) for key in ("num_images", "num_reference")}
-    return {"protocol": protocol | changes, **counts}
+    metrics = changes.pop("metrics", {"fd": 1.0, "accuracy": 0.9})
+    return {"protocol": protocol | changes, "metrics": metrics, **counts}
 
 
 def test_names() -> None:
@@ -32,15 +35,25 @@ def test_names() -> None:
 
 
 def test_results_of_one_protocol_compare_and_others_do_not() -> None:
-    check_comparable([record(), record(), record()], ["a", "b", "c"])
+    check_comparable([record(), record(), record(reference="elsewhere")], ["a", "b", "c"])
     for changes, words in (
         ({"resize": "clean"}, "resize: 'none' against 'clean'"),
-        ({"reference": "digits:train"}, "reference: 'digits:all' against 'digits:train'"),
+        ({"reference": "digits:train", "reference_hash": "cd"}, "reference: 'digits:all' against 'digits:train'"),
         ({"num_images": 400}, "num_images: 500 against 400"),
         ({"trained_against_judge": True}, "trained_against_judge: False against True"),
     ):
         with pytest.raises(ValueError, match=f"a and c .* do not compare: {words}"):
             check_comparable([record(), record(), record(**changes)], ["a", "b", "c"])
+
+
+def test_only_what_a_metric_depends_on_stands_in_the_way() -> None:
+    fd, psnr = {"metrics": {"fd": 1.0}}, {"metrics": {"psnr": 20.0}}
+    check_comparable([record(**fd), record(judge="another")], ["a", "b"])
+    check_comparable([record(**psnr), record(**psnr, extractor="another", weights="another")], ["a", "b"])
+    with pytest.raises(ValueError, match="judge: 'none' against 'another'"):
+        check_comparable([record(), record(judge="another")], ["a", "b"])
+    with pytest.raises(ValueError, match="they share no metric"):
+        check_comparable([record(**fd), record(**psnr)], ["a", "b"])
 
 
 def test_a_network_that_a_generator_was_trained_against_is_no_judge() -> None:

@@ -80,15 +80,27 @@ def test_files_in_folder_and_zip(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
         for file in sorted((tmp_path / "images").iterdir(), reverse=True):
             archive.write(file, file.name)
+        archive.writestr("__MACOSX/._0.png", b"what macOS adds")
+    assert ImageFiles(tmp_path / "images").fingerprint() == ImageFiles(tmp_path / "images.zip").fingerprint()
     for path in (tmp_path / "images", tmp_path / "images.zip"):
         files = ImageFiles(path)
         assert (len(files), files.shape, files.labels()) == (3, (3, 5, 5), None)
         assert torch.equal(files.images(0, 3), images)
         assert torch.equal(files.images(1, 1), images[1:2])
-        assert files.fingerprint() == ImageFiles(path).fingerprint()
     before = ImageFiles(tmp_path / "images").fingerprint()
     save(images[0], tmp_path / "images" / "3.png")
     assert ImageFiles(tmp_path / "images").fingerprint() != before
+
+
+def test_a_damaged_or_locked_zip_is_named(tmp_path: Path) -> None:
+    save(torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8), tmp_path / "0.png")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(tmp_path / "0.png", "0.png")
+    content = bytearray((tmp_path / "a.zip").read_bytes())
+    content[60:90] = bytes(30)
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(ValueError, match=r"0\.png in \S+a\.zip cannot be read"):
+        ImageFiles(tmp_path / "a.zip")
 
 
 def test_class_folders_are_labels(tmp_path: Path) -> None:
@@ -97,6 +109,11 @@ def test_class_folders_are_labels(tmp_path: Path) -> None:
     labels = ImageFiles(tmp_path).labels()
     assert labels is not None
     assert labels.tolist() == [0, 0, 1]
+    for name in ("2", "10", "0"):  # numbers say themselves which class they are
+        save(torch.zeros(1, 4, 4, dtype=torch.uint8), tmp_path / "numbers" / name / "0.png")
+    labels = ImageFiles(tmp_path / "numbers").labels()
+    assert labels is not None
+    assert labels.tolist() == [0, 10, 2]
     save(torch.zeros(1, 4, 4, dtype=torch.uint8), tmp_path / "outside.png")
     assert ImageFiles(tmp_path).labels() is None
 

@@ -16,6 +16,7 @@ from generative.metrics.statistics import (
     NumberedRows,
     Summary,
     cached_path,
+    keep_in_cache,
     load_cached,
     load_summary,
     save_summary,
@@ -58,11 +59,11 @@ def test_rows_come_back_in_the_order_of_their_numbers() -> None:
 
 @pytest.mark.parametrize("count", [4, 30])
 def test_files_give_back_what_was_saved(tmp_path: Path, count: int) -> None:
-    summary = Summary(count, {"features": Gaussian.of(rows(count))}, {"features": rows(count)})
     facts = {"extractor": "pixels", "images": "abc"}
-    save_summary(summary, tmp_path / "a.npz", facts=facts)
-    loaded, found = load_summary(tmp_path / "a.npz")
-    assert found == facts
+    summary = Summary(count, {"features": Gaussian.of(rows(count))}, {"features": rows(count)}, facts)
+    save_summary(summary, tmp_path / "a.npz")
+    loaded = load_summary(tmp_path / "a.npz")
+    assert loaded.facts == facts
     assert loaded.num_images == count
     assert torch.equal(loaded.rows["features"], summary.rows["features"])
     assert frechet_distance(loaded.gaussians["features"], summary.gaussians["features"]) == pytest.approx(0, abs=1e-9)
@@ -72,8 +73,9 @@ def test_files_give_back_what_was_saved(tmp_path: Path, count: int) -> None:
 def test_statistics_of_pytorch_fid_are_read(tmp_path: Path) -> None:
     fitted = Gaussian.of(rows(30))
     np.savez(tmp_path / "other.npz", mu=fitted.mean.numpy(), sigma=fitted.full_covariance().numpy())
-    loaded, facts = load_summary(tmp_path / "other.npz")
-    assert facts == {"extractor": "inception"}
+    loaded = load_summary(tmp_path / "other.npz")
+    assert loaded.facts["extractor"] == "inception"
+    assert "another program" in loaded.facts["note"]
     assert loaded.num_images == 0, "the file does not say"
     other = Gaussian.of(rows(31))
     assert frechet_distance(loaded.gaussians["features"], other) == pytest.approx(frechet_distance(fitted, other))
@@ -84,12 +86,15 @@ def test_the_cache_holds_what_its_name_says(tmp_path: Path, capsys: pytest.Captu
     path = cached_path(tmp_path, facts)
     assert path != cached_path(tmp_path, facts | {"images": "abd"})
     assert load_cached(path, facts) is None
-    save_summary(Summary(4, {"features": Gaussian.of(rows(4))}), path, facts=facts)
+    save_summary(Summary(4, {"features": Gaussian.of(rows(4))}, facts=facts), path)
     assert load_cached(path, facts) is not None
     assert load_cached(path, facts | {"images": "abd"}) is None
     path.write_bytes(path.read_bytes()[:100])
     assert load_cached(path, facts) is None
     assert "is not a readable file of statistics" in capsys.readouterr().err
+    (tmp_path / "file").write_text("no folder")
+    keep_in_cache(Summary(4, {"features": Gaussian.of(rows(4))}), tmp_path / "file" / "a.npz")
+    assert "the statistics of the real images are not kept" in capsys.readouterr().err
 
 
 def test_bad_files_and_outputs(tmp_path: Path) -> None:
@@ -97,6 +102,15 @@ def test_bad_files_and_outputs(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="holds no statistics"):
         load_summary(tmp_path / "images.npz")
     with pytest.raises(ValueError, match="pixels has no logits: it gives features"):
-        Collector(
-            make_extractor("pixels", image_shape=(1, 4, 4)), statistics=[], rows=["logits"], device=torch.device("cpu")
-        )
+        Collector(make_extractor("pixels", image_shape=(1, 4, 4)), statistics=[], rows=["logits"])
+    np.savez(tmp_path / "odd.npz", mu=np.zeros(3), sigma=np.zeros((2, 3)))
+    with pytest.raises(ValueError, match=r"mu of shape \(3,\) and sigma of \(2, 3\)"):
+        load_summary(tmp_path / "odd.npz")
+
+
+def test_features_that_are_not_finite_name_the_image() -> None:
+    collector = Collector(make_extractor("pixels", image_shape=(1, 2, 3)), statistics=["features"], rows=[])
+    features = rows(4)
+    features[2, 1] = float("nan")
+    with pytest.raises(ValueError, match="the features of image number 12 are not finite"):
+        collector.update({"features": features}, torch.arange(10, 14))
