@@ -1,12 +1,13 @@
 # Two commands set up a fresh machine (Python 3.11 or 3.12): make quickstart, make test.
 SHELL := /bin/bash
+SECOND_LOOK ?= docs/results/poly_inr/digits_second_look.jsonl
 VENV := .venv
 PY := $(VENV)/bin/python
 # The newest Python of those that the project supports; name another with PYTHON=...
 PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: help setup quickstart test lint soak bench claims
+.PHONY: help setup quickstart test lint soak bench claims second-look
 
 help:
 	@echo "make quickstart  install, train Poly-INR on digits, show where the pictures are"
@@ -14,6 +15,7 @@ help:
 	@echo "make lint        ruff and mypy"
 	@echo "make soak        the slow tests"
 	@echo "make bench       the benchmarks (BENCH_FLAGS=--quick for a minute)"
+	@echo "make second-look RUNS=... JUDGE=...   trained digits under a network as judge and against their training images"
 	@echo "make claims      docs/claims.md from docs/results (RUNS=... takes in new runs)"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -42,6 +44,12 @@ soak: setup
 
 bench: setup
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(PY) $$script $(BENCH_FLAGS); done
+
+# RUNS: folders of poly_inr/digits; JUDGE: a checkpoint of classifier/digits
+second-look: setup
+	@set -e; for run in $(RUNS); do \
+	$(PY) evaluate.py checkpoint=$$run/checkpoints/last.ckpt judge=classifier:$(JUDGE) split=train output=$(SECOND_LOOK) \
+		'metrics=[kid,coverage,authenticity,accuracy,tstr_accuracy]'; done
 
 claims: setup
 	$(PY) -m docs.make_claims $(if $(RUNS),--collect $(RUNS))
