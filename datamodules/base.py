@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -11,14 +12,36 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
 
-from generative.randomness import permutation
+from generative.augmentation import DRAWS, flip_and_crop
+from generative.randomness import Stream, permutation
 from generative.rendering.images import from_uint8
 
 Batch = dict[str, Any]  # "image" [B, C, H, W] in [-1, 1], "label" [B] int64, "first_number" int
 
 
-def as_batch(images: Tensor, labels: Tensor, indices: Tensor, first_number: int) -> Batch:
+@dataclass(frozen=True)
+class Augmentation:
+    """``flip`` mirrors half of the images; ``crop_padding`` moves them by up to so many pixels over black."""
+
+    seed: int
+    flip: bool = False
+    crop_padding: int = 0
+
+    def __call__(self, images: Tensor, first_number: int) -> Tensor:
+        """Images [B, C, H, W] of the run's global numbers ``first_number ..``, uint8 or floats in [-1, 1]."""
+        if not self.flip and self.crop_padding == 0:
+            return images
+        uniform = Stream(self.seed, "augment").uniform(first_number, len(images), DRAWS)
+        black = 0 if images.dtype == torch.uint8 else -1.0
+        return flip_and_crop(images, uniform, flip=self.flip, padding=self.crop_padding, fill=black)
+
+
+def as_batch(
+    images: Tensor, labels: Tensor, indices: Tensor, first_number: int, augmentation: Augmentation | None = None
+) -> Batch:
     chosen = images[indices]
+    if augmentation is not None:
+        chosen = augmentation(chosen, first_number)
     return {
         "image": from_uint8(chosen) if chosen.dtype == torch.uint8 else chosen,
         "label": labels[indices],
@@ -43,6 +66,7 @@ class TrainingStream:
         rank: int,
         world_size: int,
         first_number: Callable[[], int],
+        augmentation: Augmentation | None = None,
     ) -> None:
         if batch_size % world_size:
             raise ValueError(
@@ -51,6 +75,7 @@ class TrainingStream:
         self.images, self.labels, self.seed = images, labels, seed
         self.batch_size, self.rank_batch, self.rank = batch_size, batch_size // world_size, rank
         self.first_number = first_number
+        self.augmentation = augmentation
 
     def __iter__(self) -> Iterator[Batch]:
         size = len(self.images)
@@ -64,7 +89,7 @@ class TrainingStream:
                 e: orders[e] if e in orders else permutation(self.seed, e, size) for e in np.unique(epochs).tolist()
             }
             indices = np.concatenate([orders[e][numbers[epochs == e] % size] for e in orders])
-            yield as_batch(self.images, self.labels, torch.from_numpy(indices), first)
+            yield as_batch(self.images, self.labels, torch.from_numpy(indices), first, self.augmentation)
             start += self.batch_size
 
 
@@ -86,17 +111,21 @@ class EvaluationBatches:
 class ImageDataModule(LightningDataModule):
     """Base of all data modules. A subclass states the class attributes and :meth:`load`.
 
-    ``batch_size`` is the number of images in a step over all ranks together.
+    ``batch_size`` is the number of images in a step over all ranks together. ``flip`` and ``crop_padding`` augment the
+    training images, as functions of the seed and the image's number in the run.
     """
 
     image_shape: tuple[int, int, int]  # channels, height, width
     num_classes: int  # 0: no labels
     splits: tuple[str, ...] = ("train", "test")
 
-    def __init__(self, *, batch_size: int, seed: int) -> None:
+    def __init__(self, *, batch_size: int, seed: int, flip: bool = False, crop_padding: int = 0) -> None:
         super().__init__()
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        if crop_padding < 0:
+            raise ValueError(f"crop_padding must be at least 0, got {crop_padding}")
+        self.augmentation = Augmentation(seed, flip=flip, crop_padding=crop_padding)
         self.batch_size = batch_size
         self.seed = seed
         self.arrays: dict[str, tuple[Tensor, Tensor]] = {}
@@ -129,6 +158,7 @@ class ImageDataModule(LightningDataModule):
             rank=trainer.global_rank,
             world_size=trainer.world_size,
             first_number=lambda: cast(int, trainer.lightning_module.images_seen),
+            augmentation=self.augmentation,
         )
 
     def test_dataloader(self) -> EvaluationBatches:

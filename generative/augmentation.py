@@ -21,15 +21,10 @@ def flip_and_crop(images: Tensor, uniform: Tensor, *, flip: bool, padding: int, 
         raise ValueError(
             f"{len(images)} images need random numbers [{len(images)}, {DRAWS}], got {list(uniform.shape)}"
         )
-    height, width = images.shape[2:]
     uniform = uniform.to(images.device, torch.float64)
     # In double precision the product stays below 2 padding + 1 for every number below 1.
-    offsets = (uniform[:, :2] * (2 * padding + 1)).long()
-    rows = offsets[:, 0, None] + torch.arange(height, device=images.device)
-    columns = offsets[:, 1, None] + torch.arange(width, device=images.device)
-    if flip:
-        columns = torch.where(uniform[:, 2, None] < 0.5, columns.flip(1), columns)
-    padded = F.pad(images, (padding,) * 4, value=fill)
-    image = torch.arange(len(images), device=images.device)[:, None, None]
-    # Indices around the slice of channels put these last.
-    return padded[image, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
+    rows, columns = (uniform[:, :2] * (2 * padding + 1)).long().unbind(dim=1)
+    # A view of all windows of each padded image: only the chosen ones are copied.
+    windows = F.pad(images, (padding,) * 4, value=fill).unfold(2, images.shape[2], 1).unfold(3, images.shape[3], 1)
+    cut = windows[torch.arange(len(images), device=images.device), :, rows, columns]
+    return torch.where((uniform[:, 2] < 0.5)[:, None, None, None], cut.flip(3), cut) if flip else cut

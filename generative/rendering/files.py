@@ -16,8 +16,8 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-READABLE_MODES = {"L", "RGB", "RGBA", "P", "1"}
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
+READABLE_MODES = {"L", "RGB", "RGBA", "P", "1", "CMYK", "LA"}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
 ARRAYS = {".npy", ".npz"}
 NUM_THREADS = 4  # that decode: Pillow lets go of the interpreter's lock while it does
 
@@ -67,26 +67,14 @@ class ImageFiles:
         except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:  # RuntimeError: encrypted
             raise ValueError(f"{self.describe(name)} cannot be read: {error}") from error
 
-    def open(self, name: str, content: bytes) -> Image.Image:
-        """An image whose header was read; ValueError names the file."""
-        try:
-            picture = Image.open(io.BytesIO(content))
-        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-            raise ValueError(f"{self.describe(name)} is not a readable image: {reason(error)}") from error
-        if picture.mode not in READABLE_MODES:
-            raise ValueError(
-                f"{self.describe(name)} is of mode {picture.mode}, not 8 bits grey or colour: convert it first"
-            )
-        return picture
-
     def shape_and_checksum(self, name: str) -> tuple[tuple[int, int, int], int]:
         content = self.content(name)
-        with self.open(name, content) as picture:
+        with open_picture(content, self.describe(name)) as picture:
             return (1 if picture.mode == "L" else 3, picture.height, picture.width), zlib.crc32(content)
 
     def decode(self, name: str) -> Tensor:
         """One file as uint8 [C, H, W]: grey stays one channel, everything else becomes RGB."""
-        with self.open(name, self.content(name)) as picture:
+        with open_picture(self.content(name), self.describe(name)) as picture:
             try:
                 array = np.array(picture if picture.mode == "L" else picture.convert("RGB"))
             except (OSError, SyntaxError) as error:
@@ -122,6 +110,17 @@ class ImageFiles:
     def fingerprint(self) -> str:
         """Of the names and contents of all files: a folder and a zip of it have the same."""
         return self.mark
+
+
+def open_picture(content: bytes, name: str) -> Image.Image:
+    """An image whose header was read; ValueError names it where that cannot be, or where it is of more than 8 bits."""
+    try:
+        picture = Image.open(io.BytesIO(content))
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{name} is not a readable image: {reason(error)}") from error
+    if picture.mode not in READABLE_MODES:
+        raise ValueError(f"{name} is of mode {picture.mode}, not 8 bits grey or colour: convert it first")
+    return picture
 
 
 def is_image(path: Path) -> bool:

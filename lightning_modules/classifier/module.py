@@ -12,7 +12,6 @@ from torch.optim import Optimizer
 from torchmetrics import MeanMetric, Metric
 from torchmetrics.classification import MulticlassAccuracy
 
-from generative.augmentation import DRAWS, flip_and_crop
 from generative.averaging import average_decay, averaged_copy, update_average
 from generative.randomness import Stream
 from generative.schedules import warmup_cosine
@@ -25,8 +24,7 @@ TOP_K = 5  # the second accuracy, where there are more classes than that
 class Classifier(ClassifierModule):
     """Trains ``backbone`` with cross-entropy; what is tested, and what judges, is its average ``averaged_network``.
 
-    ``label_smoothing``: share of the target that is spread over all classes. ``flip`` mirrors half of the training
-    images, ``crop_padding`` moves them by up to so many pixels in each direction. The learning rate rises linearly over
+    ``label_smoothing``: share of the target that is spread over all classes. The learning rate rises linearly over
     the first ``warmup_share`` of ``budget_kimg`` and falls to 0 along a cosine over the rest. ``half_life_images``: of
     the average.
     """
@@ -40,8 +38,6 @@ class Classifier(ClassifierModule):
         backbone: Callable[..., Backbone],
         optimizer: Callable[..., Optimizer],
         label_smoothing: float = 0.0,
-        flip: bool = False,
-        crop_padding: int = 0,
         half_life_images: float = 2_000,
         average_ramp_up: float = 0.05,
         budget_kimg: float,
@@ -52,8 +48,6 @@ class Classifier(ClassifierModule):
             raise ValueError(f"a classifier needs data with at least 2 classes, and these have {num_classes}")
         if not 0.0 <= label_smoothing < 1.0:
             raise ValueError(f"label_smoothing must be at least 0 and below 1, got {label_smoothing}")
-        if crop_padding < 0:
-            raise ValueError(f"crop_padding must be at least 0, got {crop_padding}")
         if not 0.0 <= warmup_share < 1.0:
             raise ValueError(f"warmup_share must be at least 0 and below 1, got {warmup_share}")
         self.network = backbone(image_channels=image_shape[0], num_classes=num_classes)
@@ -61,8 +55,6 @@ class Classifier(ClassifierModule):
         self.num_features = self.network.num_features
         self.make_optimizer = optimizer
         self.label_smoothing = label_smoothing
-        self.flip = flip
-        self.crop_padding = crop_padding
         self.half_life_images = half_life_images
         self.average_ramp_up = average_ramp_up
         self.budget_images = round(budget_kimg * 1000)
@@ -99,13 +91,6 @@ class Classifier(ClassifierModule):
         for group in optimizer.param_groups:
             group["lr"] = rate
 
-    def augment(self, images: Tensor, first: int) -> Tensor:
-        """The training images number ``first ..`` as this run shows them."""
-        if not self.flip and self.crop_padding == 0:
-            return images
-        uniform = Stream(self.seed, "augment").uniform(first, len(images), DRAWS)
-        return flip_and_crop(images, uniform, flip=self.flip, padding=self.crop_padding)
-
     def dropout_factors(self, first: int, count: int) -> Tensor | None:
         if self.network.dropout == 0.0:
             return None
@@ -119,7 +104,7 @@ class Classifier(ClassifierModule):
         global_batch = len(images) * self.trainer.world_size
         self.set_learning_rate(optimizer, global_batch)
 
-        logits = self.network(self.augment(images, first), self.dropout_factors(first, len(images)))
+        logits = self.network(images, self.dropout_factors(first, len(images)))
         loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
         optimizer.zero_grad()
         self.manual_backward(loss)

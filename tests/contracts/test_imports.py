@@ -46,7 +46,7 @@ def may_import(path: Path, name: str) -> bool:
     if package == "lightning_modules":
         return top not in {*OURS, "hydra", "wandb"} or name.startswith("generative.")
     if package == "datamodules":
-        allowed = ("datamodules.", "generative.rendering.", "generative.randomness.")
+        allowed = ("datamodules.", "generative.rendering.", "generative.randomness.", "generative.augmentation.")
         return top not in {*OURS, "hydra", "wandb"} or name.startswith(allowed)
     if package == "callbacks":
         return top != "launch" and (top != "lightning_modules" or name.startswith("lightning_modules.base."))
