@@ -1,0 +1,319 @@
+"""Turn a folder, zip, tar archive or LMDB of images into one fast file set.
+
+python -m datamodules.prepare SOURCE DEST --resolution 64 [--resolution 32] [--preset crop_bilinear] [--on-error stop]
+
+Splits are the top folders train, val and test, where there are such; classes are the folders below. A dataset.json, of
+StyleGAN's tool, decides about classes alone: then folders mean nothing.
+Started again after an interruption it goes on where it was. Images that cannot be read are named and left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+import os
+import shutil
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from datamodules.prepared import DESCRIPTION, FORMAT, JOURNAL, describe, hash_of, images_file, labels_file
+from datamodules.presets import PRESETS
+from datamodules.sources import Entry, Source, in_words, open_source
+from generative.rendering.files import open_picture
+
+CHUNK = 512  # images between two entries of the journal
+NUM_THREADS = 4
+AHEAD = 4 * NUM_THREADS  # images in memory at once, whatever the size of the set
+LOOKED_AT = 100  # images that say whether a set is grey
+GREY = ("L", "LA", "1")
+
+
+def picture_of(entry: Entry, content: bytes, *, channels: int) -> Image.Image:
+    """Decoded, in grey or in colour, transparency dropped; ValueError names the image and the remedy."""
+    try:
+        with open_picture(content, entry.name) as picture:
+            num_frames = getattr(picture, "n_frames", 1)
+            if num_frames > 1 and picture.format != "MPO":  # cameras put a preview behind the photo
+                raise ValueError(f"{entry.name} is an animation of {num_frames} frames: save the one that is meant")
+            if channels == 1 and picture.mode not in GREY:
+                raise ValueError(f"{entry.name} is in colour ({picture.mode}) among grey images: give --channels 3")
+            if picture.mode == "P" and "transparency" in picture.info:
+                return picture.convert("RGBA").convert("RGB")
+            return picture.convert("L" if channels == 1 else "RGB")
+    except ValueError as error:
+        raise error if entry.name in str(error) else ValueError(f"{entry.name}: {error}") from error
+    except Exception as error:  # Pillow's decoders let through whatever damaged bytes lead to
+        raise ValueError(f"{entry.name} is not a readable image: {error or type(error).__name__}") from error
+
+
+def pixels_of(
+    entry: Entry, content: bytes | ValueError, *, channels: int, preset: str, resolutions: list[int]
+) -> list[np.ndarray] | ValueError:
+    """uint8 [side, side, channels] for each resolution, or what is wrong with the image."""
+    if isinstance(content, ValueError):
+        return content
+    try:
+        picture = picture_of(entry, content, channels=channels)
+        made = [np.asarray(PRESETS[preset](picture, side)) for side in resolutions]
+    except ValueError as error:
+        return error if entry.name in str(error) else ValueError(f"{entry.name}: {error}")
+    return [array.reshape(*array.shape[:2], channels) for array in made]
+
+
+class Preparation:
+    """The files of a set while they grow; the journal says how far they are good."""
+
+    def __init__(self, source: Source, folder: Path, settings: dict[str, Any], *, stop_on_error: bool) -> None:
+        self.source, self.folder, self.settings, self.stop_on_error = source, folder, settings, stop_on_error
+        self.done = 0  # entries of the source
+        self.kept = dict.fromkeys(source.splits, 0)
+        self.skipped: list[str] = []
+        journal = folder / JOURNAL
+        if journal.exists():
+            written = json.loads(journal.read_text())
+            if written["settings"] != settings:
+                raise ValueError(
+                    f"{folder} holds an unfinished preparation of another kind ({differences(written['settings'], settings)}): "
+                    "finish that one, remove it, or choose another folder"
+                )
+            self.done, self.kept, self.skipped = written["done"], written["kept"], written["skipped"]
+        good = {labels_file(split): count * 8 for split, count in self.kept.items()}
+        for side in settings["resolutions"]:
+            size = side * side * settings["channels"]
+            good |= {images_file(split, side): count * size for split, count in self.kept.items()}
+        for name, num_bytes in good.items():
+            file = folder / name
+            if num_bytes and (not file.exists() or file.stat().st_size < num_bytes):
+                raise ValueError(f"{file} is shorter than {JOURNAL} says: remove {folder} and start again")
+        self.files: dict[str, BinaryIO] = {name: (folder / name).open("ab") for name in good}
+        for name, num_bytes in good.items():
+            self.files[name].truncate(num_bytes)
+
+    def close(self) -> None:
+        for file in self.files.values():
+            file.close()
+
+    def add(self, entry: Entry, made: list[np.ndarray] | ValueError) -> None:
+        if isinstance(made, ValueError):
+            if self.stop_on_error:
+                self.write_journal()
+                raise made
+            self.skipped.append(str(made))
+            tqdm.write(f"left out: {made}", file=sys.stderr)
+            self.done += 1
+            return
+        for side, array in zip(self.settings["resolutions"], made, strict=True):
+            self.files[images_file(entry.split, side)].write(array.tobytes())
+        self.files[labels_file(entry.split)].write(np.int64(entry.label).tobytes())
+        self.kept[entry.split] += 1
+        self.done += 1
+
+    def content(self, entry: Entry) -> bytes | ValueError:
+        try:
+            return self.source.content(entry.name)
+        except ValueError as error:
+            return error
+
+    def write_journal(self) -> None:
+        for file in self.files.values():
+            file.flush()
+            os.fsync(file.fileno())
+        replace_json(
+            self.folder / JOURNAL,
+            {"settings": self.settings, "done": self.done, "kept": self.kept, "skipped": self.skipped},
+        )
+
+    def decoded(self, threads: ThreadPoolExecutor) -> Iterator[tuple[Entry, list[np.ndarray] | ValueError]]:
+        """In order. An archive is read by this thread alone; pictures are decoded by several, a few ahead."""
+        shape = {key: self.settings[key] for key in ("channels", "preset", "resolutions")}
+        pending: deque[tuple[Entry, Future[list[np.ndarray] | ValueError]]] = deque()
+        for entry in islice(self.source.entries(), self.done, None):
+            pending.append((entry, threads.submit(pixels_of, entry, self.content(entry), **shape)))
+            if len(pending) == AHEAD:
+                first, made = pending.popleft()
+                yield first, made.result()
+        for first, made in pending:
+            yield first, made.result()
+
+    def run(self) -> None:
+        self.write_journal()
+        with (
+            tqdm(total=len(self.source), initial=self.done, unit=" images", desc=self.folder.name) as bar,
+            ThreadPoolExecutor(NUM_THREADS) as threads,
+        ):
+            for entry, made in self.decoded(threads):
+                self.add(entry, made)
+                if self.done % CHUNK == 0:
+                    self.write_journal()
+                bar.update()
+        self.write_journal()
+
+    def finish(self, *, seconds: float) -> dict[str, Any]:
+        self.close()
+        if not sum(self.kept.values()):
+            for name in (*self.files, JOURNAL):
+                (self.folder / name).unlink()
+            raise ValueError(
+                f"none of the {len(self.source)} images of {self.source.path} can be used: {self.skipped[0]}"
+            )
+        facts = {
+            "format": FORMAT,
+            **self.settings,
+            "classes": self.source.classes,
+            "splits": {split: {"count": count} for split, count in self.kept.items()},
+            "skipped": self.skipped,
+            "passed_over": self.source.passed_over,
+            "hashes": {name: hash_of(self.folder / name) for name in sorted(self.files)},
+            "seconds": round(seconds, 1),
+        }
+        replace_json(self.folder / DESCRIPTION, facts)
+        (self.folder / JOURNAL).unlink()
+        return facts
+
+
+def replace_json(path: Path, content: dict[str, Any]) -> None:
+    """A reader, or a crash, never meets half of it."""
+    temporary = path.with_name(f".{path.name}.writing")
+    with temporary.open("w") as file:
+        file.write(json.dumps(content, indent=1))
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def differences(a: dict[str, Any], b: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {a.get(key)}, not {b[key]}" for key in b if a.get(key) != b[key])
+
+
+def prepare(
+    source: Path,
+    folder: Path,
+    *,
+    resolutions: list[int],
+    preset: str = "crop_bilinear",
+    channels: int = 0,
+    folders_are_classes: bool = True,
+    stop_on_error: bool = False,
+) -> dict[str, Any]:
+    """The description of the finished set. ``channels`` 0: 1 if all of the first readable images are grey, else 3."""
+    started = time.perf_counter()
+    if preset not in PRESETS:
+        raise ValueError(f"there is no preset {preset!r}: choose one of {', '.join(PRESETS)}")
+    if not resolutions or min(resolutions) < 1:
+        raise ValueError(f"resolutions must be at least 1 pixel, got {resolutions}")
+    if source.exists():
+        check_apart(source.resolve(), folder.resolve())
+    if (folder / DESCRIPTION).exists() and describe(folder):
+        raise ValueError(f"{folder} holds a finished set: choose another folder, or remove it")
+    with closing(open_source(source, folders_are_classes=folders_are_classes)) as found:
+        settings: dict[str, Any] = {
+            "source": source.resolve().name,
+            "images": found.fingerprint(),
+            "resolutions": sorted(set(resolutions)),
+            "preset": preset,
+            "channels": channels or channels_of(found),
+        }
+        check_space(folder, len(found) * (settings["channels"] * sum(side**2 for side in set(resolutions)) + 8))
+        folder.mkdir(parents=True, exist_ok=True)
+        with alone(folder), closing(Preparation(found, folder, settings, stop_on_error=stop_on_error)) as work:
+            work.run()
+            return work.finish(seconds=time.perf_counter() - started)
+
+
+def check_apart(source: Path, folder: Path) -> None:
+    if source.is_relative_to(folder) or folder.is_relative_to(source):
+        raise ValueError(f"{source} and {folder} are one, or one lies in the other: choose another folder for the set")
+
+
+def check_space(folder: Path, needed: int) -> None:
+    disk = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(disk).free
+    if folder.exists():  # what an interrupted run has written
+        free += sum(file.stat().st_size for file in folder.glob("*_*.[ui]*"))
+    if needed > free:
+        raise ValueError(
+            f"the set takes {needed / 1e9:.1f} GB and {disk} has {free / 1e9:.1f} GB left: choose another disk"
+        )
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """ValueError where another process is at work in the folder."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(f"another process is preparing {folder}: wait for it") from error
+        except OSError:
+            pass  # a file system without locks
+        yield
+    finally:
+        os.close(handle)
+
+
+def channels_of(source: Source) -> int:
+    modes: list[str] = []
+    first_error: ValueError | None = None
+    for entry in source.entries():
+        try:
+            with open_picture(source.content(entry.name), entry.name) as picture:
+                modes.append(picture.mode)
+        except ValueError as error:
+            first_error = first_error or error
+        if len(modes) == LOOKED_AT:
+            break
+    if not modes:
+        raise ValueError(f"none of the {len(source)} images of {source.path} can be read: {first_error}")
+    return 1 if set(modes) <= set(GREY) else 3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path)
+    parser.add_argument("dest", type=Path)
+    parser.add_argument("--resolution", type=int, action="append", required=True, help="pixels a side; may be repeated")
+    parser.add_argument("--preset", default="crop_bilinear", choices=sorted(PRESETS))
+    parser.add_argument("--channels", type=int, default=0, choices=(0, 1, 3), help="0: as the first images have")
+    parser.add_argument("--no-classes", action="store_true", help="folders are no classes")
+    parser.add_argument(
+        "--on-error", default="go-on", choices=("go-on", "stop"), help="at an image that cannot be used"
+    )
+    given = parser.parse_args()
+    # A name may hold bytes that are no text.
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        facts = prepare(
+            given.source, given.dest, resolutions=given.resolution, preset=given.preset, channels=given.channels,
+            folders_are_classes=not given.no_classes, stop_on_error=given.on_error == "stop",
+        )  # fmt: skip
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on", file=sys.stderr)
+        sys.exit(130)
+    for split, found in facts["splits"].items():
+        print(f"{split}: {found['count']} images of {len(facts['classes']) or 'no'} classes")
+    if facts["passed_over"]:
+        print(f"passed over, as no images: {in_words(facts['passed_over'])}")
+    print(f"left out: {len(facts['skipped'])} images that cannot be used")
+    for line in facts["skipped"]:
+        print(f"  {line}")
+    print(f"{given.dest} is ready: {facts['seconds']:g} s")
+
+
+if __name__ == "__main__":
+    main()
