@@ -23,6 +23,8 @@ EVALUATION = "evaluate.py"
 def settings_hash(config: dict[str, Any]) -> str:
     """Of what a trained model depends on beside its seed: two results of one hash may be averaged over seeds."""
     relevant = {key: config[key] for key in ("method", "datamodule", "max_kimg")}
+    # Where the data lie is no part of what they are.
+    relevant["datamodule"] = {k: v for k, v in config["datamodule"].items() if k not in ("data_dir", "download")}
     return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 import itertools
+import socket
+from pathlib import Path
 from types import SimpleNamespace
 
 import hydra
 import pytest
 import torch
 
-from datamodules.base import Batch, ImageDataModule, TrainingStream
+from datamodules.base import Augmentation, Batch, ImageDataModule, TrainingStream
+from datamodules.photos import imagenet_indices
 from launch.compose import compose, group_options, plain
+from tests.layouts import write_all
 
 DATAMODULES = group_options("datamodule")
+
+
+@pytest.fixture(scope="module")
+def layouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small made-up sets in the published layouts."""
+    root = tmp_path_factory.mktemp("data")
+    write_all(root)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def _made_up_data_and_no_network(layouts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError(f"a data module went to the network: {args}")
+
+    monkeypatch.setenv("POLYMORPH_DATA", str(layouts))
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
 def make(name: str, *, batch_size: int = 12, seed: int = 0) -> ImageDataModule:
@@ -57,6 +79,23 @@ def test_every_class_is_in_every_split(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DATAMODULES)
+def test_no_image_is_in_two_splits(name: str) -> None:
+    datamodule = make(name)
+    seen = [{image.numpy().tobytes() for image in datamodule.split(split)[0]} for split in datamodule.splits]
+    assert all(seen)
+    assert sum(len(part) for part in seen) == len(set().union(*seen))
+
+
+@pytest.mark.parametrize("name", [name for name in DATAMODULES if name != "digits"])
+def test_a_set_that_is_not_there_says_where_to_get_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POLYMORPH_DATA", str(tmp_path))
+    with pytest.raises(ValueError, match=rf"is not in {tmp_path / name}: .*(SOURCE|put|unpack)"):
+        make(name).split("train")
+
+
+@pytest.mark.parametrize("name", DATAMODULES)
 def test_order_is_a_function_of_the_seed(name: str) -> None:
     first, same, other = (torch.stack([b["image"] for b in batches(make(name, seed=seed), 3)]) for seed in (1, 1, 2))
     assert torch.equal(first, same)
@@ -95,3 +134,40 @@ def test_an_epoch_shows_every_image_once_also_across_batches() -> None:
 def test_a_batch_that_ranks_cannot_share_is_refused() -> None:
     with pytest.raises(ValueError, match="5 cannot be shared by 2 ranks"):
         batches(make("digits", batch_size=5), 1, world_size=2)
+
+
+def test_augmentation_is_a_function_of_the_number_in_the_run() -> None:
+    """Two ranks show what one shows, and a resumed run goes on with the same pixels, also in the middle of an epoch."""
+
+    def shown(**place: int) -> list[torch.Tensor]:
+        datamodule = make("cifar10")
+        datamodule.augmentation = Augmentation(0, flip=True, crop_padding=4)
+        return [batch["image"] for batch in batches(datamodule, 4, **place)]
+
+    whole, plain_batches = shown(), [batch["image"] for batch in batches(make("cifar10"), 4)]
+    assert not any(torch.equal(a, b) for a, b in zip(whole, plain_batches, strict=True))
+    parts = [shown(rank=rank, world_size=2) for rank in range(2)]
+    assert all(torch.equal(image, torch.cat([part[i] for part in parts])) for i, image in enumerate(whole))
+    assert all(torch.equal(a, b) for a, b in zip(whole[2:], shown(images_seen=24), strict=False))
+
+
+def test_fewer_images_than_the_batch_are_shown_again() -> None:
+    images = torch.arange(5.0).view(5, 1, 1, 1)
+    stream = TrainingStream(images, torch.zeros(5), batch_size=12, seed=0, rank=0, world_size=1, first_number=lambda: 0)
+    (first, second) = [batch["image"].flatten() for batch in itertools.islice(iter(stream), 2)]
+    assert torch.equal(torch.cat([first, second])[:20].view(4, 5).sort(dim=1).values, torch.arange(5.0).repeat(4, 1))
+
+
+def test_resolutions_of_the_chapters() -> None:
+    """28 within a black border of 32; means over blocks at 16 and 8 come from preparing."""
+    config = plain(compose("train", ["experiment=none", "datamodule=mnist", "datamodule.resolution=32"]))
+    padded = hydra.utils.instantiate(config["datamodule"], _partial_=True, _convert_="all")(seed=0).split("train")[0]
+    assert padded.shape[1:] == (1, 32, 32)
+    assert torch.equal(padded[:, :, 2:30, 2:30], make("mnist").split("train")[0])
+    assert int(padded.sum()) == int(make("mnist").split("train")[0].sum())
+
+
+def test_imagenet_folders_are_wnids() -> None:
+    assert imagenet_indices(["n01443537", "n15075141", "n01440764"]).tolist() == [1, 999, 0]
+    with pytest.raises(ValueError, match="class folders of ImageNet are wnids such as n01440764, not cats"):
+        imagenet_indices(["n01443537", "cats"])

@@ -1,0 +1,140 @@
+"""Base of the data sets on disk: prepared sets, and the originals of those that are small."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from datamodules.base import ImageDataModule
+from datamodules.prepared import describe, read_split
+from datamodules.presets import PRESETS
+
+HELD_OUT = 10  # of a set without a test split one image of ten is held out
+IDX_TYPES = {8: np.uint8}
+
+
+class StoredImages(ImageDataModule):
+    """A subclass states what the published set is, and reads its original files where it can.
+
+    ``data_dir`` is a set made by ``python -m datamodules.prepare`` at ``resolution`` pixels, or the folder of the
+    original files. Without a test split a tenth is held out: the last, or with classes every tenth image.
+    """
+
+    title: str
+    counts: dict[str, int]  # of the published set
+    channels = 3
+    preparation = "python -m datamodules.prepare SOURCE {data_dir} --resolution {resolution}"  # what to run
+    source: str  # where SOURCE comes from
+
+    def __init__(
+        self,
+        *,
+        data_dir: str,
+        resolution: int,
+        download: bool = False,
+        batch_size: int,
+        seed: int,
+        flip: bool = False,
+        crop_padding: int = 0,
+    ) -> None:
+        super().__init__(batch_size=batch_size, seed=seed, flip=flip, crop_padding=crop_padding)
+        if resolution < 1:
+            raise ValueError(f"resolution must be at least 1 pixel, got {resolution}")
+        self.data_dir, self.resolution, self.download = Path(data_dir).expanduser(), resolution, download
+        self.image_shape = (self.channels, resolution, resolution)
+
+    def load(self, split: str) -> tuple[Tensor, Tensor]:
+        facts = describe(self.data_dir)
+        if facts is not None:
+            images, labels = self.read_prepared(facts, split)
+        else:
+            original = self.read_original(split)
+            if original is None:
+                raise ValueError(self.explain())
+            images, labels = original
+        if images.shape[1:] != self.image_shape:
+            raise ValueError(
+                f"{self.data_dir} holds images of {tuple(images.shape[1:])} (channels, height, width), and this data module is "
+                f"configured for {self.image_shape}"
+            )
+        self.check_size(split, len(images))
+        self.check_labels(labels)
+        self.check_count(split, len(images))
+        return images, labels
+
+    def read_prepared(self, facts: dict[str, Any], split: str) -> tuple[Tensor, Tensor]:
+        """A split of a prepared set: ``test`` is its test split, else its validation split, else a tenth of the images."""
+        there = facts["splits"]
+        stands_for_test = next((name for name in ("test", "val") if name in there), None)
+        if stands_for_test is not None:
+            return read_split(self.data_dir, stands_for_test if split == "test" else split, self.resolution)
+        images, labels = read_split(self.data_dir, "train", self.resolution)
+        if self.num_classes == 0:  # the last tenth: a view, which leaves a large set on the disk
+            cut = len(images) - len(images) // HELD_OUT
+            part = slice(cut, None) if split == "test" else slice(cut)
+            return images[part], labels[part]
+        held_out = torch.arange(len(images)) % HELD_OUT == HELD_OUT - 1  # every tenth: of each class
+        chosen = (held_out if split == "test" else ~held_out).nonzero()[:, 0]
+        return images[chosen], labels[chosen]
+
+    def read_original(self, split: str) -> tuple[Tensor, Tensor] | None:
+        """From the published files, where this data set is small enough to be read whole; None where they are not there."""
+        return None
+
+    def explain(self) -> str:
+        command = self.preparation.format(data_dir=self.data_dir, resolution=self.resolution)
+        return f"{self.title} is not in {self.data_dir}: {self.source}; then `{command}`"
+
+    def check_size(self, split: str, count: int) -> None:
+        """ValueError where a split has nothing to show."""
+        if count == 0:
+            raise ValueError(f"the {split} split of {self.data_dir} has no images")
+
+    def check_labels(self, labels: Tensor) -> None:
+        """ValueError where the labels are not those of the classes that are configured."""
+        found = int(labels.max()) + 1 if len(labels) else 0
+        if self.num_classes and found > self.num_classes:
+            raise ValueError(f"{self.data_dir} has at least {found} classes, and {self.title} has {self.num_classes}")
+
+    def check_count(self, split: str, count: int) -> None:
+        """A part of the published set may be used; it says so."""
+        published = self.counts.get(split)
+        if published is not None and count != published:
+            print(
+                f"warning: {self.data_dir} has {count} {split} images, the published {self.title} {published}",
+                file=sys.stderr,
+            )
+
+
+def brought_to(images: np.ndarray, resolution: int, *, preset: str) -> Tensor:
+    """uint8 [N, H, W] or [N, H, W, C] of an original file -> [N, C, resolution, resolution] by a preset."""
+    if images.shape[1] != resolution:
+        images = np.stack([np.asarray(PRESETS[preset](Image.fromarray(image), resolution)) for image in images])
+    if images.ndim == 3:
+        images = images[..., None]
+    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+
+
+def read_idx(folder: Path, name: str) -> np.ndarray | None:
+    """An IDX file of bytes, packed by gzip or not; None where there is none. ValueError where it is damaged."""
+    for path in (folder / name, folder / f"{name}.gz"):
+        if not path.exists():
+            continue
+        try:
+            content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        except (OSError, EOFError) as error:
+            raise ValueError(f"{path} cannot be read: {error}") from error
+        num_axes = content[3] if len(content) > 4 else 0
+        shape = np.frombuffer(content, ">i4", num_axes, 4) if len(content) >= 4 + 4 * num_axes else np.array([])
+        data = content[4 + 4 * num_axes :]
+        if not num_axes or content[2] not in IDX_TYPES or len(data) != np.prod(shape):
+            raise ValueError(f"{path} is no whole IDX file of bytes")
+        return np.frombuffer(data, np.uint8).reshape(shape).copy()
+    return None

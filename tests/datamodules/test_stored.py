@@ -1,0 +1,129 @@
+"""Original files, prepared sets and what is said where they do not fit."""
+
+from __future__ import annotations
+
+import gzip
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torchvision import datasets
+
+from datamodules.cifar import CIFAR10
+from datamodules.mnist import MNIST, FashionMNIST
+from datamodules.photos import FFHQ, ImageNet, OwnImages
+from datamodules.prepare import prepare
+from datamodules.prepared import read_split
+from datamodules.stored import read_idx
+from tests.layouts import noise, write_classes, write_flat, write_idx, write_mnist, write_zip
+
+SETTINGS = {"batch_size": 4, "seed": 0}
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+
+
+def test_idx_files_packed_or_not(tmp_path: Path) -> None:
+    values = noise(5, 4, 3, seed=0)
+    write_idx(tmp_path, "images", values)
+    assert (read_idx(tmp_path, "images") == values).all()
+    (tmp_path / "plain").write_bytes(gzip.decompress((tmp_path / "images.gz").read_bytes()))
+    assert (read_idx(tmp_path, "plain") == values).all()
+    assert read_idx(tmp_path, "nothing") is None
+    (tmp_path / "plain").write_bytes((tmp_path / "plain").read_bytes()[:-1])
+    with pytest.raises(ValueError, match="plain is no whole IDX file"):
+        read_idx(tmp_path, "plain")
+    (tmp_path / "images.gz").write_bytes((tmp_path / "images.gz").read_bytes()[:20])
+    with pytest.raises(ValueError, match=r"images\.gz cannot be read"):
+        read_idx(tmp_path, "images")
+    (tmp_path / "short").write_bytes(b"\0\0")
+    with pytest.raises(ValueError, match="short is no whole IDX file"):
+        read_idx(tmp_path, "short")
+
+
+def test_a_part_of_a_set_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_mnist(tmp_path / "mnist")
+    images, labels = MNIST(data_dir=str(tmp_path / "mnist"), resolution=28, **SETTINGS).split("test")
+    assert images.shape == (20, 1, 28, 28)
+    assert labels.tolist() == list(range(10)) * 2
+    assert "has 20 test images, the published MNIST 10000" in capsys.readouterr().err
+
+
+def test_files_that_do_not_belong_together(tmp_path: Path) -> None:
+    write_mnist(tmp_path / "mnist")
+    write_idx(tmp_path / "mnist", "train-labels-idx1-ubyte", np.zeros(3))
+    with pytest.raises(ValueError, match="has 60 train images and 3 labels"):
+        MNIST(data_dir=str(tmp_path / "mnist"), resolution=28, **SETTINGS).split("train")
+    with pytest.raises(ValueError, match="28 x 28 pixels does not fit into 20 x 20"):
+        MNIST(data_dir=str(tmp_path / "mnist"), resolution=20, **SETTINGS).split("test")
+
+
+def write_cifar10(root: Path) -> np.ndarray:
+    """The published pickles with two images each."""
+    folder = root / datasets.CIFAR10.base_folder
+    folder.mkdir(parents=True)
+    pixels = noise(12, 3 * 32 * 32, seed=0)
+    for number, name in enumerate([f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]):
+        part = {"data": pixels[2 * number : 2 * number + 2], "labels": [number, 9]}
+        (folder / name).write_bytes(pickle.dumps(part))
+    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": [f"c{i}" for i in range(10)]}))
+    return pixels.reshape(12, 3, 32, 32)
+
+
+def test_cifar_in_its_published_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = write_cifar10(tmp_path)
+    with pytest.raises(ValueError, match=r"CIFAR-10 in .* is damaged or incomplete: Dataset not found or corrupted"):
+        CIFAR10(data_dir=str(tmp_path), resolution=32, **SETTINGS).split("train")
+    # The checksums of the published files are torchvision's business; these are made up.
+    monkeypatch.setattr(datasets.CIFAR10, "_check_integrity", lambda self: True)
+    monkeypatch.setattr("torchvision.datasets.cifar.check_integrity", lambda *args: True)
+    images, labels = CIFAR10(data_dir=str(tmp_path), resolution=32, **SETTINGS).split("train")
+    assert torch.equal(images, torch.from_numpy(pixels[:10]))
+    assert labels.tolist() == [0, 9, 1, 9, 2, 9, 3, 9, 4, 9]
+    small, _ = CIFAR10(data_dir=str(tmp_path), resolution=8, **SETTINGS).split("test")
+    means = pixels[10:].reshape(2, 3, 8, 4, 8, 4).mean(axis=(3, 5))
+    assert np.abs(small.numpy() - means).max() <= 0.5 + 1e-6
+
+
+def test_prepared_sets_that_do_not_fit(tmp_path: Path) -> None:
+    write_classes(tmp_path, "three", ["a", "b", "c"], side=8, resolution=16)
+    settings = {"data_dir": str(tmp_path / "three"), **SETTINGS}
+    assert OwnImages(resolution=16, num_classes=3, **settings).split("test")[0].shape == (6, 3, 16, 16)
+    with pytest.raises(ValueError, match="prepared at 16 pixels, not at 32: prepare it into another folder"):
+        OwnImages(resolution=32, num_classes=3, **settings).split("train")
+    with pytest.raises(ValueError, match="has at least 3 classes, and the set has 2"):
+        OwnImages(resolution=16, num_classes=2, **settings).split("train")
+    with pytest.raises(ValueError, match=r"holds images of \(3, 16, 16\).*configured for \(1, 16, 16\)"):
+        OwnImages(resolution=16, num_classes=3, channels=1, **settings).split("train")
+    with pytest.raises(ValueError, match="wnids such as n01440764, not a"):
+        ImageNet(resolution=16, **settings).split("train")
+    with pytest.raises(ValueError, match=r"channels must be 1 \(grey\) or 3 \(colour\), got 4"):
+        OwnImages(resolution=16, num_classes=3, channels=4, **settings)
+    with pytest.raises(ValueError, match="resolution must be at least 1 pixel, got 0"):
+        OwnImages(resolution=0, num_classes=3, **settings)
+
+
+def test_a_tenth_is_held_out_of_a_set_without_a_test_split(tmp_path: Path) -> None:
+    write_flat(tmp_path, "faces", resolution=16)
+    faces = FFHQ(data_dir=str(tmp_path / "faces"), resolution=16, **SETTINGS)
+    whole = read_split(tmp_path / "faces", "train", 16)[0]
+    train, test = faces.split("train")[0], faces.split("test")[0]
+    assert torch.equal(train, whole[:36])
+    assert torch.equal(test, whole[36:])
+    write_zip(tmp_path / "two.zip", [f"{label}/{i}.png" for label in "ab" for i in range(20)], side=8)
+    prepare(tmp_path / "two.zip", tmp_path / "two", resolutions=[16])
+    two = OwnImages(data_dir=str(tmp_path / "two"), resolution=16, num_classes=2, **SETTINGS)
+    assert two.split("test")[1].tolist() == [0, 0, 1, 1], "of each class"
+    assert len(two.split("train")[1]) == 36
+
+
+def test_fashion_mnist_as_debian_packs_it() -> None:
+    if not DEBIAN.exists():
+        pytest.skip("needs Debian's package dataset-fashion-mnist")
+    data = FashionMNIST(data_dir=str(DEBIAN), resolution=28, **SETTINGS)
+    images, labels = data.split("train")
+    assert images.shape == (60_000, 1, 28, 28)
+    assert labels.bincount().tolist() == [6000] * 10
+    # The mean that everyone normalises by.
+    assert float(images.double().mean() / 255) == pytest.approx(0.2860, abs=5e-5)
+    assert len(data.split("test")[0]) == 10_000
