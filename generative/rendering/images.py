@@ -22,7 +22,7 @@ def to_uint8(images: Tensor) -> Tensor:
 
 def from_uint8(images: Tensor) -> Tensor:
     """0 .. 255 -> [-1, 1] in float32."""
-    return images.float() / 127.5 - 1.0
+    return images.float().div_(127.5).sub_(1.0) if images.dtype == torch.uint8 else images / 127.5 - 1.0
 
 
 def to_pil(image: Tensor) -> Image.Image:
