@@ -181,8 +181,8 @@ def main() -> None:
     if arguments.quick:
         frechet_of_few(table, count=100, dim=512, repetitions=5)
         frechet_of_many(table, count=1000, dim=512, repetitions=5)
-        precision_and_recall(table, count=1500, dim=512, repetitions=5)
-        one_pass(table, count=16, repetitions=2)
+        precision_and_recall(table, count=1500, dim=512, repetitions=3)
+        one_pass(table, count=8, repetitions=1)
     else:
         frechet_of_few(table, count=500, dim=2048, repetitions=7)
         frechet_of_many(table, count=5000, dim=2048, repetitions=7)

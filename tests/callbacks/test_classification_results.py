@@ -76,7 +76,7 @@ def test_generators_leave_no_such_record(small_run: Callable) -> None:
 
 def test_two_ranks_count_every_image_once(program: Callable, tmp_path: Path) -> None:
     """359 images are 180 and 179: the same counts as on one rank, and one record."""
-    settings = ("experiment=none", *SMALL, "datamodule.batch_size=16", "num_threads=1", "method.crop_padding=1")
+    settings = ("experiment=none", *SMALL, "datamodule.batch_size=16", "num_threads=1", "+datamodule.crop_padding=1")
     records = {}
     for name, trainer in {"one": ["trainer=cpu"], "two": ["trainer=ddp", "trainer.accelerator=cpu"]}.items():
         done = program("train.py", *settings, *trainer, f"run_dir={tmp_path / name}")
