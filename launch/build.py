@@ -6,9 +6,12 @@ import json
 from typing import Any
 
 import hydra
+import torch
+from lightning.pytorch import Trainer
 
 from datamodules.base import ImageDataModule
 from launch.compose import check_constructor_calls, constructor_calls, find_target
+from launch.quiet import quiet
 from lightning_modules.base import Method
 
 TRUSTED_PACKAGES = ("lightning_modules.", "datamodules.", "generative.", "torch.optim.")
@@ -43,3 +46,18 @@ def check_trusted(config: dict[str, Any]) -> None:
         found = find_target(name, path) if name.startswith(TRUSTED_PACKAGES) else None
         if not isinstance(found, type) or not f"{found.__module__}.".startswith(TRUSTED_PACKAGES):
             raise ValueError(f"the configuration at {path} calls {name!r}, which is no class of this project: refused")
+
+
+def bare_trainer(device: torch.device, **settings: Any) -> Trainer:
+    """A trainer on one device that logs and saves nothing: for a measurement that needs a fit or a test."""
+    quiet()
+    return Trainer(
+        accelerator="gpu" if device.type == "cuda" else "cpu",
+        devices=1 if device.type != "cuda" else [device.index or 0],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        **settings,
+    )

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Trainer
 from omegaconf import OmegaConf
 from PIL import Image
 
@@ -34,6 +33,7 @@ from generative.metrics.metrics import CLASS_METRICS, COMPARISONS, Settings, che
 from generative.metrics.protocols import check_comparable
 from generative.metrics.statistics import Summary, save_summary
 from generative.ranks import rank_and_world_size
+from launch.build import bare_trainer
 from launch.checkpoint import load_method
 from launch.compose import CONFIGS, group_options
 from launch.image_sets import (
@@ -45,7 +45,6 @@ from launch.image_sets import (
     open_reference,
 )
 from launch.judges import PREFIX, check_name, extractor_of, load_classifier
-from launch.quiet import quiet
 from launch.run_folder import read_lines
 from lightning_modules.base import ClassifierModule, GenerativeModule
 
@@ -203,17 +202,7 @@ def evaluate_classifier(
     """The test stage of a classifier again: its own measures on the test images of its data module."""
     if rank_and_world_size()[1] > 1:
         raise ValueError("a classifier is tested by one process: start evaluate.py without torchrun")
-    quiet()
-    device = method.device
-    trainer = Trainer(
-        accelerator="gpu" if device.type == "cuda" else "cpu",
-        devices=1 if device.type != "cuda" else [device.index or 0],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-    )
+    trainer = bare_trainer(method.device)
     trainer.test(method, datamodule, verbose=False)
     checkpoint = Path(settings["checkpoint"]).name
     return classification_record(method, datamodule, method.test_results(), stage=EVALUATION, checkpoint=checkpoint)

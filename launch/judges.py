@@ -6,17 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Trainer
 from torch import Tensor
 
 from callbacks.budget import ImageBudget, NonFiniteGuard
 from datamodules.base import ImageDataModule
 from generative.metrics.features import Extractor, FromClassifier, make_extractor
 from generative.ranks import rank_and_world_size
-from launch.build import build
+from launch.build import bare_trainer, build
 from launch.checkpoint import load_method
 from launch.errors import did_you_mean
-from launch.quiet import quiet
 from lightning_modules.base import ClassifierModule
 
 PREFIX = "classifier:"
@@ -41,19 +39,9 @@ class ClassifierJudge:
             raise ValueError(
                 "tstr_accuracy trains a network, which several ranks cannot do here yet: evaluate it with one"
             )
-        quiet()
         device = next(self.extractor.parameters()).device
-        trainer = Trainer(
-            accelerator="gpu" if device.type == "cuda" else "cpu",
-            devices=1 if device.type != "cuda" else [device.index or 0],
-            max_epochs=-1,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            callbacks=[NonFiniteGuard(), ImageBudget(max_kimg=self.config["max_kimg"])],
-        )
+        callbacks = [NonFiniteGuard(), ImageBudget(max_kimg=self.config["max_kimg"])]
+        trainer = bare_trainer(device, callbacks=callbacks, max_epochs=-1)
         with torch.random.fork_rng(), torch.inference_mode(False), torch.enable_grad():
             torch.manual_seed(self.config["seed"])
             datamodule, method = build(self.config)
