@@ -353,6 +353,27 @@ def check_shapes(fake: ImageSet, real: ImageSet) -> None:
         raise ValueError(f"{fake.name} is {sizes[0]} and {real.name} {sizes[1]}: bring them to one size first")
 
 
+class Pairs:
+    """Image k of one set and image k of another of the same shape, channels one after the other."""
+
+    def __init__(self, images: ImageSet, originals: ImageSet) -> None:
+        self.parts = (images, originals)
+        self.name = f"{images.name} and {originals.name}"
+        self.shape = (2 * images.shape[0], *images.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.parts[0])
+
+    def images(self, first: int, count: int) -> Tensor:
+        return torch.cat([part.images(first, count) for part in self.parts], dim=1)
+
+    def labels(self) -> Tensor | None:
+        return None
+
+    def fingerprint(self) -> str:
+        return ""
+
+
 def reconstruction(
     images: ImageSet, originals: ImageSet | Summary | None, *, extractor: Extractor, metrics: Sequence[str], work: Work
 ) -> dict[str, float]:
@@ -365,8 +386,8 @@ def reconstruction(
         )
     deep = extractor.to(work.device).stages if "feature_distance" in metrics else None
     quality = ReconstructionQuality(metrics=metrics, stages=deep).to(work.device)
-    for batch, numbers in batches(images, size=extractor.batch_size, what="pairs", work=work):
-        quality.update(batch.to(work.device), originals.images(int(numbers[0]), len(numbers)).to(work.device))
+    for batch, _ in batches(Pairs(images, originals), size=extractor.batch_size, what="pairs", work=work):
+        quality.update(*batch.to(work.device).chunk(2, dim=1))
     return quality.compute()
 
 
