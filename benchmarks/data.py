@@ -62,13 +62,12 @@ def measure(table: Table, folder: Path, *, num_batches: int, repetitions: int) -
     with tempfile.TemporaryDirectory() as place:
         facts = prepare(folder, Path(place) / "set", resolutions=[32], preset="area")
         images, labels = read_split(Path(place) / "set", "train", 32)
-        images = images.contiguous()
-    check_pixels(folder, images)
+        rows = {"image": images.contiguous(), "label": labels}
+    check_pixels(folder, rows["image"])
 
     def stream(augmentation: Augmentation | None) -> TrainingStream:
         return TrainingStream(
-            images,
-            labels,
+            rows,
             batch_size=BATCH,
             seed=0,
             rank=0,
@@ -105,7 +104,7 @@ def measure(table: Table, folder: Path, *, num_batches: int, repetitions: int) -
             # As many batches of ours as make its time comparable with the peer's.
             "ours": lambda: [batch["image"] for batch in islice(ours, 20 * num_batches)],
             "peer": lambda: [batch[0] for batch in islice(theirs, num_batches)],  # type: ignore[call-overload]
-            "floor": lambda: [as_batch(images, labels, indices, 0)["image"] for _ in range(20 * num_batches)],
+            "floor": lambda: [as_batch(rows, indices, 0)["image"] for _ in range(20 * num_batches)],
         },
         repetitions=repetitions,
     )

@@ -65,7 +65,7 @@ class DrawnImages:
 def real_images(datamodule: ImageDataModule, split: str) -> ImagesInMemory:
     """A split as uint8, by the same rounding that samples go through."""
     images, labels = datamodule.split(split)
-    return ImagesInMemory(f"{type(datamodule).__name__.lower()}:{split}", images, labels)
+    return ImagesInMemory(f"{datamodule.name}:{split}", images, labels)
 
 
 def pixel_judge(datamodule: ImageDataModule, metrics: Sequence[str]) -> Judge | None:

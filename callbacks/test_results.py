@@ -21,7 +21,7 @@ def classification_record(
     return {
         "protocol": {
             "task": "classification",
-            "data": f"{type(datamodule).__name__.lower()}:test",
+            "data": f"{datamodule.name}:test",
             "data_hash": real_images(datamodule, "test").fingerprint(),
             "image_shape": list(method.image_shape),
             "weights": "averaged",

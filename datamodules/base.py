@@ -3,63 +3,102 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from generative.augmentation import DRAWS, flip_and_crop
+from generative.augmentation import DRAWS, flip_and_crop, flip_and_crop_boxes
 from generative.randomness import Stream, permutation
 from generative.rendering.images import from_uint8
 
-Batch = dict[str, Any]  # "image" [B, C, H, W] in [-1, 1], "label" [B] int64, "first_number" int
+# "image" [B, C, H, W] in [-1, 1], "label" [B] int64, "first_number" int, and the set's targets (ImageDataModule.targets)
+Batch = dict[str, Any]
+NO_CLASS = 255  # of a mask's pixel that belongs to no class and counts nowhere
+
+
+class Rows(Protocol):
+    """A row for each image: a tensor, or files that are decoded when they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, chosen: Tensor, /) -> Tensor: ...
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """``flip`` mirrors half of the images; ``crop_padding`` moves them by up to so many pixels over black."""
+    """``flip`` mirrors half of the images; ``crop_padding`` moves them by up to so many pixels over black.
+
+    Pictures, masks and boxes of an image move together; what comes in at the border of a mask is of no class, and a
+    box that leaves the image is none.
+    """
 
     seed: int
     flip: bool = False
     crop_padding: int = 0
 
-    def __call__(self, images: Tensor, first_number: int) -> Tensor:
-        """Images [B, C, H, W] of the run's global numbers ``first_number ..``, uint8 or floats in [-1, 1]."""
+    def __call__(self, rows: dict[str, Tensor], first_number: int) -> dict[str, Tensor]:
+        """The rows of the run's global image numbers ``first_number ..``; pictures as uint8 or floats in [-1, 1]."""
         if not self.flip and self.crop_padding == 0:
-            return images
+            return rows
+        images = rows["image"]
         uniform = Stream(self.seed, "augment").uniform(first_number, len(images), DRAWS)
-        black = 0 if images.dtype == torch.uint8 else -1.0
-        return flip_and_crop(images, uniform, flip=self.flip, padding=self.crop_padding, fill=black)
+        moved = dict(rows)
+        for name, values in rows.items():
+            if name == "mask":
+                moved[name] = self.move(values[:, None], uniform, fill=NO_CLASS)[:, 0]
+            elif values.ndim == 4:
+                moved[name] = self.move(values, uniform, fill=0 if values.dtype == torch.uint8 else -1.0)
+        if "boxes" in rows:
+            moved["boxes"], moved["box_label"] = flip_and_crop_boxes(
+                rows["boxes"],
+                rows["box_label"],
+                uniform,
+                size=images.shape[2:],
+                flip=self.flip,
+                padding=self.crop_padding,
+            )
+        return moved
+
+    def move(self, pictures: Tensor, uniform: Tensor, *, fill: float) -> Tensor:
+        return flip_and_crop(pictures, uniform, flip=self.flip, padding=self.crop_padding, fill=fill)
 
 
 def as_batch(
-    images: Tensor, labels: Tensor, indices: Tensor, first_number: int, augmentation: Augmentation | None = None
+    rows: Mapping[str, Rows], indices: Tensor, first_number: int, augmentation: Augmentation | None = None
 ) -> Batch:
-    chosen = images[indices]
+    chosen = {name: part[indices] for name, part in rows.items()}
     if augmentation is not None:
         chosen = augmentation(chosen, first_number)
-    return {
-        "image": from_uint8(chosen) if chosen.dtype == torch.uint8 else chosen,
-        "label": labels[indices],
-        "first_number": first_number,
+    batch: Batch = {
+        name: from_uint8(values) if values.ndim == 4 and values.dtype == torch.uint8 else values
+        for name, values in chosen.items()
     }
+    return batch | {"first_number": first_number}
 
 
-class TrainingStream:
+def worker_and_count() -> tuple[int, int]:
+    """The place of this process among those that load batches, and their number; (0, 1) without any."""
+    worker = get_worker_info()
+    return (0, 1) if worker is None else (worker.id, worker.num_workers)
+
+
+class TrainingStream(IterableDataset[Batch]):
     """Endless batches of this rank, from global image number ``first_number()`` on, asked anew at each start.
 
     Epoch e shows every image once in the order of ``permutation(seed, e)``; image number k is the k-th of that
-    endless sequence, whatever the batch size. Of each global batch rank r takes the r-th part.
+    endless sequence, whatever the batch size. Of each global batch rank r takes the r-th part; of each rank's batches
+    loading process w of n makes every n-th, from the w-th on.
     """
 
     def __init__(
         self,
-        images: Tensor,
-        labels: Tensor,
+        rows: Mapping[str, Rows],
         *,
         batch_size: int,
         seed: int,
@@ -72,15 +111,16 @@ class TrainingStream:
             raise ValueError(
                 f"batch_size is that of all ranks together: {batch_size} cannot be shared by {world_size} ranks"
             )
-        self.images, self.labels, self.seed = images, labels, seed
+        self.rows, self.seed = rows, seed
         self.batch_size, self.rank_batch, self.rank = batch_size, batch_size // world_size, rank
         self.first_number = first_number
         self.augmentation = augmentation
 
     def __iter__(self) -> Iterator[Batch]:
-        size = len(self.images)
+        size = len(self.rows["image"])
         orders: dict[int, np.ndarray] = {}
-        start = self.first_number()
+        worker, num_workers = worker_and_count()
+        start = self.first_number() + worker * self.batch_size
         while True:
             first = start + self.rank * self.rank_batch
             numbers = np.arange(first, first + self.rank_batch)
@@ -89,50 +129,71 @@ class TrainingStream:
                 e: orders[e] if e in orders else permutation(self.seed, e, size) for e in np.unique(epochs).tolist()
             }
             indices = np.concatenate([orders[e][numbers[epochs == e] % size] for e in orders])
-            yield as_batch(self.images, self.labels, torch.from_numpy(indices), first, self.augmentation)
-            start += self.batch_size
+            yield as_batch(self.rows, torch.from_numpy(indices), first, self.augmentation)
+            start += num_workers * self.batch_size
 
 
-class EvaluationBatches:
+class EvaluationBatches(IterableDataset[Batch]):
     """Every image of a split once, in order, over all ranks together: no padding, no repetition."""
 
-    def __init__(self, images: Tensor, labels: Tensor, *, batch_size: int, rank: int, world_size: int) -> None:
-        self.images, self.labels, self.batch_size = images, labels, batch_size
-        self.indices = torch.arange(len(images))[rank::world_size]
+    def __init__(self, rows: Mapping[str, Rows], *, batch_size: int, rank: int, world_size: int) -> None:
+        self.rows, self.batch_size = rows, batch_size
+        self.indices = torch.arange(len(rows["image"]))[rank::world_size]
 
     def __len__(self) -> int:
         return -(-len(self.indices) // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        for indices in self.indices.split(self.batch_size):
-            yield as_batch(self.images, self.labels, indices, int(indices[0]))
+        worker, num_workers = worker_and_count()
+        for indices in self.indices.split(self.batch_size)[worker::num_workers]:
+            yield as_batch(self.rows, indices, int(indices[0]))
 
 
 class ImageDataModule(LightningDataModule):
     """Base of all data modules. A subclass states the class attributes and :meth:`load`.
 
     ``batch_size`` is the number of images in a step over all ranks together. ``flip`` and ``crop_padding`` augment the
-    training images, as functions of the seed and the image's number in the run.
+    training images, as functions of the seed and the image's number in the run. ``num_workers`` processes of each rank
+    make the batches, the same whatever their number; 0: the process that trains.
     """
 
     image_shape: tuple[int, int, int]  # channels, height, width
     num_classes: int  # 0: no labels
+    target_classes: tuple[str, ...] = ()  # names of the classes of a mask's pixels or of boxes
     splits: tuple[str, ...] = ("train", "test")
 
-    def __init__(self, *, batch_size: int, seed: int, flip: bool = False, crop_padding: int = 0) -> None:
+    def __init__(
+        self, *, batch_size: int, seed: int, flip: bool = False, crop_padding: int = 0, num_workers: int = 0
+    ) -> None:
         super().__init__()
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         if crop_padding < 0:
             raise ValueError(f"crop_padding must be at least 0, got {crop_padding}")
+        if num_workers < 0:
+            raise ValueError(f"num_workers must be at least 0, got {num_workers}")
         self.augmentation = Augmentation(seed, flip=flip, crop_padding=crop_padding)
         self.batch_size = batch_size
+        self.name = type(self).__name__.lower()  # what results call the set
         self.seed = seed
+        self.num_workers = num_workers
         self.arrays: dict[str, tuple[Tensor, Tensor]] = {}
 
     @abstractmethod
     def load(self, split: str) -> tuple[Tensor, Tensor]:
-        """Read ``split`` from disk: images [N, C, H, W], uint8 or float32 in [-1, 1], and labels [N] int64."""
+        """Read ``split`` from disk: images [N, C, H, W], uint8 or float32 in [-1, 1], and labels [N] int64.
+
+        The images may be :class:`datamodules.files.FileRows`, which are indexed like a tensor.
+        """
+
+    def targets(self, split: str) -> Mapping[str, Rows]:
+        """What else belongs to each image of ``split``, in batches under the same names.
+
+        "mask" [N, H, W] uint8: the class of each pixel, or NO_CLASS. "boxes" [N, K, 4] float32: left, top, right and
+        bottom edges in pixels, with "box_label" [N, K] int64: their class, or -1 where a row has fewer than K. Further
+        pictures [N, C, H, W] uint8.
+        """
+        return {}
 
     def split(self, name: str) -> tuple[Tensor, Tensor]:
         """Images and labels of a split, or of ``"all"`` of them one after the other; read once, then kept."""
@@ -148,11 +209,22 @@ class ImageDataModule(LightningDataModule):
     def setup(self, stage: str) -> None:
         self.split("test" if stage == "test" else "train")
 
-    def train_dataloader(self) -> TrainingStream:
+    def rows(self, split: str) -> Mapping[str, Rows]:
+        """What a batch is made of."""
+        images, labels = self.split(split)
+        return {"image": images, "label": labels, **self.targets(split)}
+
+    def loader(self, batches: TrainingStream | EvaluationBatches) -> Iterable[Batch]:
+        if self.num_workers == 0:
+            return batches
+        # Forked, since the arrays are not to be copied.
+        return DataLoader(batches, batch_size=None, num_workers=self.num_workers, multiprocessing_context="fork")
+
+    def train_dataloader(self) -> Iterable[Batch]:
         trainer = self.trainer
         assert trainer is not None
-        return TrainingStream(
-            *self.split("train"),
+        stream = TrainingStream(
+            self.rows("train"),
             batch_size=self.batch_size,
             seed=self.seed,
             rank=trainer.global_rank,
@@ -160,10 +232,12 @@ class ImageDataModule(LightningDataModule):
             first_number=lambda: cast(int, trainer.lightning_module.images_seen),
             augmentation=self.augmentation,
         )
+        return self.loader(stream)
 
-    def test_dataloader(self) -> EvaluationBatches:
+    def test_dataloader(self) -> Iterable[Batch]:
         trainer = self.trainer
         assert trainer is not None
-        return EvaluationBatches(
-            *self.split("test"), batch_size=self.batch_size, rank=trainer.global_rank, world_size=trainer.world_size
+        batches = EvaluationBatches(
+            self.rows("test"), batch_size=self.batch_size, rank=trainer.global_rank, world_size=trainer.world_size
         )
+        return self.loader(batches)

@@ -90,6 +90,7 @@ class OwnImages(StoredImages):
         seed: int,
         flip: bool = False,
         crop_padding: int = 0,
+        num_workers: int = 0,
     ) -> None:
         if channels not in (1, 3):
             raise ValueError(f"channels must be 1 (grey) or 3 (colour), got {channels}")
@@ -101,4 +102,5 @@ class OwnImages(StoredImages):
             seed=seed,
             flip=flip,
             crop_padding=crop_padding,
+            num_workers=num_workers,
         )

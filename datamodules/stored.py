@@ -43,8 +43,11 @@ class StoredImages(ImageDataModule):
         seed: int,
         flip: bool = False,
         crop_padding: int = 0,
+        num_workers: int = 0,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed, flip=flip, crop_padding=crop_padding)
+        super().__init__(
+            batch_size=batch_size, seed=seed, flip=flip, crop_padding=crop_padding, num_workers=num_workers
+        )
         if resolution < 1:
             raise ValueError(f"resolution must be at least 1 pixel, got {resolution}")
         self.data_dir, self.resolution, self.download = Path(data_dir).expanduser(), resolution, download

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -34,3 +36,25 @@ def flip_and_crop(images: Tensor, uniform: Tensor, *, flip: bool, padding: int, 
         mirrored = np.flatnonzero(places[:, 2] < 0.5)
         cut[mirrored] = torch.from_numpy(cut[mirrored]).flip(3).numpy()
     return torch.from_numpy(cut)
+
+
+def flip_and_crop_boxes(
+    boxes: Tensor, labels: Tensor, uniform: Tensor, *, size: Sequence[int], flip: bool, padding: int
+) -> tuple[Tensor, Tensor]:
+    """Boxes [B, K, 4] and their labels [B, K] where :func:`flip_and_crop` moves images of ``size`` (height, width).
+
+    A box is its left, top, right and bottom edge in pixels; it is cut at the border. Label -1: no box, and so becomes
+    one of which nothing is left.
+    """
+    height, width = size
+    places = uniform.double().numpy()
+    rows, columns = (places[:, :2] * (2 * padding + 1)).astype(np.int64).T
+    shift = torch.from_numpy(np.stack([padding - columns, padding - rows] * 2, axis=1)).to(boxes.dtype)
+    moved = boxes + shift[:, None]
+    if flip:
+        left, top, right, bottom = moved.unbind(dim=2)
+        mirrored = torch.stack([width - right, top, width - left, bottom], dim=2)
+        moved = torch.where((uniform[:, 2] < 0.5)[:, None, None], mirrored, moved)
+    moved = torch.minimum(moved.clamp(min=0), torch.tensor([width, height] * 2, dtype=boxes.dtype))
+    there = (labels >= 0) & (moved[..., 2:] > moved[..., :2]).all(dim=2)
+    return moved * there[..., None], torch.where(there, labels, -1)

@@ -35,6 +35,7 @@ from generative.ranks import on_all_ranks, rank_and_world_size, same_on_all_rank
 from generative.rendering.images import from_uint8, image_grid, to_uint8
 
 CPU = torch.device("cpu")
+HASHED_AT_ONCE = 1024  # images of a set
 
 
 class ImageSet(Protocol):
@@ -63,7 +64,7 @@ class KeptImageSet(ImageSet, Protocol):
 
 
 class ImagesInMemory:
-    """``images`` [N, C, H, W], uint8 or floats in [-1, 1], and their ``labels`` [N].
+    """``images`` [N, C, H, W], uint8 or floats in [-1, 1] (or what is indexed like such a tensor), and their ``labels`` [N].
 
     ValueError names the first image that is neither, and labels of another number or below 0.
     """
@@ -94,7 +95,8 @@ class ImagesInMemory:
 
     def fingerprint(self) -> str:
         digest = hashlib.sha256(repr(self.shape).encode())
-        digest.update(self.tensor.contiguous().cpu().numpy().tobytes())
+        for first in range(0, len(self), HASHED_AT_ONCE):
+            digest.update(self.images(first, HASHED_AT_ONCE).contiguous().cpu().numpy().tobytes())
         return digest.hexdigest()[:12]
 
 

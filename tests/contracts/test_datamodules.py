@@ -29,17 +29,26 @@ def layouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _made_up_data_and_no_network(layouts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = socket.socket.connect
+
     def refuse(*args: object, **kwargs: object) -> None:
         raise AssertionError(f"a data module went to the network: {args}")
 
+    def refuse_unless_local(self: socket.socket, *args: object) -> None:
+        """Loading processes hand their batches over through sockets of this machine."""
+        if self.family != socket.AF_UNIX:
+            refuse(*args)
+        connect(self, *args)  # type: ignore[arg-type]
+
     monkeypatch.setenv("POLYMORPH_DATA", str(layouts))
-    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse_unless_local)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
-def make(name: str, *, batch_size: int = 12, seed: int = 0) -> ImageDataModule:
+def make(name: str, *, batch_size: int = 12, seed: int = 0, num_workers: int = 0) -> ImageDataModule:
     config = plain(compose("train", ["experiment=none", f"datamodule={name}", f"datamodule.batch_size={batch_size}"]))
-    return hydra.utils.instantiate(config["datamodule"], _partial_=True, _convert_="all")(seed=seed)
+    constructor = hydra.utils.instantiate(config["datamodule"], _partial_=True, _convert_="all")
+    return constructor(seed=seed, num_workers=num_workers)
 
 
 def batches(
@@ -114,6 +123,17 @@ def test_ranks_share_the_batch_and_resume_restores_the_place(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DATAMODULES)
+def test_loading_processes_change_nothing(name: str) -> None:
+    for split, seen in (("train", 24), ("test", 0)):
+        alone = batches(make(name), 5, images_seen=seen, split=split)
+        shared = batches(make(name, num_workers=2), 5, images_seen=seen, split=split)
+        assert len(alone) == len(shared) > 0
+        for one, other in zip(alone, shared, strict=True):
+            assert one.keys() == other.keys()
+            assert all(torch.equal(torch.as_tensor(one[key]), torch.as_tensor(other[key])) for key in one)
+
+
+@pytest.mark.parametrize("name", DATAMODULES)
 def test_evaluation_shows_every_image_once_over_all_ranks(name: str) -> None:
     datamodule = make(name)
     images, labels = datamodule.split("test")
@@ -123,8 +143,8 @@ def test_evaluation_shows_every_image_once_over_all_ranks(name: str) -> None:
 
 
 def test_an_epoch_shows_every_image_once_also_across_batches() -> None:
-    images = torch.arange(10.0).view(10, 1, 1, 1)
-    stream = TrainingStream(images, torch.zeros(10), batch_size=4, seed=0, rank=0, world_size=1, first_number=lambda: 0)
+    rows = {"image": torch.arange(10.0).view(10, 1, 1, 1)}
+    stream = TrainingStream(rows, batch_size=4, seed=0, rank=0, world_size=1, first_number=lambda: 0)
     shown = torch.cat([batch["image"].flatten() for batch in itertools.islice(iter(stream), 5)])
     for epoch in (shown[:10], shown[10:20]):
         assert torch.equal(epoch.sort().values, torch.arange(10.0))
@@ -152,8 +172,8 @@ def test_augmentation_is_a_function_of_the_number_in_the_run() -> None:
 
 
 def test_fewer_images_than_the_batch_are_shown_again() -> None:
-    images = torch.arange(5.0).view(5, 1, 1, 1)
-    stream = TrainingStream(images, torch.zeros(5), batch_size=12, seed=0, rank=0, world_size=1, first_number=lambda: 0)
+    rows = {"image": torch.arange(5.0).view(5, 1, 1, 1)}
+    stream = TrainingStream(rows, batch_size=12, seed=0, rank=0, world_size=1, first_number=lambda: 0)
     (first, second) = [batch["image"].flatten() for batch in itertools.islice(iter(stream), 2)]
     assert torch.equal(torch.cat([first, second])[:20].view(4, 5).sort(dim=1).values, torch.arange(5.0).repeat(4, 1))
 

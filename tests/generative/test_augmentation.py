@@ -6,8 +6,10 @@ import pytest
 import torch
 import torchvision.transforms.functional as TF
 from torch import Tensor
+from torchvision.transforms import v2
+from torchvision.tv_tensors import BoundingBoxes
 
-from generative.augmentation import DRAWS, flip_and_crop
+from generative.augmentation import DRAWS, flip_and_crop, flip_and_crop_boxes
 from generative.randomness import Stream
 
 
@@ -68,3 +70,26 @@ def test_refused() -> None:
         flip_and_crop(torch.zeros(2, 1, 4, 4), torch.zeros(2, 3), flip=True, padding=-1)
     with pytest.raises(ValueError, match=r"2 images need random numbers \[2, 3\], got \[3, 3\]"):
         flip_and_crop(torch.zeros(2, 1, 4, 4), torch.zeros(3, 3), flip=True, padding=1)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_boxes_move_with_their_image(flip: bool) -> None:
+    """torchvision's own, with the same random numbers."""
+    height, width, padding = 9, 12, 3
+    uniform = Stream(0, "augment").uniform(5, 50, DRAWS)
+    corners = torch.randint(0, 9, (50, 4, 2), generator=torch.Generator().manual_seed(0)).float()
+    boxes = torch.cat([corners, corners + torch.tensor([3.0, 1.0])], dim=2).clamp(max=9)
+    labels = torch.arange(4).repeat(50, 1)
+    labels[:, 3] = -1
+    ours, ours_labels = flip_and_crop_boxes(boxes, labels, uniform, size=(height, width), flip=flip, padding=padding)
+    for i, (row, column, mirrored) in enumerate(uniform.double().tolist()):
+        theirs = BoundingBoxes(boxes[i], format="XYXY", canvas_size=(height, width))  # type: ignore[call-overload]
+        theirs = v2.functional.pad(theirs, [padding])
+        places = [int(place * (2 * padding + 1)) for place in (row, column)]
+        theirs = v2.functional.crop(theirs, *places, height, width)
+        theirs = v2.functional.horizontal_flip(theirs) if flip and mirrored < 0.5 else theirs
+        is_left = (theirs[:, 2] > theirs[:, 0]) & (theirs[:, 3] > theirs[:, 1]) & (labels[i] >= 0)
+        assert torch.equal(ours[i][is_left], theirs[is_left])
+        assert torch.equal(ours_labels[i], torch.where(is_left, labels[i], -1))
+    assert (ours_labels[:, :3] == -1).any(), "some leave the image"
+    assert not ours[ours_labels == -1].any()

@@ -1,0 +1,36 @@
+"""Images that stay in their files until a batch asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+NUM_THREADS = 4  # that decode: Pillow lets go of the interpreter's lock while it does
+
+
+class FileRows:
+    """Files that are indexed like a uint8 tensor [N, *row_shape] of what ``decode`` makes of each.
+
+    ``decode`` returns uint8 [*row_shape] and raises ValueError that names the file and the remedy.
+    """
+
+    dtype = torch.uint8
+
+    def __init__(self, files: Sequence[Path], decode: Callable[[Path], Tensor], row_shape: tuple[int, ...]) -> None:
+        self.files, self.decode = list(files), decode
+        self.shape = torch.Size((len(self.files), *row_shape))
+        self.ndim = len(self.shape)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, chosen: Tensor | slice) -> Tensor:
+        numbers = range(len(self))[chosen] if isinstance(chosen, slice) else chosen.tolist()
+        # Threads of the moment: a loading process is forked, and threads do not survive that.
+        with ThreadPoolExecutor(NUM_THREADS) as threads:
+            rows = list(threads.map(lambda number: self.decode(self.files[number]), numbers))
+        return torch.stack(rows) if rows else torch.empty((0, *self.shape[1:]), dtype=self.dtype)
