@@ -180,7 +180,7 @@ class ImageDataModule(LightningDataModule):
         self.arrays: dict[str, tuple[Tensor, Tensor]] = {}
 
     @abstractmethod
-    def load(self, split: str) -> tuple[Tensor, Tensor]:
+    def load(self, split: str) -> tuple[Rows, Tensor]:
         """Read ``split`` from disk: images [N, C, H, W], uint8 or float32 in [-1, 1], and labels [N] int64.
 
         The images may be :class:`datamodules.files.FileRows`, which are indexed like a tensor.
@@ -199,11 +199,12 @@ class ImageDataModule(LightningDataModule):
         """Images and labels of a split, or of ``"all"`` of them one after the other; read once, then kept."""
         if name == "all":
             parts = [self.split(part) for part in self.splits]
-            return torch.cat([images for images, _ in parts]), torch.cat([labels for _, labels in parts])
+            return torch.cat([images[:] for images, _ in parts]), torch.cat([labels for _, labels in parts])
         if name not in self.splits:
             raise ValueError(f"unknown split {name!r}: choose one of {', '.join(self.splits)} or all")
         if name not in self.arrays:
-            self.arrays[name] = self.load(name)
+            images, labels = self.load(name)
+            self.arrays[name] = cast(Tensor, images), labels  # files are indexed like one
         return self.arrays[name]
 
     def setup(self, stage: str) -> None:

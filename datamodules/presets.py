@@ -58,7 +58,20 @@ def pad(picture: Image.Image, side: int) -> Image.Image:
     return canvas
 
 
+def fit(picture: Image.Image, side: int) -> Image.Image:
+    """The whole picture, its longer edge brought to the side, above or beside black."""
+    scale = side / max(picture.size)
+    if scale != 1:
+        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+        picture = picture.resize(size, Image.Resampling.BILINEAR)
+    if picture.size == (side, side):
+        return picture
+    canvas = Image.new(picture.mode, (side, side))
+    canvas.paste(picture)
+    return canvas
+
+
 PRESETS: dict[str, Preset] = {
     preset.__name__: preset
-    for preset in (crop_bilinear, crop_lanczos, celeba_140, celeba_108, celeba_aligned, area, pad)
+    for preset in (crop_bilinear, crop_lanczos, celeba_140, celeba_108, celeba_aligned, area, pad, fit)
 }

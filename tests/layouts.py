@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import zipfile
 from pathlib import Path
 
@@ -55,6 +56,50 @@ def write_flat(root: Path, name: str, *, resolution: int) -> None:
     prepare(root / f"{name}.zip", root / name, resolutions=[resolution])
 
 
+def write_pictures(folder: Path, names: list[str], *, side: int, seed: int, channels: int = 3) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    shape = (side, side) if channels == 1 else (side, side, 3)
+    for name, pixels in zip(names, noise(len(names), *shape, seed=seed), strict=True):
+        Image.fromarray(pixels).save(folder / name)
+
+
+def write_deeppcb(folder: Path, *, side: int = 32) -> None:
+    """Two kinds of boards for training, a third for testing; one to three boxes a board."""
+    for seed, (listed, group, count) in enumerate(
+        [("trainval.txt", "00041", 10), ("trainval.txt", "12000", 4), ("test.txt", "90100", 5)]
+    ):
+        names = [f"{group}{i:03d}" for i in range(count)]
+        images, boxes = (folder / "PCBData" / f"group{group}" / f"{group}{suffix}" for suffix in ("", "_not"))
+        for kind in ("test", "temp"):
+            files = [f"{name}_{kind}.jpg" for name in names]
+            write_pictures(images, files, side=side, seed=2 * seed + (kind == "temp"), channels=1)
+        boxes.mkdir()
+        for i, name in enumerate(names):
+            rows = [f"{2 + j} {i} {10 + i} {20 + j} {(i + j) % 6 + 1}" for j in range(i % 3 + 1)]
+            (boxes / f"{name}.txt").write_text("\n".join(rows))
+        with (folder / "PCBData" / listed).open("a") as file:
+            file.writelines(f"group{group}/{group}/{name}.jpg group{group}/{group}_not/{name}.txt\n" for name in names)
+
+
+def coco(names: list[str], *, classes: list[str], box: tuple[float, ...] = (4, 2, 10, 20)) -> dict[str, object]:
+    """One box on every second image; ids that start at 7."""
+    return {
+        "images": [{"id": 7 + i, "file_name": name} for i, name in enumerate(names)],
+        "categories": [{"id": 3 + i, "name": name} for i, name in enumerate(classes)],
+        "annotations": [
+            {"id": i, "image_id": 7 + i, "category_id": 3 + i % len(classes), "bbox": list(box)}
+            for i in range(0, len(names), 2)
+        ],
+    }
+
+
+def write_inspection(folder: Path) -> None:
+    for seed, (split, count) in enumerate({"train": 20, "test": 5}.items()):
+        names = [f"{i:02d}.png" for i in range(count)]
+        write_pictures(folder / split, names, side=40, seed=seed)
+        (folder / f"{split}.json").write_text(json.dumps(coco(names, classes=["defect"])))
+
+
 def write_all(root: Path) -> None:
     """One set for each file of configs/datamodule that reads from disk, at its default resolution."""
     from timm.data import ImageNetInfo
@@ -66,3 +111,5 @@ def write_all(root: Path) -> None:
     write_classes(root, "imagenet", ImageNetInfo().label_names(), side=8, resolution=64, test="val")
     for name in ("ffhq", "celeba", "lsun", "anime_faces", "images"):
         write_flat(root, name, resolution=64)
+    write_deeppcb(root / "deeppcb")
+    write_inspection(root / "inspection")

@@ -81,6 +81,28 @@ def test_batches(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DATAMODULES)
+def test_targets(name: str) -> None:
+    datamodule = make(name)
+    for split in datamodule.splits:
+        targets = datamodule.targets(split)
+        assert all(len(rows) == len(datamodule.split(split)[0]) for rows in targets.values())
+        assert bool({"mask", "boxes"} & targets.keys()) == bool(datamodule.target_classes)
+        batch = batches(datamodule, 1, split=split)[0]
+        assert batch.keys() == {"image", "label", "first_number", *targets}
+        num_images, (_, height, width) = len(batch["image"]), batch["image"].shape[1:]
+        for key, values in batch.items():
+            assert key == "first_number" or len(values) == num_images
+        if "boxes" in targets:
+            there = batch["box_label"] >= 0
+            assert batch["box_label"].max() < len(datamodule.target_classes)
+            assert there.any()
+            boxes = batch["boxes"][there]
+            assert (boxes[:, :2] < boxes[:, 2:]).all()
+            assert boxes.min() >= 0
+            assert (boxes.amax(dim=0)[2:] <= torch.tensor([width, height])).all()
+
+
+@pytest.mark.parametrize("name", DATAMODULES)
 def test_every_class_is_in_every_split(name: str) -> None:
     datamodule = make(name)
     for split in datamodule.splits:
