@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from PIL import Image
 
 from datamodules.deeppcb import DeepPCB
 from datamodules.inspection import Inspection
+from tests.conftest import ROOT
 from tests.layouts import coco, write_deeppcb, write_inspection, write_pictures
 
-REAL = Path(__file__).resolve().parents[2] / "data" / "deeppcb_subset"
+BOARDS = ROOT.parent / "shared" / "data" / "deeppcb_subset.tar"
 
 
 def boards(folder: Path, *, resolution: int = 32, **settings: object) -> DeepPCB:
@@ -55,10 +57,12 @@ def test_deeppcb_as_published(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert torch.equal(half.targets("train")["boxes"][torch.arange(14)], targets["boxes"][torch.arange(14)] / 2)
 
 
-def test_real_boards() -> None:
-    if not REAL.exists():
-        pytest.skip("needs a part of DeepPCB in data/deeppcb_subset")
-    data = boards(REAL, resolution=640)
+def test_real_boards(tmp_path: Path) -> None:
+    if not BOARDS.exists():
+        pytest.skip(f"needs {BOARDS.name}, a part of DeepPCB")
+    with tarfile.open(BOARDS) as archive:
+        archive.extractall(tmp_path, filter="data")
+    data = boards(tmp_path / "deeppcb_subset", resolution=640)
     images, _ = data.split("test")
     targets = data.targets("test")
     assert images.shape == (100, 1, 640, 640)
