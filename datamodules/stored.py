@@ -79,13 +79,7 @@ class StoredImages(ImageDataModule):
         if stands_for_test is not None:
             return read_split(self.data_dir, stands_for_test if split == "test" else split, self.resolution)
         images, labels = read_split(self.data_dir, "train", self.resolution)
-        if self.num_classes == 0:  # the last tenth: a view, which leaves a large set on the disk
-            cut = len(images) - len(images) // HELD_OUT
-            part = slice(cut, None) if split == "test" else slice(cut)
-            return images[part], labels[part]
-        held_out = torch.arange(len(images)) % HELD_OUT == HELD_OUT - 1  # every tenth: of each class
-        chosen = (held_out if split == "test" else ~held_out).nonzero()[:, 0]
-        return images[chosen], labels[chosen]
+        return hold_out(images, labels, split=split, has_classes=self.num_classes > 0)
 
     def read_original(self, split: str) -> tuple[Tensor, Tensor] | None:
         """From the published files, where this data set is small enough to be read whole; None where they are not there."""
@@ -114,6 +108,17 @@ class StoredImages(ImageDataModule):
                 f"warning: {self.data_dir} has {count} {split} images, the published {self.title} {published}",
                 file=sys.stderr,
             )
+
+
+def hold_out(images: Tensor, labels: Tensor, *, split: str, has_classes: bool) -> tuple[Tensor, Tensor]:
+    """The part of a set without a test split that ``split`` is: for "test" a tenth, else the rest."""
+    if not has_classes:  # the last tenth: a view, which leaves a large set on the disk
+        cut = len(images) - len(images) // HELD_OUT
+        part = slice(cut, None) if split == "test" else slice(cut)
+        return images[part], labels[part]
+    held_out = torch.arange(len(images)) % HELD_OUT == HELD_OUT - 1  # every tenth: of each class
+    chosen = (held_out if split == "test" else ~held_out).nonzero()[:, 0]
+    return images[chosen], labels[chosen]
 
 
 def brought_to(images: np.ndarray, resolution: int, *, preset: str) -> Tensor:

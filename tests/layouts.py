@@ -111,5 +111,7 @@ def write_all(root: Path) -> None:
     write_classes(root, "imagenet", ImageNetInfo().label_names(), side=8, resolution=64, test="val")
     for name in ("ffhq", "celeba", "lsun", "anime_faces", "images"):
         write_flat(root, name, resolution=64)
+    (root / "arrays").mkdir()
+    np.savez(root / "arrays" / "train.npz", images=noise(40, 32, 32, 3, seed=3), labels=np.zeros(40, np.int64))
     write_deeppcb(root / "deeppcb")
     write_inspection(root / "inspection")
