@@ -20,7 +20,6 @@ from generative.augmentation import SCALE_DRAWS, scale_flip_and_crop
 from generative.randomness import Stream
 from generative.rendering.files import open_picture, reason
 
-UNKNOWN = 254  # in the table of classes: no mask of the set holds this value
 MASK_MODES = ("P", "L")  # one number a pixel: of the palette, or grey
 
 
@@ -84,8 +83,6 @@ class SegmentationDataModule(ImageDataModule):
         self.augmentation = ScaledCrops(seed, scales, crop_size, flip)
         self.masks: dict[str, FileRows] = {}
         self.sizes: dict[str, Tensor] = {}
-        self.classes = np.full(256, UNKNOWN, np.uint8)
-        self.classes[list(self.values)] = list(self.values.values())
 
     @abstractmethod
     def pairs(self, split: str) -> list[tuple[Path, Path]]:
@@ -136,11 +133,11 @@ class SegmentationDataModule(ImageDataModule):
         picture = decoded(path)
         if picture.mode not in MASK_MODES:
             raise ValueError(f"{path} is a picture of colours ({picture.mode}), not of class numbers: fetch it again")
-        classes = self.classes[np.asarray(picture)]
-        if (classes == UNKNOWN).any():
-            value = np.asarray(picture)[classes == UNKNOWN][0]
-            raise ValueError(f"{path} holds the value {value}, which is no class of {self.title}: fetch it again")
-        return torch.from_numpy(self.placed(path, Image.fromarray(classes), Image.Resampling.NEAREST, fill=NO_CLASS))
+        unknown = [value for value, count in enumerate(picture.histogram()) if count and value not in self.values]
+        if unknown:
+            raise ValueError(f"{path} holds the value {unknown[0]}, which is no class of {self.title}: fetch it again")
+        classes = picture.point([self.values.get(value, NO_CLASS) for value in range(256)])
+        return torch.from_numpy(self.placed(path, classes, Image.Resampling.NEAREST, fill=NO_CLASS))
 
     def placed(self, path: Path, picture: Image.Image, resample: Image.Resampling, *, fill: int) -> np.ndarray:
         """At its shown size, top left on a canvas of ``fill``."""
