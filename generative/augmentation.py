@@ -103,8 +103,8 @@ def scale_flip_and_crop(
     ``uniform`` [B, 4] in [0, 1) says where: the scale between the two of ``scales``, the cut's top row and left column
     out of all that lie within the scaled image, and whether it is mirrored left to right (below 1/2; only with
     ``flip``). ``sizes`` [B, 2]: the height and width of each image, top left in its tensor. Images are interpolated
-    bilinearly, antialiased where they shrink; masks take the nearest pixel. What a smaller image leaves free, on its right
-    and below, is black and ``no_class``.
+    bilinearly, antialiased where they shrink; masks take the nearest pixel. What a smaller image leaves free, below and on
+    its right before it is mirrored, is black and ``no_class``.
     """
     if uniform.shape != (len(images), SCALE_DRAWS):
         raise ValueError(
@@ -112,26 +112,29 @@ def scale_flip_and_crop(
         )
     cut_images = torch.zeros(*images.shape[:2], side, side, dtype=torch.uint8)
     cut_masks = torch.full((len(images), side, side), no_class, dtype=torch.uint8)
-    low, high = scales
 
     def fill(number: int) -> None:
-        scale, *places, mirrored = uniform[number].double().tolist()
-        cuts = []
-        for size, place in zip(sizes[number].tolist(), places, strict=True):
-            scaled = max(1, math.floor(size * (low + scale * (high - low)) + 0.5))
-            cuts.append(Cut(size, scaled, int(place * (max(0, scaled - side) + 1)), min(side, scaled)))
+        draws = uniform[number].double().tolist()
+        cuts = drawn_cuts(sizes[number].tolist(), draws, scales=scales, side=side)
         image, mask = scaled_cut(images[number].numpy(), masks[number].numpy(), *cuts)
-        if flip and mirrored < 0.5:
-            # Of the whole cut: what is left free is then on the left.
-            target_image, target_mask = cut_images[number].numpy()[:, :, ::-1], cut_masks[number].numpy()[:, ::-1]
-        else:
-            target_image, target_mask = cut_images[number].numpy(), cut_masks[number].numpy()
+        step = -1 if flip and draws[3] < 0.5 else 1
         height, width = mask.shape
-        target_image[:, :height, :width], target_mask[:height, :width] = image, mask
+        cut_images[number].numpy()[:, :, ::step][:, :height, :width] = image
+        cut_masks[number].numpy()[:, ::step][:height, :width] = mask
 
     with ThreadPoolExecutor(NUM_THREADS) as threads:
         list(threads.map(fill, range(len(images))))
     return cut_images, cut_masks
+
+
+def drawn_cuts(size: Sequence[int], draws: Sequence[float], *, scales: Sequence[float], side: int) -> list[Cut]:
+    """Of the rows and of the columns of an image of ``size``, by the draws of its scale, row and column."""
+    scale = scales[0] + draws[0] * (scales[1] - scales[0])
+    cuts = []
+    for pixels, draw in zip(size, draws[1:3], strict=True):
+        scaled = max(1, math.floor(pixels * scale + 0.5))
+        cuts.append(Cut(pixels, scaled, int(draw * (max(0, scaled - side) + 1)), min(side, scaled)))
+    return cuts
 
 
 def scaled_cut(image: np.ndarray, mask: np.ndarray, rows: Cut, columns: Cut) -> tuple[np.ndarray, np.ndarray]:
