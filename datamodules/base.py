@@ -20,6 +20,8 @@ from generative.rendering.images import from_uint8
 # "image" [B, C, H, W] in [-1, 1], "label" [B] int64, "first_number" int, and the set's targets (ImageDataModule.targets)
 Batch = dict[str, Any]
 NO_CLASS = 255  # of a mask's pixel that belongs to no class and counts nowhere
+# The rows of the run's global image numbers from a first one on -> the rows that are shown
+Augment = Callable[[dict[str, Tensor], int], dict[str, Tensor]]
 
 
 class Rows(Protocol):
@@ -70,7 +72,7 @@ class Augmentation:
 
 
 def as_batch(
-    rows: Mapping[str, Rows], indices: Tensor, first_number: int, augmentation: Augmentation | None = None
+    rows: Mapping[str, Rows], indices: Tensor, first_number: int, augmentation: Augment | None = None
 ) -> Batch:
     chosen = {name: part[indices] for name, part in rows.items()}
     if augmentation is not None:
@@ -105,7 +107,7 @@ class TrainingStream(IterableDataset[Batch]):
         rank: int,
         world_size: int,
         first_number: Callable[[], int],
-        augmentation: Augmentation | None = None,
+        augmentation: Augment | None = None,
     ) -> None:
         if batch_size % world_size:
             raise ValueError(
@@ -172,7 +174,7 @@ class ImageDataModule(LightningDataModule):
             raise ValueError(f"crop_padding must be at least 0, got {crop_padding}")
         if num_workers < 0:
             raise ValueError(f"num_workers must be at least 0, got {num_workers}")
-        self.augmentation = Augmentation(seed, flip=flip, crop_padding=crop_padding)
+        self.augmentation: Augment = Augmentation(seed, flip=flip, crop_padding=crop_padding)
         self.batch_size = batch_size
         self.name = type(self).__name__.lower()  # what results call the set
         self.seed = seed

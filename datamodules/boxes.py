@@ -11,14 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from datamodules.base import ImageDataModule, Rows
-from datamodules.files import FileRows
+from datamodules.files import FileRows, decoded, size_of
 from datamodules.prepared import MOST_IN_MEMORY
 from datamodules.presets import fit
-from generative.rendering.files import open_picture
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ class BoxedImages(ImageDataModule):
         boxes = torch.zeros(len(found), most, 4)
         labels = torch.full((len(found), most), -1, dtype=torch.int64)
         for number, one in enumerate(found):
-            width, height = size_of(one.image)
+            height, width = size_of(one.image)
             for place, (edges, label) in enumerate(zip(one.boxes, one.labels, strict=True)):
                 left, top, right, bottom = edges
                 if not (0 <= left < right <= width and 0 <= top < bottom <= height):
@@ -115,22 +113,7 @@ class BoxedImages(ImageDataModule):
         return boxes, labels
 
 
-def size_of(file: Path) -> tuple[int, int]:
-    """Width and height; ValueError where there is no such image."""
-    try:
-        with Image.open(file) as picture:  # its header
-            return picture.size
-    except FileNotFoundError as error:
-        raise ValueError(f"{file} is listed and not there: fetch the set again, or take it off the list") from error
-    except OSError as error:
-        raise ValueError(f"{file} is not a readable image: fetch it again") from error
-
-
 def read_picture(file: Path, *, channels: int, side: int) -> Tensor:
     """uint8 [channels, side, side]; ValueError names a file that cannot be read."""
-    with open_picture(file.read_bytes(), str(file)) as picture:
-        try:
-            pixels = np.array(fit(picture.convert("L" if channels == 1 else "RGB"), side))
-        except (OSError, SyntaxError) as error:
-            raise ValueError(f"{file} is not a readable image: {error}; fetch it again") from error
+    pixels = np.array(fit(decoded(file).convert("L" if channels == 1 else "RGB"), side))
     return torch.from_numpy(pixels.reshape(side, side, channels)).permute(2, 0, 1)

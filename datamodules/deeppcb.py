@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import torch
 
 from datamodules.base import Rows
 from datamodules.boxes import BoxedImages, Inspected
+from datamodules.stored import tell_count
 
 LISTS = {"train": "trainval.txt", "test": "test.txt"}
 COUNTS = {"train": 1000, "test": 500}
@@ -60,17 +60,13 @@ class DeepPCB(BoxedImages):
             raise ValueError(
                 f"{folder / LISTS[split]} has the line {' '.join(bad)!r}: each should name an image and its boxes"
             )
-        if len(lines) != COUNTS[split]:
-            print(
-                f"warning: {folder} has {len(lines)} {split} images, the published DeepPCB {COUNTS[split]}",
-                file=sys.stderr,
-            )
+        tell_count(folder, split, len(lines), published=COUNTS[split], title="DeepPCB")
         return [self.inspected(folder / image, folder / boxes) for image, boxes in lines]
 
     def inspected(self, listed: Path, source: Path) -> Inspected:
         """The lists say ``ID.jpg``, the files are ``ID_test.jpg`` and ``ID_temp.jpg``."""
         if not source.exists():
-            raise ValueError(f"{source} is listed and not there: fetch the set again, or take it off the list")
+            raise ValueError(f"{source} is missing: fetch the set again, or take the image off its list")
         try:
             rows = [[int(word) for word in line.split()] for line in source.read_text().splitlines() if line.strip()]
             boxes = [(left, top, right, bottom) for left, top, right, bottom, _ in rows]

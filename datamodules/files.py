@@ -7,7 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
+
+from generative.rendering.files import open_picture, reason
 
 NUM_THREADS = 4  # that decode: Pillow lets go of the interpreter's lock while it does
 
@@ -34,3 +37,25 @@ class FileRows:
         with ThreadPoolExecutor(NUM_THREADS) as threads:
             rows = list(threads.map(lambda number: self.decode(self.files[number]), numbers))
         return torch.stack(rows) if rows else torch.empty((0, *self.shape[1:]), dtype=self.dtype)
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Height and width, by the header of an image file; ValueError where there is none that can be read."""
+    try:
+        with Image.open(path) as picture:
+            return picture.height, picture.width
+    except FileNotFoundError as error:
+        raise ValueError(f"{path} is missing: fetch the set again, or take the image off its list") from error
+    except (OSError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path} is not a readable image ({reason(error)}): fetch it again") from error
+
+
+def decoded(path: Path) -> Image.Image:
+    """The picture in a file, all of it read; ValueError names a file that cannot be."""
+    try:
+        with open_picture(path.read_bytes(), str(path)) as picture:
+            picture.load()
+            return picture
+    except Exception as error:  # Pillow's decoders let through whatever damaged bytes lead to
+        what = str(error).removeprefix(f"{path} is not a readable image: ")
+        raise ValueError(f"{path} cannot be read ({what or type(error).__name__}): fetch it again") from error

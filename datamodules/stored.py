@@ -102,12 +102,13 @@ class StoredImages(ImageDataModule):
 
     def check_count(self, split: str, count: int) -> None:
         """A part of the published set may be used; it says so."""
-        published = self.counts.get(split)
-        if published is not None and count != published:
-            print(
-                f"warning: {self.data_dir} has {count} {split} images, the published {self.title} {published}",
-                file=sys.stderr,
-            )
+        tell_count(self.data_dir, split, count, published=self.counts.get(split), title=self.title)
+
+
+def tell_count(data_dir: Path, split: str, count: int, *, published: int | None, title: str) -> None:
+    """A warning where the published split has another number of images; None: it has no fixed one."""
+    if published is not None and count != published:
+        print(f"warning: {data_dir} has {count} {split} images, the published {title} {published}", file=sys.stderr)
 
 
 def hold_out(images: Tensor, labels: Tensor, *, split: str, has_classes: bool) -> tuple[Tensor, Tensor]:

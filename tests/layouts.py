@@ -100,6 +100,44 @@ def write_inspection(folder: Path) -> None:
         (folder / f"{split}.json").write_text(json.dumps(coco(names, classes=["defect"])))
 
 
+def with_classes(values: list[int], *, height: int, width: int, seed: int) -> tuple[Image.Image, Image.Image]:
+    """Noise whose red says the class of its pixel, 12 a class, and the mask: blocks of the values in turn."""
+    random = np.random.default_rng(seed)
+    places = random.integers(0, len(values), (height // 8 + 1, width // 8 + 1)).repeat(8, 0).repeat(8, 1)
+    pixels = random.integers(0, 12, (height, width, 3), dtype=np.uint8)
+    pixels[..., 0] = 12 * places[:height, :width] + 6
+    return Image.fromarray(pixels), Image.fromarray(np.array(values, np.uint8)[places[:height, :width]])
+
+
+def write_voc(folder: Path, *, per_split: int = 14) -> None:
+    """Of several sizes; a palette in the masks, and a border of no class."""
+    for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (folder / name).mkdir(parents=True)
+    for number, split in enumerate(("train", "val")):
+        names = [f"{2007 + number}_{i:06d}" for i in range(per_split)]
+        (folder / "ImageSets" / "Segmentation" / f"{split}.txt").write_text("".join(f"{name}\n" for name in names))
+        for i, name in enumerate(names):
+            size = {"height": 30 + i, "width": 44 - i}
+            image, mask = with_classes(list(range(21)), **size, seed=100 * number + i)
+            image.save(folder / "JPEGImages" / f"{name}.jpg", quality=100, subsampling=0)
+            mask.paste(255, (0, 0, 3, size["height"]))
+            mask.putpalette(bytes(range(256)) * 3)
+            mask.save(folder / "SegmentationClass" / f"{name}.png")
+
+
+def write_cityscapes(folder: Path, *, height: int = 40, per_city: int = 7) -> None:
+    ids = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33, 0, 4]  # the last two: of no class
+    for number, place in enumerate(("train/aachen", "train/bochum", "val/lindau", "val/munster")):
+        images, masks = folder / "leftImg8bit" / place, folder / "gtFine" / place
+        for part in (images, masks):
+            part.mkdir(parents=True)
+        for i in range(per_city):
+            image, mask = with_classes(ids, height=height, width=2 * height, seed=100 * number + i)
+            name = f"{images.name}_{i:06d}_000019"
+            image.save(images / f"{name}_leftImg8bit.png")
+            mask.save(masks / f"{name}_gtFine_labelIds.png")
+
+
 def write_all(root: Path) -> None:
     """One set for each file of configs/datamodule that reads from disk, at its default resolution."""
     from timm.data import ImageNetInfo
@@ -115,3 +153,5 @@ def write_all(root: Path) -> None:
     np.savez(root / "arrays" / "train.npz", images=noise(40, 32, 32, 3, seed=3), labels=np.zeros(40, np.int64))
     write_deeppcb(root / "deeppcb")
     write_inspection(root / "inspection")
+    write_voc(root / "voc2012" / "VOCdevkit" / "VOC2012")
+    write_cityscapes(root / "cityscapes")

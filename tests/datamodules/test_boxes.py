@@ -86,7 +86,7 @@ def replace(file: Path, old: str, new: str) -> None:
 BOARD_FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a listed image that is not there": (
         lambda root: (root / "group00041/00041/00041003_test.jpg").unlink(),
-        r"00041003_test.jpg is listed and not there: fetch the set again",
+        r"00041003_test.jpg is missing: fetch the set again",
     ),
     "no template": (
         lambda root: (root / "group00041/00041/00041003_temp.jpg").unlink(),
@@ -94,7 +94,7 @@ BOARD_FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "no boxes": (
         lambda root: (root / "group00041/00041_not/00041003.txt").unlink(),
-        r"00041003.txt is listed and not there",
+        r"00041003.txt is missing: fetch the set again",
     ),
     "a damaged image": (
         lambda root: (root / "group00041/00041/00041003_test.jpg").write_bytes(b"\xff\xd8\xff"),
@@ -102,7 +102,7 @@ BOARD_FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a truncated image": (
         lambda root: cut(root / "group00041/00041/00041003_test.jpg"),
-        r"00041003_test.jpg is not a readable image: .*fetch it again",
+        r"00041003_test.jpg cannot be read \(.*\): fetch it again",
     ),
     "four numbers": (
         lambda root: (root / "group00041/00041_not/00041000.txt").write_text("1 2 3 4"),
@@ -191,7 +191,7 @@ COCO_FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda file: edit(file, lambda facts: facts["annotations"][0].update(bbox=[1, 1, 0, 3])),
         r"train.json has a box from \(1, 1\) to \(1, 4\) on 00.png",
     ),
-    "a missing image": (lambda file: (file.parent / "train/03.png").unlink(), r"train/03.png is listed and not there"),
+    "a missing image": (lambda file: (file.parent / "train/03.png").unlink(), r"train/03.png is missing"),
 }
 
 
@@ -221,7 +221,7 @@ def test_a_large_set_stays_in_its_files(tmp_path: Path, monkeypatch: pytest.Monk
     assert torch.equal(rows[torch.tensor([3, 1])], whole[torch.tensor([3, 1])])
     assert torch.equal(rows[2:4], whole[2:4])
     cut(tmp_path / "PCBData/group00041/00041/00041003_test.jpg")
-    with pytest.raises(ValueError, match=r"00041003_test.jpg is not a readable image"):
+    with pytest.raises(ValueError, match=r"00041003_test.jpg cannot be read"):
         rows[torch.tensor([3])]
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+
+import numpy as np
 import pytest
 import torch
 import torchvision.transforms.functional as TF
+from PIL import Image
 from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.tv_tensors import BoundingBoxes
 
-from generative.augmentation import DRAWS, flip_and_crop, flip_and_crop_boxes
+from generative.augmentation import DRAWS, SCALE_DRAWS, Cut, flip_and_crop, flip_and_crop_boxes, scale_flip_and_crop
 from generative.randomness import Stream
 
 
@@ -93,3 +97,89 @@ def test_boxes_move_with_their_image(flip: bool) -> None:
         assert torch.equal(ours_labels[i], torch.where(is_left, labels[i], -1))
     assert (ours_labels[:, :3] == -1).any(), "some leave the image"
     assert not ours[ours_labels == -1].any()
+
+
+NO_CLASS = 255
+
+
+def pictures(count: int, height: int, width: int) -> tuple[Tensor, Tensor]:
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (count, 3, height, width), dtype=np.uint8)
+    return torch.from_numpy(images), torch.from_numpy(images[:, 0] // 16)
+
+
+def whole_then_cut(image: Tensor, mask: Tensor, draws: list[float], *, scales: list[float], side: int, flip: bool):  # type: ignore[no-untyped-def]
+    """Pillow scales the whole image and its mask; torchvision pads, cuts and mirrors them."""
+    height, width = (max(1, int(size * (scales[0] + draws[0] * (scales[1] - scales[0])) + 0.5)) for size in mask.shape)
+    image = TF.pil_to_tensor(TF.to_pil_image(image).resize((width, height), Image.Resampling.BILINEAR))
+    mask = torch.from_numpy(np.array(Image.fromarray(mask.numpy()).resize((width, height), Image.Resampling.NEAREST)))
+    padding = [0, 0, max(0, side - width), max(0, side - height)]
+    row, column = (
+        int(draw * (max(0, size - side) + 1)) for draw, size in zip(draws[1:3], (height, width), strict=True)
+    )
+    image = TF.crop(TF.pad(image, padding), row, column, side, side)
+    mask = TF.crop(TF.pad(mask[None], padding, fill=NO_CLASS), row, column, side, side)
+    return tuple(TF.hflip(part) if flip and draws[3] < 0.5 else part for part in (image, mask))
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("side", [9, 30, 70])
+def test_scaled_cuts_equal_pillow_and_torchvision(side: int, flip: bool) -> None:
+    """A cut that is scaled alone is the cut of the whole scaled image; images of several sizes in one batch."""
+    images, masks = pictures(40, 37, 51)
+    uniform = Stream(0, "augment").uniform(7, 40, SCALE_DRAWS)
+    sizes = torch.tensor([[37, 51], [25, 51], [37, 29], [11, 13]]).repeat(10, 1)
+    ours = scale_flip_and_crop(
+        images, masks, uniform, sizes=sizes, scales=[0.4, 2.1], side=side, flip=flip, no_class=NO_CLASS
+    )
+    assert ours[0].shape == (40, 3, side, side)
+    assert ours[0].dtype == ours[1].dtype == torch.uint8
+    for i, ((height, width), draws) in enumerate(zip(sizes.tolist(), uniform.double().tolist(), strict=True)):
+        theirs = whole_then_cut(
+            images[i, :, :height, :width], masks[i, :height, :width], draws, scales=[0.4, 2.1], side=side, flip=flip
+        )
+        assert torch.equal(ours[1][i], theirs[1][0])
+        # Pillow keeps the place of a cut in single precision, which decides ties of rounding.
+        assert (ours[0][i].int() - theirs[0].int()).abs().max() <= 1
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_scale_one_is_exact(mirrored: bool) -> None:
+    images, masks = pictures(3, 20, 30)
+    sizes = torch.tensor([[20, 30]]).repeat(3, 1)
+    draws = torch.tensor([[0.7, 0.0, 0.0, 0.4 if mirrored else 0.5]]).repeat(3, 1)
+    whole = scale_flip_and_crop(
+        images, masks, draws, sizes=sizes, scales=[1.0, 1.0], side=30, flip=True, no_class=NO_CLASS
+    )
+    shown = [part.flip(-1) if mirrored else part for part in whole]
+    assert torch.equal(shown[0][:, :, :20], images)
+    assert torch.equal(shown[1][:, :20], masks)
+    assert not shown[0][:, :, 20:].any()
+    assert (shown[1][:, 20:] == NO_CLASS).all()
+    last = torch.tensor([[0.0, 1 - 2.0**-24, 1 - 2.0**-24, 0.9]]).repeat(3, 1)
+    corner, _ = scale_flip_and_crop(
+        images, masks, last, sizes=sizes, scales=[1.0, 1.0], side=8, flip=True, no_class=NO_CLASS
+    )
+    assert torch.equal(corner, images[:, :, -8:, -8:]), "the largest number below 1 is the last place"
+
+
+def test_the_nearest_pixel_is_that_of_torch() -> None:
+    """Also in ties, which torch's single precision decides the same way at these sizes."""
+    for size, scaled in itertools.product((1, 4, 8, 33), (1, 2, 8, 16, 31)):
+        axis = torch.arange(float(size))[None, None]
+        theirs = torch.nn.functional.interpolate(axis, size=scaled, mode="nearest-exact")[0, 0]
+        assert Cut(size, scaled, 0, scaled).nearest().tolist() == theirs.tolist()
+
+
+def test_parts_of_a_batch_are_scaled_as_the_batch() -> None:
+    images, masks = pictures(8, 20, 20)
+    settings = {"scales": [0.5, 2.0], "side": 16, "flip": True, "no_class": NO_CLASS}
+    stream, sizes = Stream(3, "augment"), torch.full((8, 2), 20)
+    whole = scale_flip_and_crop(images, masks, stream.uniform(40, 8, SCALE_DRAWS), sizes=sizes, **settings)
+    for first in (0, 4):
+        part = slice(first, first + 4)
+        uniform = stream.uniform(40 + first, 4, SCALE_DRAWS)
+        alone = scale_flip_and_crop(images[part], masks[part], uniform, sizes=sizes[part], **settings)
+        assert all(torch.equal(a, b[part]) for a, b in zip(alone, whole, strict=True))
+    with pytest.raises(ValueError, match=r"8 images need random numbers \[8, 4\], got \[8, 3\]"):
+        scale_flip_and_crop(images, masks, torch.zeros(8, 3), sizes=sizes, **settings)

@@ -1,0 +1,113 @@
+"""PASCAL VOC 2012: photos of up to 500 x 500 pixels, a class for each pixel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torchvision import datasets
+
+from datamodules.base import NO_CLASS
+from datamodules.segmentation import SegmentationDataModule
+
+LISTS = Path("ImageSets", "Segmentation")
+AUGMENTED_MASKS = "SegmentationClassAug"
+AUGMENTED_TRAIN = 10_582  # images of trainaug.txt
+
+
+class VOC2012(SegmentationDataModule):
+    """1,464 photos to train on and, as papers do, the 1,449 for validation to test on; 20 classes and the background.
+
+    Photos are tested on as they are, top left on a black square of ``resolution`` pixels. ``augmented`` takes the
+    masks of SBD (10,582 photos) to train on.
+    """
+
+    title = "PASCAL VOC 2012"
+    source = "unpack VOCtrainval_11-May-2012.tar there, or give datamodule.download=true"
+    values = {**{number: number for number in range(21)}, 255: NO_CLASS}  # noqa: RUF012 - 255: borders
+    target_classes = (
+        "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+        "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        data_dir: str,
+        resolution: int,
+        crop_size: int,
+        scales: list[float],
+        flip: bool,
+        augmented: bool = False,
+        download: bool = False,
+        batch_size: int,
+        seed: int,
+        num_workers: int = 0,
+    ) -> None:
+        super().__init__(
+            data_dir=data_dir,
+            canvas=(resolution, resolution),
+            crop_size=crop_size,
+            scales=scales,
+            flip=flip,
+            batch_size=batch_size,
+            seed=seed,
+            num_workers=num_workers,
+        )
+        self.augmented, self.download = augmented, download
+        self.counts = {"train": AUGMENTED_TRAIN if augmented else 1_464, "test": 1_449}
+
+    def find(self) -> Path | None:
+        """The folder VOC2012, which ``data_dir`` is or holds, also within VOCdevkit."""
+        folders = (self.data_dir, self.data_dir / "VOC2012", self.data_dir / "VOCdevkit" / "VOC2012")
+        return next((folder for folder in folders if (folder / LISTS).is_dir()), None)
+
+    def pairs(self, split: str) -> list[tuple[Path, Path]]:
+        folder = self.find()
+        if folder is None and self.download:
+            self.fetch()
+            folder = self.find()
+        if folder is None:
+            raise ValueError(self.explain())
+        augmented = self.augmented and split == "train"
+        names = listed(
+            folder / LISTS / ("val.txt" if split == "test" else "trainaug.txt" if augmented else "train.txt")
+        )
+        if split == "train":
+            check_apart(names, listed(folder / LISTS / "val.txt"), folder)
+        masks = folder / (AUGMENTED_MASKS if augmented else "SegmentationClass")
+        return [(folder / "JPEGImages" / f"{name}.jpg", masks / f"{name}.png") for name in names]
+
+    def fetch(self) -> None:
+        try:
+            datasets.VOCSegmentation(str(self.data_dir), year="2012", download=True)
+        except (RuntimeError, OSError) as error:  # torchvision's checksums; the network
+            raise ValueError(
+                f"{self.title} cannot be downloaded ({error}): fetch VOCtrainval_11-May-2012.tar and unpack it in {self.data_dir}"
+            ) from error
+
+    def shown_size(self, path: Path, size: tuple[int, int]) -> tuple[int, int]:
+        if max(size) > self.canvas[0]:
+            raise ValueError(
+                f"{path} is {size[0]} x {size[1]} pixels, larger than datamodule.resolution={self.canvas[0]}: give {max(size)}"
+            )
+        return size
+
+
+def listed(path: Path) -> list[str]:
+    """The names of a list of images, one a line, also where it gives the paths of image and mask, as SBD's does."""
+    if not path.exists():
+        augmented = f" and the masks as {AUGMENTED_MASKS}, or give datamodule.augmented=false"
+        raise ValueError(
+            f"{path} is missing: "
+            + (f"put SBD's list there{augmented}" if path.stem == "trainaug" else "unpack the archive again")
+        )
+    return [Path(line.split()[0]).stem for line in path.read_text().splitlines() if line.strip()]
+
+
+def check_apart(train: list[str], test: list[str], folder: Path) -> None:
+    both = sorted(set(train) & set(test))
+    if both:
+        raise ValueError(
+            f"{len(both)} images of {folder}, such as {both[0]}, are in the lists of both splits: take those of val.txt "
+            "out of the other"
+        )
