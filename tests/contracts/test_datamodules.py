@@ -10,13 +10,19 @@ from types import SimpleNamespace
 import hydra
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from datamodules.base import Augmentation, Batch, ImageDataModule, TrainingStream
 from datamodules.photos import imagenet_indices
-from launch.compose import compose, group_options, plain
-from tests.layouts import write_all
+from launch.compose import CONFIGS, compose, group_options, plain
+from tests.layouts import WNIDS, write_all
 
 DATAMODULES = group_options("datamodule")
+TRAINABLE = [
+    name for name in DATAMODULES
+    if "train" in hydra.utils.get_class(OmegaConf.load(CONFIGS / f"datamodule/{name}.yaml")["_target_"]).splits
+]  # fmt: skip
+MADE_UP_CLASSES = {"imagenet_c": len(WNIDS)}  # where a thousand of 224 x 224 pixels would take long
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +77,7 @@ def batches(
 @pytest.mark.parametrize("name", DATAMODULES)
 def test_batches(name: str) -> None:
     datamodule = make(name)
-    batch = batches(datamodule, 1)[0]
+    batch = batches(datamodule, 1, split=datamodule.splits[0])[0]
     assert batch["image"].shape == (12, *datamodule.image_shape)
     assert batch["image"].dtype == torch.float32
     assert -1 <= batch["image"].min() < batch["image"].max() <= 1
@@ -84,13 +90,13 @@ def test_batches(name: str) -> None:
 def test_every_class_is_in_every_split(name: str) -> None:
     datamodule = make(name)
     for split in datamodule.splits:
-        assert len(datamodule.split(split)[1].unique()) == max(datamodule.num_classes, 1)
+        assert len(datamodule.split(split)[1].unique()) == MADE_UP_CLASSES.get(name, max(datamodule.num_classes, 1))
 
 
 @pytest.mark.parametrize("name", DATAMODULES)
 def test_no_image_is_in_two_splits(name: str) -> None:
     datamodule = make(name)
-    seen = [{image.numpy().tobytes() for image in datamodule.split(split)[0]} for split in datamodule.splits]
+    seen = [{image.numpy().tobytes() for image in datamodule.split(split)[0][:]} for split in datamodule.splits]
     assert all(seen)
     assert sum(len(part) for part in seen) == len(set().union(*seen))
 
@@ -101,17 +107,30 @@ def test_a_set_that_is_not_there_says_where_to_get_it(
 ) -> None:
     monkeypatch.setenv("POLYMORPH_DATA", str(tmp_path))
     with pytest.raises(ValueError, match=rf"is not in {tmp_path / name}: .*(SOURCE|put|unpack)"):
-        make(name).split("train")
+        make(name).split("test")
+
+
+@pytest.mark.parametrize("name", [name for name in DATAMODULES if name not in TRAINABLE])
+def test_a_set_for_tests_refuses_training(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"{name}\w* is a set to test on only: train on another one"):
+        batches(make(name), 1)
 
 
 @pytest.mark.parametrize("name", DATAMODULES)
+def test_all_is_every_split(name: str) -> None:
+    datamodule = make(name)
+    images, labels = datamodule.split("all")
+    assert len(images) == len(labels) == sum(len(datamodule.split(split)[1]) for split in datamodule.splits)
+
+
+@pytest.mark.parametrize("name", TRAINABLE)
 def test_order_is_a_function_of_the_seed(name: str) -> None:
     first, same, other = (torch.stack([b["image"] for b in batches(make(name, seed=seed), 3)]) for seed in (1, 1, 2))
     assert torch.equal(first, same)
     assert not torch.equal(first, other)
 
 
-@pytest.mark.parametrize("name", DATAMODULES)
+@pytest.mark.parametrize("name", TRAINABLE)
 def test_ranks_share_the_batch_and_resume_restores_the_place(name: str) -> None:
     whole = batches(make(name), 4)
     parts = [batches(make(name), 4, rank=rank, world_size=2) for rank in range(2)]
@@ -124,7 +143,8 @@ def test_ranks_share_the_batch_and_resume_restores_the_place(name: str) -> None:
 
 @pytest.mark.parametrize("name", DATAMODULES)
 def test_loading_processes_change_nothing(name: str) -> None:
-    for split, seen in (("train", 24), ("test", 0)):
+    for split in make(name).splits:
+        seen = 24 if split == "train" else 0
         alone = batches(make(name), 5, images_seen=seen, split=split)
         shared = batches(make(name, num_workers=2), 5, images_seen=seen, split=split)
         assert len(alone) == len(shared) > 0
