@@ -199,6 +199,10 @@ class ImageDataModule(LightningDataModule):
 
     def split(self, name: str) -> tuple[Tensor, Tensor]:
         """Images and labels of a split, or of ``"all"`` of them one after the other; read once, then kept."""
+        if name == "train" and "train" not in self.splits:
+            raise ValueError(f"{self.name} is a set to test on only: train on another one")
+        if name == "all" and len(self.splits) == 1:
+            return self.split(self.splits[0])
         if name == "all":
             parts = [self.split(part) for part in self.splits]
             return torch.cat([images[:] for images, _ in parts]), torch.cat([labels for _, labels in parts])

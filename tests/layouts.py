@@ -14,6 +14,12 @@ from PIL import Image
 from datamodules.prepare import prepare
 
 PER_CLASS = {"train": 6, "test": 2}
+WNIDS = [
+    "n01440764",
+    "n01443537",
+    "n02123045",
+    "n15075141",
+]  # the first two, one within and the last of ImageNet's classes
 
 
 def noise(count: int, *shape: int, seed: int) -> np.ndarray:
@@ -138,6 +144,15 @@ def write_cityscapes(folder: Path, *, height: int = 40, per_city: int = 7) -> No
             mask.save(masks / f"{name}_gtFine_labelIds.png")
 
 
+def write_imagenet_c(folder: Path, *, severity: int = 1, wnids: list[str] = WNIDS, side: int = 224) -> None:
+    """JPEG files of a corruption's folder, six a class."""
+    for wnid in wnids:
+        (folder / str(severity) / wnid).mkdir(parents=True)
+        for i, pixels in enumerate(noise(6, 7, 7, 3, seed=ord(wnid[-1]))):
+            picture = Image.fromarray(pixels).resize((side, side), Image.Resampling.BILINEAR)
+            picture.save(folder / str(severity) / wnid / f"ILSVRC2012_val_{i:08d}.JPEG")
+
+
 def write_all(root: Path) -> None:
     """One set for each file of configs/datamodule that reads from disk, at its default resolution."""
     from timm.data import ImageNetInfo
@@ -155,3 +170,4 @@ def write_all(root: Path) -> None:
     write_inspection(root / "inspection")
     write_voc(root / "voc2012" / "VOCdevkit" / "VOC2012")
     write_cityscapes(root / "cityscapes")
+    write_imagenet_c(root / "imagenet_c/noise/gaussian_noise")

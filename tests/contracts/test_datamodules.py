@@ -10,14 +10,20 @@ from types import SimpleNamespace
 import hydra
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from datamodules.base import NO_CLASS, Augmentation, Batch, ImageDataModule, TrainingStream
-from datamodules.photos import imagenet_indices
+from datamodules.imagenet import imagenet_indices
 from generative.rendering.images import to_uint8
-from launch.compose import compose, group_options, plain
-from tests.layouts import write_all
+from launch.compose import CONFIGS, compose, group_options, plain
+from tests.layouts import WNIDS, write_all
 
 DATAMODULES = group_options("datamodule")
+TRAINABLE = [
+    name for name in DATAMODULES
+    if "train" in hydra.utils.get_class(OmegaConf.load(CONFIGS / f"datamodule/{name}.yaml")["_target_"]).splits
+]  # fmt: skip
+MADE_UP_CLASSES = {"imagenet_c": len(WNIDS)}  # where a thousand of 224 x 224 pixels would take long
 SMALLER = {  # than published, for made-up images
     "voc2012": ["datamodule.resolution=48", "datamodule.crop_size=32"],
     "cityscapes": ["datamodule.resolution=40", "datamodule.crop_size=32"],
@@ -80,7 +86,7 @@ def batches(
 @pytest.mark.parametrize("name", DATAMODULES)
 def test_batches(name: str) -> None:
     datamodule = make(name)
-    batch = batches(datamodule, 1)[0]
+    batch = batches(datamodule, 1, split=datamodule.splits[0])[0]
     assert batch["image"].shape == (12, *datamodule.image_shape)
     assert batch["image"].dtype == torch.float32
     assert -1 <= batch["image"].min() < batch["image"].max() <= 1
@@ -89,29 +95,38 @@ def test_batches(name: str) -> None:
     assert batch["first_number"] == 0
 
 
-@pytest.mark.parametrize("split", ["train", "test"])
 @pytest.mark.parametrize("name", DATAMODULES)
-def test_targets_belong_to_the_images(name: str, split: str) -> None:
+def test_targets_belong_to_the_images(name: str) -> None:
     datamodule = make(name)
-    batch = batches(datamodule, 1, split=split)[0]
-    assert batch.keys() == {"image", "label", "first_number", *datamodule.targets(split)}
-    assert bool({"mask", "boxes"} & batch.keys()) == bool(datamodule.target_classes)
-    for target, rows in datamodule.targets(split).items():
-        assert len(rows) == len(datamodule.split(split)[0])
-        assert len(batch[target]) == len(batch["image"])
-    if "mask" in batch:
-        assert batch["mask"].dtype == torch.uint8
-        assert batch["mask"].shape == (len(batch["image"]), *batch["image"].shape[2:])
-        counted = batch["mask"][batch["mask"] != NO_CLASS]
-        assert 0 < counted.unique().numel() <= int(counted.max()) + 1 <= len(datamodule.target_classes)
-    if "boxes" in batch:
-        there = batch["box_label"] >= 0
-        assert there.any()
-        assert batch["box_label"].max() < len(datamodule.target_classes)
-        boxes, (height, width) = batch["boxes"][there], batch["image"].shape[2:]
-        assert (boxes[:, :2] < boxes[:, 2:]).all()
-        assert boxes.min() >= 0
-        assert (boxes.amax(dim=0)[2:] <= torch.tensor([width, height])).all()
+    for split in datamodule.splits:
+        batch = batches(datamodule, 1, split=split)[0]
+        targets = datamodule.targets(split)
+        assert batch.keys() == {"image", "label", "first_number", *targets}
+        assert bool({"mask", "boxes"} & targets.keys()) == bool(datamodule.target_classes)
+        for target, rows in targets.items():
+            assert len(rows) == len(datamodule.split(split)[0])
+            assert len(batch[target]) == len(batch["image"])
+        if "mask" in batch:
+            check_mask(batch, num_classes=len(datamodule.target_classes))
+        if "boxes" in batch:
+            check_boxes(batch, num_classes=len(datamodule.target_classes))
+
+
+def check_mask(batch: Batch, *, num_classes: int) -> None:
+    assert batch["mask"].dtype == torch.uint8
+    assert batch["mask"].shape == (len(batch["image"]), *batch["image"].shape[2:])
+    counted = batch["mask"][batch["mask"] != NO_CLASS]
+    assert 0 < counted.unique().numel() <= int(counted.max()) + 1 <= num_classes
+
+
+def check_boxes(batch: Batch, *, num_classes: int) -> None:
+    there = batch["box_label"] >= 0
+    assert there.any()
+    assert batch["box_label"].max() < num_classes
+    boxes, (height, width) = batch["boxes"][there], batch["image"].shape[2:]
+    assert (boxes[:, :2] < boxes[:, 2:]).all()
+    assert boxes.min() >= 0
+    assert (boxes.amax(dim=0)[2:] <= torch.tensor([width, height])).all()
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -129,7 +144,7 @@ def test_image_and_mask_move_together(name: str, split: str) -> None:
 def test_every_class_is_in_every_split(name: str) -> None:
     datamodule = make(name)
     for split in datamodule.splits:
-        assert len(datamodule.split(split)[1].unique()) == max(datamodule.num_classes, 1)
+        assert len(datamodule.split(split)[1].unique()) == MADE_UP_CLASSES.get(name, max(datamodule.num_classes, 1))
 
 
 @pytest.mark.parametrize("name", DATAMODULES)
@@ -146,17 +161,30 @@ def test_a_set_that_is_not_there_says_where_to_get_it(
 ) -> None:
     monkeypatch.setenv("POLYMORPH_DATA", str(tmp_path))
     with pytest.raises(ValueError, match=rf"is not in {tmp_path / name}: .*(SOURCE|put|unpack)"):
-        make(name).split("train")
+        make(name).split("test")
+
+
+@pytest.mark.parametrize("name", [name for name in DATAMODULES if name not in TRAINABLE])
+def test_a_set_for_tests_refuses_training(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"{name}\w* is a set to test on only: train on another one"):
+        batches(make(name), 1)
 
 
 @pytest.mark.parametrize("name", DATAMODULES)
+def test_all_is_every_split(name: str) -> None:
+    datamodule = make(name)
+    images, labels = datamodule.split("all")
+    assert len(images) == len(labels) == sum(len(datamodule.split(split)[1]) for split in datamodule.splits)
+
+
+@pytest.mark.parametrize("name", TRAINABLE)
 def test_order_is_a_function_of_the_seed(name: str) -> None:
     first, same, other = (torch.stack([b["image"] for b in batches(make(name, seed=seed), 3)]) for seed in (1, 1, 2))
     assert torch.equal(first, same)
     assert not torch.equal(first, other)
 
 
-@pytest.mark.parametrize("name", DATAMODULES)
+@pytest.mark.parametrize("name", TRAINABLE)
 def test_ranks_share_the_batch_and_resume_restores_the_place(name: str) -> None:
     whole = batches(make(name), 4)
     parts = [batches(make(name), 4, rank=rank, world_size=2) for rank in range(2)]
@@ -169,7 +197,8 @@ def test_ranks_share_the_batch_and_resume_restores_the_place(name: str) -> None:
 
 @pytest.mark.parametrize("name", DATAMODULES)
 def test_loading_processes_change_nothing(name: str) -> None:
-    for split, seen in (("train", 24), ("test", 0)):
+    for split in make(name).splits:
+        seen = 24 if split == "train" else 0
         alone = batches(make(name), 5, images_seen=seen, split=split)
         shared = batches(make(name, num_workers=2), 5, images_seen=seen, split=split)
         assert len(alone) == len(shared) > 0

@@ -12,8 +12,10 @@ import torch
 from torchvision import datasets
 
 from datamodules.cifar import CIFAR10
+from datamodules.ffhq import FFHQ
+from datamodules.imagenet import ImageNet
+from datamodules.images import OwnImages
 from datamodules.mnist import MNIST, FashionMNIST
-from datamodules.photos import FFHQ, ImageNet, OwnImages
 from datamodules.prepare import prepare
 from datamodules.prepared import read_split
 from datamodules.stored import read_idx
