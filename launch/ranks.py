@@ -40,11 +40,8 @@ def name_ranks_of_srun() -> None:
     """Where srun started the ranks, give them the variables that torchrun would: all else reads only those."""
     if launcher_name() != SRUN or "RANK" in os.environ:
         return
-    from lightning.fabric.plugins.environments import SLURMEnvironment
-
     slurm = os.environ
     num_nodes = int(slurm.get("SLURM_STEP_NUM_NODES", slurm.get("SLURM_NNODES", "1")))
-    nodes = slurm.get("SLURM_STEP_NODELIST") or slurm.get("SLURM_JOB_NODELIST", "")
     # "4(x2)": four tasks on each of two nodes
     tasks = re.match(r"\d+", slurm.get("SLURM_STEP_TASKS_PER_NODE", slurm["SLURM_STEP_NUM_TASKS"]))
     assert tasks is not None
@@ -55,12 +52,20 @@ def name_ranks_of_srun() -> None:
         "LOCAL_WORLD_SIZE": tasks[0],
         "GROUP_RANK": slurm["SLURM_NODEID"],
         "GROUP_WORLD_SIZE": str(num_nodes),
-        "MASTER_ADDR": "127.0.0.1" if num_nodes == 1 else SLURMEnvironment.resolve_root_node_address(nodes),
+        "MASTER_ADDR": slurm.get("MASTER_ADDR") or ("127.0.0.1" if num_nodes == 1 else first_node()),
         # Two jobs, or two steps of one job, may share a node; below Linux's range of ports for outgoing connections.
         "MASTER_PORT": str(12000 + (31 * int(slurm["SLURM_JOB_ID"]) + int(slurm.get("SLURM_STEP_ID", "0"))) % 20000),
     }
     for name, value in names.items():
         os.environ.setdefault(name, value)
+
+
+def first_node() -> str:
+    """Of a list such as ``node[07-08,11]``."""
+    from lightning.fabric.plugins.environments import SLURMEnvironment
+
+    nodes = os.environ.get("SLURM_STEP_NODELIST") or os.environ["SLURM_JOB_NODELIST"]
+    return SLURMEnvironment.resolve_root_node_address(nodes)
 
 
 @dataclass
@@ -98,25 +103,22 @@ class StartedRanks:
         self.store.set(self.key(f"end/{self.rank}"), str(exit_code(error) if error else 0))
         codes = [int(self.read(f"end/{rank}")) for rank in range(self.world_size)]
         first = next((rank for rank, code in enumerate(codes) if code), None)
+        if error is not None and first == self.rank:
+            print_error(error)
+        self.part(first)
         if first is not None:
-            self.part(error if first == self.rank else None)
             raise SystemExit(codes[first])
 
-    def part(self, error: Exception | None) -> None:
-        """Nobody leaves before the error stands on the screen: torchrun ends the others when one has gone.
+    def part(self, failed: int | None) -> None:
+        """Rank 0, which may keep the store, goes last; the others once the error of ``failed`` stands on the screen.
 
-        Rank 0, which may keep the store, leaves last.
+        torchrun ends all ranks when one has gone.
         """
         assert self.store is not None
-        if error is not None:
-            print_error(error)
-            self.store.set(self.key("said"), "")
-        with suppress(RuntimeError):  # one has been ended already
-            self.store.wait([self.key("said")], FAREWELL)
-            if self.rank > 0:
-                self.store.set(self.key(f"left/{self.rank}"), "")
-            else:
-                self.store.wait([self.key(f"left/{rank}") for rank in range(1, self.world_size)], FAREWELL)
+        self.store.set(self.key(f"left/{self.rank}"), "")
+        others = range(self.world_size) if self.rank == 0 else [] if failed is None else [failed]
+        with suppress(RuntimeError):  # that rank has been ended, or the store with rank 0
+            self.store.wait([self.key(f"left/{rank}") for rank in others], FAREWELL)
 
     def key(self, name: str) -> str:
         return f"{self.num_meetings}/{name}"
