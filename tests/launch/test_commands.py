@@ -26,7 +26,6 @@ def test_commands_compose(command: list[str], monkeypatch: pytest.MonkeyPatch) -
         arguments = command[command.index("train.py") + 1 :]
     else:
         pytest.skip("not ours")
-    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
     monkeypatch.setenv("PYTHONPATH", "")
     monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
     check_command_line("train")

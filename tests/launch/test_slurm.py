@@ -54,6 +54,7 @@ def test_scripts_are_sound(script: Path) -> None:
         ("one_node.sh", ["--ntasks-per-node=3"], ["0 3 0 3 0 1", "1 3 1 3 0 1", "2 3 2 3 0 1"]),
         ("several_nodes.sh", ["--ntasks-per-node=2"], ["0 4 0 2 0 2", "1 4 1 2 0 2", "2 4 0 2 1 2", "3 4 1 2 1 2"]),
         ("preemptible.sh", ["--ntasks-per-node=1"], ["alone"]),
+        ("seeds.sh", ["--array=0-1"], ["alone"]),
     ],
 )
 def test_scripts_start_the_ranks_they_say(
@@ -72,10 +73,14 @@ def test_scripts_start_the_ranks_they_say(
         "END\n"
     )
     python.chmod(0o755)
-    done = submit(*options, f"examples/slurm/{script}", "seed=1", "method.conditional=false", PYTHON=str(python))
+    settings = ["max_kimg=1", "method.conditional=false"]
+    done = submit(*options, f"examples/slurm/{script}", *settings, PYTHON=str(python), SLURM_ARRAY_TASK_ID="7")
     assert done.returncode == 0, done.stderr
-    placed = [f"run_dir=runs/slurm-{JOB}", "resume=auto"] if script == "preemptible.sh" else []
-    command = ["train.py", "trainer=ddp", *placed, "seed=1", "method.conditional=false"]
+    own = {
+        "preemptible.sh": ["trainer=ddp", f"run_dir=runs/slurm-{JOB}", "resume=auto"],
+        "seeds.sh": ["trainer=gpu", "seed=7"],
+    }.get(script, ["trainer=ddp"])
+    command = ["train.py", *own, *settings]
     assert sorted((tmp_path / "started").read_text().splitlines()) == [f"{rank} {command}" for rank in ranks]
 
 
