@@ -4,7 +4,7 @@ python evaluate.py checkpoint=<file>                       a trained model again
 python evaluate.py images=<folder, zip, array, data module> reference=<the same, or saved statistics>
 python evaluate.py images=<...> save_statistics=<file>     keep the statistics of a set as a reference for later
 python evaluate.py compare=[<results>,<results>]           side by side, if their protocols agree
-torchrun --nproc_per_node=8 evaluate.py ... device=cuda    on any number of ranks
+torchrun --nproc_per_node=8 evaluate.py ... device=cuda    on any number of ranks (or srun)
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     from generative.ranks import rank_and_world_size, ranks_of_launcher
     from launch.checkpoint import check_device
     from launch.evaluation import READ, check_used, evaluate_checkpoint, evaluate_images
+    from launch.ranks import name_ranks_of_srun
 
     settings = plain(config)
     chosen = [name for name in ("checkpoint", "images", "compare") if settings[name] is not None]
@@ -37,6 +38,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         return compare(settings["compare"])
     started = time.perf_counter()
     check_device(settings["device"])
+    name_ranks_of_srun()
     with ranks_of_launcher(settings["device"]) as device:
         settings["device"] = device
         record, draw = (evaluate_checkpoint if chosen == ["checkpoint"] else evaluate_images)(settings)

@@ -1,19 +1,22 @@
 """Train a method: compose -> seed -> data module -> method -> callbacks -> fit -> test -> metrics.
 
 python train.py experiment=poly_inr/digits [run_dir=...] [max_kimg=...] [seed=...] [resume=never|auto|<checkpoint>]
+python train.py -m seed=0,1,2 ...              every combination, each in a process and a folder of its own
+torchrun --nproc_per_node=8 train.py trainer=ddp ...      or srun: docs/launching.md
 """
 
 from __future__ import annotations
 
-import sys
 import time
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from launch.compose import check_overrides, name_experiment, plain
+from launch.compose import name_experiment, plain
 from launch.errors import one_line_errors
+from launch.multirun import check_command_line, is_multirun, run_trial
+from launch.ranks import started_ranks
 
 
 def train(config: DictConfig) -> dict[str, float]:
@@ -27,31 +30,35 @@ def train(config: DictConfig) -> dict[str, float]:
     from launch.checkpoint import AtomicCheckpointIO
     from launch.compose import check_constructor_calls
     from launch.quiet import quiet
-    from launch.run_folder import check_settings, open_run_folder, save_config
+    from launch.run_folder import agree_on_run_folder, check_settings, save_config
     from launch.summary import finish, print_summary
 
     quiet()
     started = time.perf_counter()
-    check_settings(config)
-    run = open_run_folder(plain(config))
-    if run.is_finished:
-        return finish(run, max_kimg=config.max_kimg)
-    OmegaConf.update(config, "run_dir", str(run.path))
-    settings = plain(config)
-    check_constructor_calls(settings)
+    ranks = started_ranks()
+    with ranks.together():
+        check_settings(config)
+        ranks.check_same(plain(config))
+        run = agree_on_run_folder(plain(config), ranks)
+        if run.is_finished:
+            return finish(run, max_kimg=config.max_kimg) if ranks.rank == 0 else {}
+        OmegaConf.update(config, "run_dir", str(run.path))
+        settings = plain(config)
+        check_constructor_calls(settings)
 
-    if config.num_threads is not None:
-        torch.set_num_threads(config.num_threads)
-    seed_everything(config.seed, verbose=False)
-    datamodule, method = build(settings)
-    trainer: Trainer = instantiate(settings["trainer"], _partial_=True, _convert_="all")(
-        default_root_dir=str(run.path),
-        callbacks=[instantiate(callback, _convert_="all") for callback in settings["callbacks"].values()],
-        logger=[instantiate(logger, _convert_="all") for logger in settings["logger"].values()],
-        plugins=[AtomicCheckpointIO()],
-    )
-    if trainer.world_size > 1 and settings["trainer"].get("strategy", "auto") == "auto":
-        raise ValueError("several devices or nodes need a strategy of their own: choose trainer=ddp")
+        if config.num_threads is not None:
+            torch.set_num_threads(config.num_threads)
+        seed_everything(config.seed, verbose=False)
+        datamodule, method = build(settings)
+        trainer: Trainer = instantiate(settings["trainer"], _partial_=True, _convert_="all")(
+            default_root_dir=str(run.path),
+            callbacks=[instantiate(callback, _convert_="all") for callback in settings["callbacks"].values()],
+            logger=[instantiate(logger, _convert_="all") for logger in settings["logger"].values()],
+            plugins=[AtomicCheckpointIO(), ranks.environment()],
+        )
+        ranks.check_fits(trainer)
+        if trainer.world_size > 1 and settings["trainer"].get("strategy", "auto") == "auto":
+            raise ValueError("several devices or nodes need a strategy of their own: choose trainer=ddp")
     if trainer.is_global_zero:
         save_config(run.path, settings)
     for logger in trainer.loggers:
@@ -74,13 +81,17 @@ def train(config: DictConfig) -> dict[str, float]:
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")
 def run_from_command_line(config: DictConfig) -> None:
-    with one_line_errors():
-        train(name_experiment(config, HydraConfig.get().runtime.choices))
+    if is_multirun():
+        run_trial(__file__)
+    else:
+        with one_line_errors():
+            train(name_experiment(config, HydraConfig.get().runtime.choices))
 
 
 def main() -> None:
     with one_line_errors():
-        check_overrides("train", sys.argv[1:])
+        with started_ranks().together():
+            check_command_line("train")
         run_from_command_line()
 
 

@@ -35,7 +35,7 @@ def same_on_all_ranks(values: dict[str, float], *, device: torch.device) -> dict
 
 @contextmanager
 def ranks_of_launcher(device: str) -> Iterator[str]:
-    """Join the process group that ``torchrun`` set up, if it did; yields the device of this rank."""
+    """Join the process group of the ranks that torchrun's variables name, if any; yields the device of this rank."""
     if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
         yield device
         return

@@ -53,6 +53,19 @@ def dotted_keys(node: Any, prefix: str = "") -> Iterator[str]:
             yield from dotted_keys(value, f"{prefix}{key}.")
 
 
+def first_difference(ours: dict[str, Any], theirs: dict[str, Any]) -> tuple[str, Any, Any] | None:
+    """The first dotted key at which two plain configurations differ, with both values; None: they are the same."""
+    for key in dict.fromkeys([*ours, *theirs]):
+        a, b = ours.get(key), theirs.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            inner = first_difference(a, b)
+            if inner is not None:
+                return f"{key}.{inner[0]}", *inner[1:]
+        elif a != b or (key in ours) != (key in theirs):
+            return key, a, b
+    return None
+
+
 def group_options(group: str) -> list[str]:
     """Names of the files of a configuration group, such as ``poly_inr/digits`` of ``experiment``."""
     folder = CONFIGS / group

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -27,12 +28,35 @@ def first_cause(error: BaseException) -> BaseException:
     return error
 
 
+def is_mendable(error: Exception) -> bool:
+    """Whether a user can mend it: ValueError, OSError, Hydra's own; anything else is a defect of ours."""
+    cause = first_cause(error)
+    # Lightning's MisconfigurationException is told by its name: importing it here would slow every error.
+    names = {kind.__name__ for kind in type(cause).__mro__}
+    mendable = isinstance(cause, ValueError | OSError) or "MisconfigurationException" in names
+    return mendable or type(cause).__module__.startswith(("hydra", "omegaconf"))
+
+
+def exit_code(error: Exception) -> int:
+    return 2 if is_mendable(error) else 1
+
+
+def print_error(error: Exception) -> None:
+    """One line for what a user can mend, unless ``POLYMORPH_TRACEBACK=1`` asks for more; else its traceback."""
+    if shows_traceback(error):
+        traceback.print_exception(error)
+    else:
+        text = " ".join(str(first_cause(error)).split())
+        print(f"error: {text} ({SHOW_TRACEBACK}=1 shows where)", file=sys.stderr, flush=True)
+
+
+def shows_traceback(error: Exception) -> bool:
+    return os.environ.get(SHOW_TRACEBACK) == "1" or not is_mendable(error)
+
+
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn what a user can mend (ValueError, OSError, Hydra's own) into one line on stderr and exit code 2.
-
-    Anything else is a defect of ours and keeps its traceback. ``POLYMORPH_TRACEBACK=1`` shows all of them.
-    """
+    """Turn what a user can mend into one line on stderr and exit code 2; the rest keeps its traceback."""
     # Hydra must let exceptions through to here: on its own it prints them and exits.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
@@ -42,13 +66,7 @@ def one_line_errors() -> Iterator[None]:
     except BrokenPipeError:  # the reader of our output has left, as `head` does
         sys.exit(1)
     except Exception as error:
-        cause = first_cause(error)
-        # Lightning's MisconfigurationException is told by its name: importing it here would slow every error.
-        names = {kind.__name__ for kind in type(cause).__mro__}
-        mendable = isinstance(cause, ValueError | OSError) or "MisconfigurationException" in names
-        mendable = mendable or type(cause).__module__.startswith(("hydra", "omegaconf"))
-        if os.environ.get(SHOW_TRACEBACK) == "1" or not mendable:
+        if shows_traceback(error):
             raise
-        text = " ".join(str(cause).split())
-        print(f"error: {text} ({SHOW_TRACEBACK}=1 shows where)", file=sys.stderr)
-        sys.exit(2)
+        print_error(error)
+        sys.exit(exit_code(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import math
 import os
@@ -22,9 +23,9 @@ from callbacks.results import TEST_STAGE
 from launch.checkpoint import read_checkpoint
 from launch.compose import constructor_calls, dotted_keys
 from launch.errors import did_you_mean
+from launch.ranks import StartedRanks
 
 RUN_VARIABLE = "POLYMORPH_RUN"  # rank 0 tells its decision to the processes it launches
-FOREIGN_LAUNCHERS = ("TORCHELASTIC_RUN_ID", "SLURM_STEP_ID")
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,18 @@ class RunFolder:
     @contextmanager
     def shared_with_children(self) -> Iterator[None]:
         """Processes launched inside (ranks of one run) use this decision, unasked."""
-        os.environ[RUN_VARIABLE] = json.dumps(asdict(self), default=str)
+        os.environ[RUN_VARIABLE] = self.told()
         try:
             yield
         finally:
             os.environ.pop(RUN_VARIABLE, None)
 
+    def told(self) -> str:
+        """For another process, which makes itself ``RunFolder.of_told`` from it."""
+        return json.dumps(asdict(self), default=str)
+
     @classmethod
-    def of_parent(cls, told: str) -> RunFolder:
+    def of_told(cls, told: str) -> RunFolder:
         facts = json.loads(told)
         resume_from = facts.pop("resume_from")
         return cls(Path(facts.pop("path")), Path(resume_from) if resume_from else None, **facts)
@@ -83,19 +88,53 @@ def new_run_dir(experiment: str) -> Path:
     return Path("runs") / experiment / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
+def run_dir_of_job(config: dict[str, Any]) -> Path | None:
+    """``runs/<experiment>/slurm-<job>[_<task>]-<4 hex>`` in a job of SLURM, which finds it again when it is requeued.
+
+    The hex digits are of the settings: one job may train several times.
+    """
+    job = os.environ.get("SLURM_JOB_ID")
+    if job is None:
+        return None
+    if "SLURM_ARRAY_JOB_ID" in os.environ:
+        job = f"{os.environ['SLURM_ARRAY_JOB_ID']}_{os.environ['SLURM_ARRAY_TASK_ID']}"
+    settings = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:4]
+    return Path("runs") / config["experiment_name"] / f"slurm-{job}-{settings}"
+
+
+def is_restart() -> bool:
+    """Whether SLURM has requeued this job: what it meets in its run folder is its own."""
+    return int(os.environ.get("SLURM_RESTART_COUNT", "0")) > 0
+
+
+def choose_run_dir(config: dict[str, Any]) -> tuple[Path, str]:
+    """The folder of a run, and ``resume`` as it holds there."""
+    resume = str(config["resume"])
+    of_job = run_dir_of_job(config)
+    if config["run_dir"] is not None:
+        path = Path(config["run_dir"])
+    elif of_job is not None and (resume == "auto" or is_restart() or not of_job.exists()):
+        path = of_job
+    elif resume == "auto":
+        raise ValueError("resume=auto continues the run in run_dir: give run_dir=<folder>")
+    else:
+        path = new_run_dir(config["experiment_name"])
+    if is_restart() and resume != "auto" and (resume == "never" or RunFolder(path).last_checkpoint.exists()):
+        print(f"restarted by SLURM: resume=auto in {path}")
+        resume = "auto"
+    return path, resume
+
+
+def agree_on_run_folder(config: dict[str, Any], ranks: StartedRanks) -> RunFolder:
+    """Rank 0's decision, on all ranks, whoever started them."""
+    if RUN_VARIABLE in os.environ:
+        return RunFolder.of_told(os.environ[RUN_VARIABLE])
+    return RunFolder.of_told(ranks.from_first(lambda: open_run_folder(config).told()))
+
+
 def open_run_folder(config: dict[str, Any]) -> RunFolder:
     """Decide where the run of a resolved configuration lives and what it continues; ValueError where it may not."""
-    if RUN_VARIABLE in os.environ:
-        return RunFolder.of_parent(os.environ[RUN_VARIABLE])
-    if any(name in os.environ for name in FOREIGN_LAUNCHERS):
-        raise ValueError(
-            "started by torchrun or srun, whose ranks cannot agree on a run folder yet: use trainer=ddp alone"
-        )
-
-    resume = str(config["resume"])
-    if resume == "auto" and config["run_dir"] is None:
-        raise ValueError("resume=auto continues the run in run_dir: give run_dir=<folder>")
-    path = Path(config["run_dir"]) if config["run_dir"] else new_run_dir(config["experiment_name"])
+    path, resume = choose_run_dir(config)
     if path.exists() and not path.is_dir():
         raise ValueError(f"run_dir {path} is a file, not a folder")
     path = path.absolute()

@@ -1,7 +1,8 @@
-"""A callback that lets a test look into every rank of a run."""
+"""Callbacks that let a test look into every rank of a run."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,17 @@ import torch
 from lightning.pytorch import Callback, Trainer
 
 from lightning_modules.base import Method
+
+
+class StartProbe(Callback):
+    """Writes a line, ``<seed> <rank> <ranks> <process>``, whenever a rank begins to train."""
+
+    def __init__(self, *, path: str) -> None:
+        self.path = Path(path)
+
+    def on_fit_start(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
+        with self.path.open("a") as file:
+            file.write(f"{method.seed} {trainer.global_rank} {trainer.world_size} {os.getpid()}\n")
 
 
 class RankProbe(Callback):
