@@ -28,6 +28,7 @@ def train(config: DictConfig) -> dict[str, float]:
     from launch.compose import check_constructor_calls
     from launch.quiet import quiet
     from launch.run_folder import check_settings, open_run_folder, save_config
+    from launch.strategy import check_trainer
     from launch.summary import finish, print_summary
 
     quiet()
@@ -50,8 +51,7 @@ def train(config: DictConfig) -> dict[str, float]:
         logger=[instantiate(logger, _convert_="all") for logger in settings["logger"].values()],
         plugins=[AtomicCheckpointIO()],
     )
-    if trainer.world_size > 1 and settings["trainer"].get("strategy", "auto") == "auto":
-        raise ValueError("several devices or nodes need a strategy of their own: choose trainer=ddp")
+    check_trainer(trainer, settings["trainer"])
     if trainer.is_global_zero:
         save_config(run.path, settings)
     for logger in trainer.loggers:
