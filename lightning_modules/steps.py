@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
@@ -31,6 +33,11 @@ class ManualSteps(LightningModule):
     def configure_model(self) -> None:
         """Take the run's precision before a checkpoint's weights come in, or they would be rounded to another."""
         self.trainer.strategy.precision_plugin.convert_module(self)
+
+    def manual_backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Outside autocast: each derivative in the type of its forward pass, where autocast would round it again."""
+        with torch.autocast(self.device.type, enabled=False):
+            super().manual_backward(loss, *args, **kwargs)
 
     def record(self, losses: dict[str, Tensor]) -> None:
         """Keep named means over a part of the batch, detached, for the callbacks that log and guard them."""

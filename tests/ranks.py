@@ -92,7 +92,7 @@ def fit(
     trainer = Trainer(
         accelerator="cpu",
         devices=num_ranks,
-        strategy="auto" if num_ranks == 1 else AveragedGradients(timeout_seconds=120, bucket_megabytes=0.25),
+        strategy="auto" if num_ranks == 1 else AveragedGradients(timeout_seconds=120, bucket_megabytes=4),
         precision=precision,  # type: ignore[arg-type]
         max_epochs=-1,
         logger=False,

