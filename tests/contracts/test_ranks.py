@@ -174,7 +174,7 @@ def loss_inputs(monkeypatch: pytest.MonkeyPatch) -> set[tuple[str, torch.dtype]]
 @pytest.mark.parametrize("method", METHODS)
 def test_bfloat16_trains_with_losses_in_float32(method: str, loss_inputs: set[tuple[str, torch.dtype]]) -> None:
     mixed, trained, _ = fit(f"method={method}", *BATCH, num_steps=STEPS, precision="bf16-mixed")
-    assert len(loss_inputs) > 1
+    assert loss_inputs
     assert {dtype for _, dtype in loss_inputs} == {torch.float32}, loss_inputs
     assert all(value.dtype == torch.float32 for value in mixed.weights.values() if value.is_floating_point())
     assert all(value.dtype == torch.float32 for value in trained.losses.values())
