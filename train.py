@@ -31,6 +31,7 @@ def train(config: DictConfig) -> dict[str, float]:
     from launch.compose import check_constructor_calls
     from launch.quiet import quiet
     from launch.run_folder import agree_on_run_folder, check_settings, save_config
+    from launch.strategy import check_trainer
     from launch.summary import finish, print_summary
 
     quiet()
@@ -57,8 +58,7 @@ def train(config: DictConfig) -> dict[str, float]:
             plugins=[AtomicCheckpointIO(), ranks.environment()],
         )
         ranks.check_fits(trainer)
-        if trainer.world_size > 1 and settings["trainer"].get("strategy", "auto") == "auto":
-            raise ValueError("several devices or nodes need a strategy of their own: choose trainer=ddp")
+        check_trainer(trainer, settings["trainer"])
     if trainer.is_global_zero:
         save_config(run.path, settings)
     for logger in trainer.loggers:

@@ -32,10 +32,14 @@ class NonFiniteGuard(Callback):
     """Ends the run on all ranks at the first gradient or recorded value that is NaN or infinite.
 
     Gradients are looked at before the optimiser takes them, so the weights stay good; the recorded losses, penalties
-    and scores at the end of the step, before the callbacks after this one save anything.
+    and scores at the end of the step, before the callbacks after this one save anything. A scaler of float16 skips
+    such gradients and lowers its factor; here they count once its factor cannot be their cause.
     """
 
     def on_before_optimizer_step(self, trainer: Trainer, method: Method, optimizer: Optimizer) -> None:  # type: ignore[override]
+        scaler = getattr(trainer.precision_plugin, "scaler", None)
+        if scaler is not None and scaler.get_scale() > 1.0:
+            return
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         # Norms of whole tensors: one pass, one number to wait for. All ranks hold the same, averaged gradients.
         if gradients and not bool(torch.isfinite(torch.stack(torch._foreach_norm(gradients)).sum())):

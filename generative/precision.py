@@ -1,4 +1,4 @@
-"""Measurements in full float32, whatever precision the training around them runs in."""
+"""Losses and measurements in full float32, whatever precision the training around them runs in."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """``x`` as losses and penalties take it: what a network in half precision says, in float32; float64 as it is."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 @contextmanager

@@ -7,31 +7,39 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule
 from torch import Tensor
 
+from lightning_modules.steps import ManualSteps
 
-class Method(LightningModule):
+
+class Method(ManualSteps):
     """A training recipe with manual optimisation.
 
     ``image_shape`` (channels, height, width) and ``num_classes`` come from the data module, ``seed`` from the
-    run. A training step must end with :meth:`count_images` and hand its losses to :meth:`record`.
+    run. A training step hands its losses to :meth:`record` and must end with :meth:`count_images`.
     """
 
-    def __init__(self, *, image_shape: tuple[int, int, int], num_classes: int, seed: int) -> None:
-        super().__init__()
-        self.automatic_optimization = False
+    def __init__(
+        self,
+        *,
+        image_shape: tuple[int, int, int],
+        num_classes: int,
+        seed: int,
+        accumulate: int = 1,
+        clip_norm: float = 0.0,
+    ) -> None:
+        super().__init__(accumulate=accumulate, clip_norm=clip_norm)
         self.image_shape = image_shape
         self.num_classes = num_classes
         self.seed = seed
         self.images_seen = 0  # by all ranks together, over the whole run: the clock of everything
         self.images_seen_before = 0  # the same, one step earlier
         self.run_config: dict[str, Any] = {}  # resolved, plain data; set by the launcher, kept in the checkpoint
-        self.losses: dict[str, Tensor] = {}  # of the last step: "loss/...", "penalty/...", "score/..."
         self.metrics: dict[str, float] = {}  # as last measured: "metric/..."
 
     def count_images(self, images: Tensor) -> None:
-        """Advance the clock by the global batch of which ``images`` [B, ...] is this rank's part."""
+        """End the step: the clock advances by the global batch of which ``images`` [B, ...] is this rank's part."""
+        self.close_record()
         self.images_seen_before = self.images_seen
         self.images_seen += len(images) * self.trainer.world_size
 
@@ -39,10 +47,6 @@ class Method(LightningModule):
         """Whether the last step reached or passed a multiple of ``every_kimg`` thousand images (0: never)."""
         every = max(1, round(every_kimg * 1000)) if every_kimg > 0 else 0
         return every > 0 and self.images_seen // every > self.images_seen_before // every
-
-    def record(self, losses: dict[str, Tensor]) -> None:
-        """Keep the step's named scalars, detached, for the callbacks that log and guard them."""
-        self.losses = {name: value.detach() for name, value in losses.items()}
 
     def gather(self, values: Tensor) -> Tensor:
         """The rows of all ranks, [B, ...] -> [world * B, ...]; gradients stay behind."""

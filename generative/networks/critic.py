@@ -19,7 +19,10 @@ def minibatch_deviation(features: Tensor, *, group_size: int, eps: float = 1e-8)
     gradient without it.
     """
     if len(features) % group_size:
-        raise ValueError(f"a batch of {len(features)} cannot be cut into groups of {group_size}: choose a multiple")
+        raise ValueError(
+            f"a batch of {len(features)} cannot be cut into groups of {group_size}: choose a multiple, of each rank's "
+            "images and of each part of them that accumulate makes"
+        )
     groups = features.unflatten(0, (-1, group_size))
     # Not Tensor.var: over a leading dimension it is ten times slower on the CPU than these three lines.
     centred = groups - groups.mean(dim=1, keepdim=True)

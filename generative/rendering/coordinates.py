@@ -10,7 +10,12 @@ UNIT_WINDOW: Window = (0.0, 1.0)
 
 
 def coordinate_grid(
-    height: int, width: int, *, window: Window = UNIT_WINDOW, device: torch.device | str | None = None
+    height: int,
+    width: int,
+    *,
+    window: Window = UNIT_WINDOW,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Positions [height, width, 2] as (row / (height - 1), column / (width - 1)), dissertation eq. 6.2.
 
@@ -24,7 +29,7 @@ def coordinate_grid(
     if not low < high:
         raise ValueError(f"a window runs from its lower to its higher end, got ({low}, {high})")
     # Integer steps divided once: linspace would not give bit-equal points on grids that share them.
-    rows = torch.arange(height, device=device) / (height - 1)
-    columns = torch.arange(width, device=device) / (width - 1)
+    rows = torch.arange(height, device=device, dtype=dtype) / (height - 1)
+    columns = torch.arange(width, device=device, dtype=dtype) / (width - 1)
     grid = torch.stack(torch.meshgrid(rows, columns, indexing="ij"), dim=-1)
     return grid if window == UNIT_WINDOW else low + (high - low) * grid

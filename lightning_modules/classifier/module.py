@@ -7,12 +7,14 @@ from typing import Any
 
 import torch.nn.functional as F
 from lightning.pytorch.core.optimizer import LightningOptimizer
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 from torchmetrics import MeanMetric, Metric
 from torchmetrics.classification import MulticlassAccuracy
 
+from generative.accumulation import parts
 from generative.averaging import average_decay, averaged_copy, update_average
+from generative.precision import at_least_float32, full_precision
 from generative.randomness import Stream
 from generative.schedules import warmup_cosine
 from lightning_modules.base import ClassifierModule
@@ -42,8 +44,12 @@ class Classifier(ClassifierModule):
         average_ramp_up: float = 0.05,
         budget_kimg: float,
         warmup_share: float = 0.05,
+        accumulate: int = 1,
+        clip_norm: float = 0.0,
     ) -> None:
-        super().__init__(image_shape=image_shape, num_classes=num_classes, seed=seed)
+        super().__init__(
+            image_shape=image_shape, num_classes=num_classes, seed=seed, accumulate=accumulate, clip_norm=clip_norm
+        )
         if num_classes < 2:
             raise ValueError(f"a classifier needs data with at least 2 classes, and these have {num_classes}")
         if not 0.0 <= label_smoothing < 1.0:
@@ -60,18 +66,6 @@ class Classifier(ClassifierModule):
         self.budget_images = round(budget_kimg * 1000)
         self.warmup_images = int(self.budget_images * warmup_share)
         self.test_metrics: dict[str, Metric] = {}  # no submodules: a checkpoint holds weights, not counts
-
-    def setup(self, stage: str) -> None:
-        """Batch statistics are those of all ranks together: N ranks learn what one learns."""
-        if stage != "fit" or self.trainer.world_size == 1 or self.network.normalization != "batch":
-            return
-        if self.trainer.strategy.root_device.type == "cpu":
-            raise ValueError(
-                "batch normalisation over several ranks needs GPUs: set method.backbone.normalization=group to train "
-                "on CPU ranks"
-            )
-        # Keeps the parameters, the buffers and their names.
-        self.network = nn.SyncBatchNorm.convert_sync_batchnorm(self.network)
 
     def train(self, mode: bool = True) -> Classifier:
         """The average never trains: it would take the statistics of the batch before it for those of the data."""
@@ -95,19 +89,22 @@ class Classifier(ClassifierModule):
         if self.network.dropout == 0.0:
             return None
         uniform = Stream(self.seed, "dropout").uniform(first, count, self.network.classifier.in_features)
-        return self.network.dropout_factors(uniform).to(self.device)
+        return self.network.dropout_factors(uniform).to(self.network.classifier.weight)  # its device and type
 
     def training_step(self, batch: dict[str, Any], batch_index: int) -> None:
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
-        images, labels, first = batch["image"], batch["label"], batch["first_number"]
-        global_batch = len(images) * self.trainer.world_size
+        global_batch = len(batch["image"]) * self.trainer.world_size
         self.set_learning_rate(optimizer, global_batch)
 
-        logits = self.network(images, self.dropout_factors(first, len(images)))
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
         optimizer.zero_grad()
-        self.manual_backward(loss)
+        for part in parts(batch, self.accumulate):
+            images, labels, first = part["image"], part["label"], part["first_number"]
+            logits = at_least_float32(self.network(images, self.dropout_factors(first, len(images))))
+            loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+            self.manual_backward(loss / self.accumulate)
+            accuracy = (logits.argmax(dim=1) == labels).to(logits.dtype).mean()
+            self.record({"loss/cross_entropy": loss, "score/accuracy": accuracy})
         optimizer.step()
 
         decay = average_decay(
@@ -117,9 +114,7 @@ class Classifier(ClassifierModule):
             ramp_up=self.average_ramp_up,
         )
         update_average(self.averaged_network, self.network, decay)
-        accuracy = (logits.argmax(dim=1) == labels).float().mean()
-        self.record({"loss/cross_entropy": loss, "score/accuracy": accuracy})
-        self.count_images(images)
+        self.count_images(batch["image"])
 
     def features(self, images: Tensor) -> Tensor:
         return self.averaged_network.features(images)
@@ -140,7 +135,8 @@ class Classifier(ClassifierModule):
             self.test_metrics[f"top{TOP_K}_accuracy"] = accuracy(TOP_K)
 
     def test_step(self, batch: dict[str, Any], batch_index: int) -> None:
-        logits, labels = self(batch["image"]), batch["label"]
+        with full_precision(self.device.type):
+            logits, labels = self(batch["image"]), batch["label"]
         for name, metric in self.test_metrics.items():
             if name == "cross_entropy":
                 metric.update(F.cross_entropy(logits, labels), weight=len(labels))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -10,9 +11,11 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from generative.accumulation import parts
 from generative.adversarial.losses import loss_pair
 from generative.adversarial.penalties import r1_penalty
 from generative.averaging import average_decay, averaged_copy, update_average
+from generative.precision import at_least_float32
 from generative.randomness import Stream
 from generative.rendering.coordinates import UNIT_WINDOW, Window, coordinate_grid
 from generative.schedules import linear_decay
@@ -51,8 +54,16 @@ class PolyINR(GenerativeModule):
         average_ramp_up: float = 0.05,
         budget_kimg: float,
         decay_share: float = 0.0,
+        accumulate: int = 1,
+        clip_norm: float = 0.0,
     ) -> None:
-        super().__init__(image_shape=image_shape, num_classes=num_classes if conditional else 0, seed=seed)
+        super().__init__(
+            image_shape=image_shape,
+            num_classes=num_classes if conditional else 0,
+            seed=seed,
+            accumulate=accumulate,
+            clip_norm=clip_norm,
+        )
         self.generator = generator(image_channels=image_shape[0], num_classes=self.num_classes)
         self.critic = critic(image_shape=self.image_shape, num_classes=self.num_classes)
         self.averaged_generator = averaged_copy(self.generator)
@@ -89,34 +100,36 @@ class PolyINR(GenerativeModule):
     def training_step(self, batch: dict[str, Any], batch_index: int) -> None:
         generator_optimizer, critic_optimizer = self.optimizers()  # type: ignore[attr-defined]
         self.set_learning_rates(generator_optimizer, critic_optimizer)
-        images, labels = batch["image"], batch["label"] if self.num_classes else None
-        global_batch = len(images) * self.trainer.world_size
-
-        # One set of fakes serves both updates: each network is evaluated once on it.
-        z = self.latents("latents", self.seed, batch["first_number"], len(images))
-        w = self.generator.mapping(z, labels)
-        affine = self.generator.heads(self.generator.broadcast(w))
-        fake_images = self.generator.render(affine, self.grid(self.image_shape[1], self.image_shape[2]))
+        global_batch = len(batch["image"]) * self.trainer.world_size
+        penalize = self.r1_gamma > 0 and self.images_seen // global_batch % self.r1_every == 0
+        batch = batch if self.num_classes else batch | {"label": None}
+        # One set of fakes serves both updates: each network is evaluated once on it. Only parts of a batch are drawn
+        # anew for the second, since the graphs of all of them would be the memory of the whole.
+        drawn = self.draw(batch) if self.accumulate == 1 else None
 
         with self.toggled_optimizer(critic_optimizer):
-            penalize = self.r1_gamma > 0 and self.images_seen // global_batch % self.r1_every == 0
-            real_images = images.clone().requires_grad_(penalize)
-            real = self.critic(real_images, labels)
-            fake = self.critic(fake_images.detach(), labels)
-            critic_loss = self.critic_loss(real, fake)
-            penalty = r1_penalty(real, real_images) if penalize else None
-            objective = critic_loss if penalty is None else critic_loss + 0.5 * self.r1_gamma * self.r1_every * penalty
             critic_optimizer.zero_grad()
-            self.manual_backward(objective)
+            for part in parts(batch, self.accumulate):
+                _, fake_images = drawn or self.draw(part)
+                objective = self.critic_objective(part, fake_images.detach(), penalize=penalize)
+                self.manual_backward(objective / self.accumulate)
             critic_optimizer.step()
 
+        styles = []
         with self.toggled_optimizer(generator_optimizer):
-            generator_loss = self.generator_loss(self.critic(fake_images, labels))
             generator_optimizer.zero_grad()
-            self.manual_backward(generator_loss)
+            for part in parts(batch, self.accumulate):
+                w, fake_images = drawn or self.draw(part)
+                generator_loss = self.generator_loss(at_least_float32(self.critic(fake_images, part["label"])))
+                self.manual_backward(generator_loss / self.accumulate)
+                self.record({"loss/generator": generator_loss})
+                styles.append(w.detach())
             generator_optimizer.step()
 
-        self.generator.mapping.track_average(self.gather(w), None if labels is None else self.gather(labels))
+        labels = batch["label"]
+        self.generator.mapping.track_average(
+            self.gather(torch.cat(styles)), None if labels is None else self.gather(labels)
+        )
         decay = average_decay(
             global_batch,
             half_life_images=self.half_life_images,
@@ -124,18 +137,37 @@ class PolyINR(GenerativeModule):
             ramp_up=self.average_ramp_up,
         )
         update_average(self.averaged_generator, self.generator, decay)
+        self.count_images(batch["image"])
 
-        losses = {"loss/critic": critic_loss, "loss/generator": generator_loss}
-        scores = {"score/real": real.mean(), "score/fake": fake.mean()}
-        self.record(losses | scores | ({} if penalty is None else {"penalty/r1": penalty}))
-        self.count_images(images)
+    def draw(self, part: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """Styles w [B, w_dim] and images for the numbers and labels of ``part``."""
+        z = self.latents("latents", self.seed, part["first_number"], len(part["image"]))
+        w = self.generator.mapping(z, part["label"])
+        affine = self.generator.heads(self.generator.broadcast(w))
+        return w, self.generator.render(affine, self.grid(self.image_shape[1], self.image_shape[2]))
+
+    def critic_objective(self, part: dict[str, Any], fake_images: Tensor, *, penalize: bool) -> Tensor:
+        """The critic's loss, with the penalty where ``penalize``, whose two derivatives are never in half precision."""
+        with torch.autocast(self.device.type, enabled=False) if penalize else nullcontext():
+            real_images = part["image"].clone().requires_grad_(penalize)
+            real = at_least_float32(self.critic(real_images, part["label"]))
+            penalty = r1_penalty(real, real_images) if penalize else None
+        fake = at_least_float32(self.critic(fake_images, part["label"]))
+        loss = self.critic_loss(real, fake)
+        self.record({"loss/critic": loss, "score/real": real.mean(), "score/fake": fake.mean()})
+        if penalty is None:
+            return loss
+        self.record({"penalty/r1": penalty})
+        return loss + 0.5 * self.r1_gamma * self.r1_every * penalty
 
     def latents(self, name: str, seed: int, first: int, count: int) -> Tensor:
         """Latents [count, latent_dim] of the images ``first ..`` of the stream ``name``."""
-        return Stream(seed, name).normal(first, count, self.generator.mapping.latent_dim).to(self.device)
+        z = Stream(seed, name).normal(first, count, self.generator.mapping.latent_dim)
+        return z.to(self.generator.mapping.average)  # its device and type
 
     def grid(self, height: int, width: int, window: Window = UNIT_WINDOW) -> Tensor:
-        return coordinate_grid(height, width, window=window, device=self.device)
+        like = self.generator.mapping.average
+        return coordinate_grid(height, width, window=window, device=like.device, dtype=like.dtype)
 
     @torch.no_grad()
     def sample(

@@ -97,10 +97,9 @@ class Mapping(nn.Module):
     def track_average(self, w: Tensor, labels: Tensor | None) -> None:
         """Move each class's running mean towards the mean of its w in this batch, by 1 - decay."""
         rows = torch.zeros(len(w), dtype=torch.long, device=w.device) if labels is None else labels
-        counts = torch.zeros(len(self.average), 1, device=w.device).index_add_(
-            0, rows, torch.ones(len(w), 1, device=w.device)
-        )
-        means = torch.zeros_like(self.average).index_add_(0, rows, w.float()) / counts.clamp(min=1)
+        w = w.to(self.average.dtype)
+        counts = w.new_zeros(len(self.average), 1).index_add_(0, rows, w.new_ones(len(w), 1))
+        means = torch.zeros_like(self.average).index_add_(0, rows, w) / counts.clamp(min=1)
         self.average += (counts > 0) * (1 - self.average_decay) * (means - self.average)
 
     def truncate(self, ws: Tensor, labels: Tensor | None, *, psi: float) -> Tensor:

@@ -44,7 +44,7 @@ def may_import(path: Path, name: str) -> bool:
         own = f"lightning_modules.{inner[0]}."
         return top not in {*OURS, "hydra", "wandb"} or name.startswith(("generative.", "lightning_modules.base.", own))
     if package == "lightning_modules":
-        return top not in {*OURS, "hydra", "wandb"} or name.startswith("generative.")
+        return top not in {*OURS, "hydra", "wandb"} or name.startswith(("generative.", "lightning_modules.steps."))
     if package == "datamodules":
         allowed = ("datamodules.", "generative.rendering.", "generative.randomness.", "generative.augmentation.")
         return top not in {*OURS, "hydra", "wandb"} or name.startswith(allowed)

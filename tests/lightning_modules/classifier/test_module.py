@@ -5,12 +5,11 @@ from __future__ import annotations
 import functools
 import math
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 from lightning.pytorch import Trainer
-from torch import Tensor, nn
+from torch import Tensor
 
 from callbacks.budget import ImageBudget
 from datamodules.base import ImageDataModule
@@ -175,31 +174,6 @@ def test_training_with_everything_on_moves_no_global_random_state() -> None:
     trainer.fit(method, Bars(batch_size=32, seed=0, flip=True, crop_padding=1))
     assert torch.equal(torch.get_rng_state(), state)
     assert method.images_seen == 64
-
-
-def two_ranks(device: str) -> SimpleNamespace:
-    return SimpleNamespace(world_size=2, strategy=SimpleNamespace(root_device=torch.device(device)))
-
-
-def test_batch_norm_on_cpu_ranks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Classifier, "trainer", two_ranks("cpu"))
-    with pytest.raises(ValueError, match=r"needs GPUs: set method.backbone.normalization=group"):
-        make().setup("fit")
-    make().setup("test")
-    make(backbone={"normalization": "group"}).setup("fit")
-
-
-def test_batch_norm_on_gpu_ranks_is_shared_under_the_same_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Classifier, "trainer", two_ranks("cuda"))
-    method = make()
-    before = method.state_dict()
-    parameters = [id(parameter) for parameter in method.network.parameters()]
-    method.setup("fit")
-    assert sum(isinstance(layer, nn.SyncBatchNorm) for layer in method.network.modules()) == 12
-    after = method.state_dict()
-    assert list(before) == list(after)
-    assert all(torch.equal(before[name], after[name]) for name in before)
-    assert [id(parameter) for parameter in method.network.parameters()] == parameters
 
 
 @pytest.mark.parametrize(
