@@ -51,11 +51,11 @@ def watch(trainer: Trainer, last_words: LastWords) -> None:
 
     Lightning's own thread kills rank 0 within seconds of the end of another rank, whatever it is doing.
     """
-    if isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher):
-        trainer.strategy._launcher = WatchingLauncher(trainer.strategy.launcher, last_words)
-    elif MAIN_VARIABLE in os.environ:
+    if MAIN_VARIABLE in os.environ:  # launched; such a rank has a launcher as well, which does nothing
         watcher = threading.Thread(target=end_without, args=(main_is_gone, trainer, last_words), daemon=True)
         watcher.start()
+    elif isinstance(trainer.strategy.launcher, _SubprocessScriptLauncher):
+        trainer.strategy._launcher = WatchingLauncher(trainer.strategy.launcher, last_words)
 
 
 def end_without(is_gone: Callable[[], bool], trainer: Trainer, last_words: LastWords) -> None:
