@@ -29,6 +29,7 @@ def train(config: DictConfig) -> dict[str, float]:
     from launch.build import build
     from launch.checkpoint import AtomicCheckpointIO
     from launch.compose import check_constructor_calls
+    from launch.failures import recorded_failures
     from launch.quiet import quiet
     from launch.run_folder import agree_on_run_folder, check_settings, save_config
     from launch.strategy import check_trainer
@@ -64,14 +65,9 @@ def train(config: DictConfig) -> dict[str, float]:
     for logger in trainer.loggers:
         logger.log_hyperparams(settings)
 
-    with run.shared_with_children():
-        try:
-            if not run.is_trained:
-                trainer.fit(method, datamodule, ckpt_path=run.resume_from, weights_only=True)
-        except Exception:
-            if trainer.is_global_zero:
-                run.remove_if_unused(method.images_seen)
-            raise
+    with run.shared_with_children(), recorded_failures(run, trainer, method):
+        if not run.is_trained:
+            trainer.fit(method, datamodule, ckpt_path=run.resume_from, weights_only=True)
         tested = run.resume_from if run.is_trained else None  # None: the weights as they are now
         trainer.test(method, datamodule, ckpt_path=tested, verbose=False, weights_only=True)
     if trainer.is_global_zero:

@@ -27,6 +27,7 @@ class CsvLog(Logger):
         self.columns: list[str] = []
         self.row: dict[str, Any] = {}  # the open row
         self.row_start: int | None = None  # where it stands in the file, once written
+        self.written: dict[str, Any] = {}  # the row as it stands there
 
     @property
     def name(self) -> str:
@@ -51,7 +52,8 @@ class CsvLog(Logger):
     @rank_zero_only
     def save(self) -> None:
         """Write the open row, over itself where it was written before: a clock value never has two rows."""
-        if not self.row:
+        # A row that a checkpoint counts is not written again: a kill on the way would lose it.
+        if self.row == self.written:
             return
         if not self.columns:
             self.columns = self.read_header()
@@ -63,6 +65,7 @@ class CsvLog(Logger):
         with self.path.open("a", newline="") as file:
             self.row_start = file.seek(0, os.SEEK_END)
             csv.writer(file, lineterminator="\n").writerow([self.row.get(key, "") for key in self.columns])
+        self.written = dict(self.row)
 
     def read_header(self) -> list[str]:
         if not self.path.exists():

@@ -12,6 +12,7 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
 from callbacks.csv_log import CLOCK
+from generative.ranks import from_all_ranks, rank_and_world_size
 from lightning_modules.base import Method
 
 
@@ -51,10 +52,15 @@ class LossLog(Callback):
             self.sums, self.counts = {}, {}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"sums": self.sums, "counts": self.counts}
+        return {"sums": from_all_ranks(self.sums), "counts": self.counts}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.sums, self.counts = state_dict["sums"], state_dict["counts"]
+        of_ranks, self.counts = state_dict["sums"], state_dict["counts"]
+        rank, world_size = rank_and_world_size()
+        if len(of_ranks) == world_size:
+            self.sums = of_ranks[rank]
+        else:  # goes on with another number of ranks: the mean over them stays what it was
+            self.sums = {name: sum(sums[name] for sums in of_ranks) / len(of_ranks) for name in of_ranks[0]}
 
 
 def peak_memory_mb(device: torch.device) -> float:

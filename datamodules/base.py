@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -88,6 +91,20 @@ def worker_and_count() -> tuple[int, int]:
     """The place of this process among those that load batches, and their number; (0, 1) without any."""
     worker = get_worker_info()
     return (0, 1) if worker is None else (worker.id, worker.num_workers)
+
+
+def leave_signals_to_the_rank(worker: int) -> None:
+    """A signal to the whole job: the rank that this process loads for needs it until its step is done and saved."""
+    for signum in (signal.SIGINT, signal.SIGUSR1):
+        signal.signal(signum, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def obey_the_rank() -> None:
+        while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+            pass
+        os._exit(0)
+
+    threading.Thread(target=obey_the_rank, daemon=True).start()
 
 
 class TrainingStream(IterableDataset[Batch]):
@@ -225,7 +242,14 @@ class ImageDataModule(LightningDataModule):
         if self.num_workers == 0:
             return batches
         # Forked, since the arrays are not to be copied.
-        return DataLoader(batches, batch_size=None, num_workers=self.num_workers, multiprocessing_context="fork")
+        return DataLoader(
+            batches,
+            batch_size=None,
+            num_workers=self.num_workers,
+            multiprocessing_context="fork",
+            worker_init_fn=leave_signals_to_the_rank,
+            generator=torch.Generator(),  # the global one is left as it is without loading processes
+        )
 
     def train_dataloader(self) -> Iterable[Batch]:
         trainer = self.trainer

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -31,6 +32,16 @@ def same_on_all_ranks(values: dict[str, float], *, device: torch.device) -> dict
     row = torch.tensor(list(values.values()), dtype=torch.float64, device=device)
     dist.broadcast(row, src=0)
     return dict(zip(values, row.tolist(), strict=True))
+
+
+def from_all_ranks(value: Any) -> list[Any]:
+    """``value`` of every rank, in their order; each must ask."""
+    world_size = rank_and_world_size()[1]
+    if world_size == 1:
+        return [value]
+    values: list[Any] = [None] * world_size
+    dist.all_gather_object(values, value)
+    return values
 
 
 @contextmanager

@@ -13,11 +13,21 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from datamodules.base import ImageDataModule
 from launch.build import build, check_trusted
+from launch.errors import causes
 from lightning_modules.base import Method
+
+LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+
+
+class DamagedCheckpoint(ValueError):
+    """A file that is no whole checkpoint: cut short, or of another kind."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes beside the target, flushes to the disk and renames: a reader sees the old file or the new one."""
+    """Writes beside the target, flushes to the disk and renames: a reader sees the old file or the new one.
+
+    The ``last.ckpt`` before this one stays as ``previous.ckpt``. Whenever the process is killed, one of the two is whole.
+    """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         path = Path(path)
@@ -28,19 +38,59 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
+            if path.name == LAST and path.exists():
+                keep_previous(path)
             temporary.replace(path)
             flush_folder(path.parent)
         except (OSError, RuntimeError) as error:
             temporary.unlink(missing_ok=True)
+            # torch hides the refusal of the operating system behind words of its own.
+            refusals = [cause for cause in causes(error) if isinstance(cause, OSError)]
+            reason = refusals[-1].strerror if refusals else str(error)
             kept = "the previous checkpoint is kept; " if path.exists() else ""
             raise OSError(
-                f"cannot save {path}: {error}; {kept}free some space, then continue with resume=auto"
+                f"cannot save {path}: {reason}; {kept}free some space, then continue with resume=auto"
             ) from error
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
         return read_checkpoint(Path(path))
+
+
+def keep_previous(last: Path) -> None:
+    """Let ``previous.ckpt`` be what ``last`` is now."""
+    linked = last.with_name(f".{PREVIOUS}.writing")
+    linked.unlink(missing_ok=True)
+    try:
+        linked.hardlink_to(last)
+    except OSError:  # a file system without links: for a moment there is only the previous one
+        last.replace(last.with_name(PREVIOUS))
+    else:
+        linked.replace(last.with_name(PREVIOUS))
+
+
+def last_good_checkpoint(folder: Path) -> tuple[Path, dict[str, Any]] | None:
+    """The newest whole checkpoint of a run in ``folder`` and its content; None where no checkpoint lies there.
+
+    A damaged ``last.ckpt`` is put aside, so that it never takes the place of the previous one.
+    """
+    last, previous = folder / LAST, folder / PREVIOUS
+    if last.exists():
+        try:
+            return last, read_checkpoint(last)
+        except DamagedCheckpoint as error:
+            if not previous.exists():
+                raise
+            aside = last.with_suffix(".damaged")
+            print(f"{error}: put aside as {aside.name}, the run goes on from {PREVIOUS}")
+            content = read_checkpoint(previous)
+            last.replace(aside)
+            return previous, content
+    if not previous.exists():
+        return None
+    print(f"there is no {last}: the run goes on from {PREVIOUS}")
+    return previous, read_checkpoint(previous)
 
 
 def check_device(device: str) -> None:
@@ -74,7 +124,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"{path} holds pickled objects, which could run code: refused. Only plain data and tensors are read"
         ) from error
     except (zipfile.BadZipFile, RuntimeError, EOFError) as error:
-        raise ValueError(f"{path} is not a whole checkpoint (cut short, or another kind of file)") from error
+        raise DamagedCheckpoint(f"{path} is not a whole checkpoint (cut short, or another kind of file)") from error
     if not isinstance(checkpoint, dict) or not {"config", "state_dict", "images_seen"} <= checkpoint.keys():
         raise ValueError(f"{path} is not a checkpoint of polymorph")
     return checkpoint

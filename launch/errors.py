@@ -1,8 +1,24 @@
-"""Bad input ends a program with one clear line and a non-zero exit, never with a stack of frames."""
+"""How a program ends: one clear line and an exit code that says what happened, never a stack of frames.
+
+| exit code | what happened |
+|---|---|
+| 0 | done |
+| 1 | a defect of ours, with its traceback |
+| 2 | bad input: a setting, a file, a folder |
+| 3 | a loss, a gradient or a score was not finite |
+| 4 | out of memory |
+| 5 | the disk is full |
+| 6 | a rank or a data worker died |
+| 128 + n | ended by signal n: 130 Ctrl-C, 138 SIGUSR1, 143 SIGTERM |
+
+A run that has done a step says the same in ``failure.json`` of its folder, see :mod:`launch.failures`.
+"""
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
@@ -10,6 +26,28 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 
 SHOW_TRACEBACK = "POLYMORPH_TRACEBACK"
+EXIT_CODES = {
+    "error": 1,
+    "bad_input": 2,
+    "non_finite": 3,
+    "out_of_memory": 4,
+    "disk_full": 5,
+    "worker_died": 6,
+    "rank_died": 6,
+}
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+# What torch says of them is told by no class.
+WORKER_DIED = re.compile(r"DataLoader worker \(pid")
+CPU_MEMORY = re.compile(r"can't allocate memory")
+RANK_DIED = re.compile(r"Connection (closed|reset) by peer|gloo/transport|Broken pipe|remote process exited")
+
+
+class RunEnded(Exception):
+    """The end of a run that is no defect of the program, in a sentence; ``exit_code`` is the program's."""
+
+    def __init__(self, message: str, *, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
@@ -28,35 +66,61 @@ def first_cause(error: BaseException) -> BaseException:
     return error
 
 
-def is_mendable(error: Exception) -> bool:
-    """Whether a user can mend it: ValueError, OSError, Hydra's own; anything else is a defect of ours."""
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """``error``, what it was raised from or while handling, and so on."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def class_names(error: BaseException) -> set[str]:
+    """Classes of libraries, and of callbacks, are told by their names: importing them here would slow every error."""
+    return {kind.__name__ for kind in type(error).__mro__}
+
+
+def failure_kind(error: BaseException) -> str:
+    """The key of ``EXIT_CODES`` that ``error`` belongs to."""
+    for cause in causes(error):
+        names, text = class_names(cause), str(cause)
+        if names & {"MemoryError", "OutOfMemoryError"} or CPU_MEMORY.search(text):
+            return "out_of_memory"
+        if "NonFiniteError" in names:
+            return "non_finite"
+        if isinstance(cause, OSError) and cause.errno in FULL:
+            return "disk_full"
+        if isinstance(cause, RuntimeError) and WORKER_DIED.search(text):
+            return "worker_died"
+        if "DistError" in names or (isinstance(cause, RuntimeError) and RANK_DIED.search(text)):
+            return "rank_died"
     cause = first_cause(error)
-    # Lightning's MisconfigurationException is told by its name: importing it here would slow every error.
-    names = {kind.__name__ for kind in type(cause).__mro__}
-    mendable = isinstance(cause, ValueError | OSError) or "MisconfigurationException" in names
-    return mendable or type(cause).__module__.startswith(("hydra", "omegaconf"))
+    mendable = isinstance(cause, ValueError | OSError) or "MisconfigurationException" in class_names(cause)
+    return "bad_input" if mendable or type(cause).__module__.startswith(("hydra", "omegaconf")) else "error"
 
 
-def exit_code(error: Exception) -> int:
-    return 2 if is_mendable(error) else 1
+def exit_code(error: BaseException) -> int:
+    return error.exit_code if isinstance(error, RunEnded) else EXIT_CODES[failure_kind(error)]
 
 
-def print_error(error: Exception) -> None:
-    """One line for what a user can mend, unless ``POLYMORPH_TRACEBACK=1`` asks for more; else its traceback."""
+def shows_traceback(error: BaseException) -> bool:
+    is_defect = failure_kind(error) == "error" and not isinstance(error, RunEnded)
+    return is_defect or os.environ.get(SHOW_TRACEBACK) == "1"
+
+
+def print_error(error: BaseException) -> None:
+    """One line, unless it is a defect of ours or ``POLYMORPH_TRACEBACK=1`` asks for more: then its traceback."""
     if shows_traceback(error):
         traceback.print_exception(error)
     else:
-        text = " ".join(str(first_cause(error)).split())
+        text = " ".join(str(first_cause(error)).split()) or failure_kind(error).replace("_", " ")
         print(f"error: {text} ({SHOW_TRACEBACK}=1 shows where)", file=sys.stderr, flush=True)
-
-
-def shows_traceback(error: Exception) -> bool:
-    return os.environ.get(SHOW_TRACEBACK) == "1" or not is_mendable(error)
 
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turn what a user can mend into one line on stderr and exit code 2; the rest keeps its traceback."""
+    """Turn every end that a user can do something about into one line on stderr and its exit code.
+
+    Anything else is a defect of ours and keeps its traceback.
+    """
     # Hydra must let exceptions through to here: on its own it prints them and exits.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
@@ -66,7 +130,5 @@ def one_line_errors() -> Iterator[None]:
     except BrokenPipeError:  # the reader of our output has left, as `head` does
         sys.exit(1)
     except Exception as error:
-        if shows_traceback(error):
-            raise
         print_error(error)
         sys.exit(exit_code(error))

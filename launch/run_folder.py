@@ -20,7 +20,7 @@ import yaml
 from omegaconf import DictConfig
 
 from callbacks.results import TEST_STAGE
-from launch.checkpoint import read_checkpoint
+from launch.checkpoint import LAST, last_good_checkpoint, read_checkpoint
 from launch.compose import constructor_calls, dotted_keys
 from launch.errors import did_you_mean
 from launch.ranks import StartedRanks
@@ -38,7 +38,7 @@ class RunFolder:
 
     @property
     def last_checkpoint(self) -> Path:
-        return self.path / "checkpoints" / "last.ckpt"
+        return self.path / "checkpoints" / LAST
 
     @contextmanager
     def shared_with_children(self) -> Iterator[None]:
@@ -138,24 +138,26 @@ def open_run_folder(config: dict[str, Any]) -> RunFolder:
     if path.exists() and not path.is_dir():
         raise ValueError(f"run_dir {path} is a file, not a folder")
     path = path.absolute()
-    is_used = path.is_dir() and any(path.iterdir())
-    last = RunFolder(path).last_checkpoint
     if resume == "auto":
-        if not last.exists():
+        remove_leftovers(path)
+    is_used = path.is_dir() and any(path.iterdir())
+    if resume == "auto":
+        found = last_good_checkpoint(path / "checkpoints")
+        if found is None:
             return start_over(path) if is_used else RunFolder(path)
-        resume_from = last
+        resume_from, checkpoint = found
     elif is_used:
         raise ValueError(f"run_dir {path} is not empty: add resume=auto to continue its run, or choose another folder")
     elif resume == "never":
         return RunFolder(path)
     elif Path(resume).suffix == ".ckpt" or Path(resume).exists():
         resume_from = Path(resume).absolute()
+        checkpoint = read_checkpoint(resume_from)
     else:
         raise ValueError(
             f"resume must be never, auto or a checkpoint, got {resume!r}{did_you_mean(resume, ['never', 'auto'])}"
         )
 
-    checkpoint = read_checkpoint(resume_from)
     check_continues(config, checkpoint["config"], resume_from)
     kimg = checkpoint["images_seen"] / 1000
     is_trained = kimg >= config["max_kimg"]
@@ -169,6 +171,13 @@ def open_run_folder(config: dict[str, Any]) -> RunFolder:
     if not is_finished:
         cut_rows_after(path, kimg)
     return RunFolder(path, resume_from, is_trained, is_finished, is_new=not is_used)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Delete what a killed run had not written to its end."""
+    for folder in (path, path / "checkpoints"):
+        for leftover in folder.glob(".*.writing"):
+            leftover.unlink()
 
 
 def start_over(path: Path) -> RunFolder:

@@ -256,7 +256,7 @@ def test_rates_may_change_on_resume_and_it_says_so(
 def test_results_without_a_checkpoint_are_not_wiped(finished: Path, small_run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(finished, folder)
-    (folder / "checkpoints" / "last.ckpt").unlink()
+    shutil.rmtree(folder / "checkpoints")
     with pytest.raises(ValueError, match=r"has results but no checkpoints/last.ckpt to continue"):
         small_run(*TWENTY_STEPS, "resume=auto", run_dir=folder)
     assert len(table(folder)) == 10

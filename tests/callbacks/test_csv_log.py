@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from callbacks.csv_log import CsvLog, read_metrics
 
 
@@ -37,3 +39,16 @@ def test_no_file_before_the_first_value(tmp_path: Path) -> None:
     log.save()
     assert read_metrics(log.path) == []
     assert not log.path.exists()
+
+
+def test_a_row_that_has_not_changed_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint may count it: a kill while it is written over would lose it."""
+    log = CsvLog(run_dir=str(tmp_path))
+    log.log_metrics({"progress/kimg": 0.1, "a": 1.0})
+    log.save()
+    monkeypatch.setattr("callbacks.csv_log.os.truncate", lambda *_: pytest.fail("written over"))
+    log.log_metrics({"progress/kimg": 0.1, "a": 1.0})
+    log.save()
+    log.log_metrics({"progress/kimg": 0.2, "a": 2.0})
+    log.save()
+    assert len(read_metrics(log.path)) == 2
