@@ -53,6 +53,9 @@ class Checkpoints(Callback):
             logger.save()  # the tables are written before the checkpoint that counts their rows
         trainer.save_checkpoint(self.folder / name)
 
+    def on_save_checkpoint(self, trainer: Trainer, method: Method, checkpoint: dict[str, Any]) -> None:  # type: ignore[override]
+        checkpoint["dashboards"] = {type(logger).__name__: str(logger.version) for logger in trainer.loggers}
+
     def state_dict(self) -> dict[str, Any]:
         return {"best_value": self.best_value}
 
