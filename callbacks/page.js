@@ -4,7 +4,7 @@ const dashes = ["", "7 3", "2 2.5", "9 2 2 2", "14 4"];
 // Fifty lines can be told apart: ten colours, then the same with dashes.
 const stroke = index => ({colour: palette[index % palette.length], dash: dashes[Math.floor(index / palette.length) % dashes.length]});
 const byId = id => document.getElementById(id);
-const format = value => Number.isInteger(value) && Math.abs(value) < 1e6 ? String(value) : Math.abs(value) >= 1e5 || Math.abs(value) < 1e-3 ? value.toExponential(2) : String(+value.toPrecision(4));
+const format = value => typeof value !== "number" ? String(value) : Number.isInteger(value) && Math.abs(value) < 1e6 ? String(value) : Math.abs(value) >= 1e5 || Math.abs(value) < 1e-3 ? value.toExponential(2) : String(+value.toPrecision(4));
 function element(name, attributes, text) {
   const node = document.createElement(name);
   for (const [key, value] of Object.entries(attributes || {})) node.setAttribute(key, value);
@@ -60,9 +60,13 @@ function chart(title, lines, maxKimg) {
   const name = element("b", {}, title);
   if (vertical.isLog) name.append(element("small", {}, " log"));
   card.append(hint, name, svg);
-  const point = (line, at) => {
+  const stress = line => {
     svg.classList.toggle("pointed", line >= 0);
     drawn.forEach((marks, i) => marks.forEach(mark => mark.classList.toggle("near", i === line)));
+  };
+  card.pick = label => stress(lines.findIndex(line => line.label === label));
+  const point = (line, at) => {
+    stress(line);
     hint.textContent = line < 0 ? "" : `${lines[line].label} · ${format(at[1])} at ${format(at[0])} kimg`;
   };
   svg.addEventListener("mousemove", event => {

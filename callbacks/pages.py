@@ -36,10 +36,19 @@ def data_address(picture: Path) -> str:
     return "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
 
 
+def writable(node: Any) -> Any:
+    """``node`` with the numbers that JSON does not know (NaN, infinities) as text."""
+    if isinstance(node, dict):
+        return {key: writable(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [writable(value) for value in node]
+    return str(node) if isinstance(node, float) and not math.isfinite(node) else node
+
+
 def page(template: str, *, title: str, data: dict[str, Any]) -> str:
     """The template ``callbacks/<template>.html`` with the shared style and drawing, and ``data`` for its script."""
     # "</" cannot stand inside a script element: a configuration may hold any text.
-    script = json.dumps(data).replace("</", "<\\/")
+    script = json.dumps(writable(data), allow_nan=False).replace("</", "<\\/")
     parts = {
         "STYLE": (FOLDER / "page.css").read_text(),
         "DRAWING": (FOLDER / "page.js").read_text(),
