@@ -11,7 +11,7 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-CLOCK = "progress/kimg"
+from callbacks.run_files import CLOCK, read_metrics
 
 
 class CsvLog(Logger):
@@ -44,7 +44,9 @@ class CsvLog(Logger):
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         """Values at ``metrics["progress/kimg"]``; those of one clock value share a row."""
-        if self.row and metrics[CLOCK] != self.row[CLOCK]:
+        if not self.row:
+            self.take_up(metrics[CLOCK])
+        elif metrics[CLOCK] != self.row[CLOCK]:
             self.save()
             self.row, self.row_start = {}, None
         self.row |= metrics
@@ -66,6 +68,14 @@ class CsvLog(Logger):
             self.row_start = file.seek(0, os.SEEK_END)
             csv.writer(file, lineterminator="\n").writerow([self.row.get(key, "") for key in self.columns])
         self.written = dict(self.row)
+
+    def take_up(self, clock: float) -> None:
+        """Open the last row of the table again, if an earlier process left it at ``clock``."""
+        rows = read_metrics(self.path)
+        if rows and rows[-1][CLOCK] == clock:
+            self.row, self.written = dict(rows[-1]), dict(rows[-1])
+            text = self.path.read_bytes()
+            self.row_start = text.rindex(b"\n", 0, len(text) - 1) + 1
 
     def read_header(self) -> list[str]:
         if not self.path.exists():
@@ -90,11 +100,3 @@ class CsvLog(Logger):
     @rank_zero_only
     def finalize(self, status: str) -> None:
         self.save()
-
-
-def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The rows of a metrics.csv, empty cells left out."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]

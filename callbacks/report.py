@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import html
-import json
-import math
 import time
 from pathlib import Path
 from typing import Any
@@ -14,41 +10,25 @@ from typing import Any
 import yaml
 from lightning.pytorch import Callback, Trainer
 
-from callbacks.csv_log import CLOCK, read_metrics
 from callbacks.environment import environment
+from callbacks.pages import curves, data_address, page, thin
+from callbacks.run_files import CLOCK, grid_facts, read_lines, read_metrics, replace_text
 from lightning_modules.base import Method
 
-TEMPLATE = Path(__file__).with_name("report.html")
 MAX_FRAMES = 24  # grids of each size that the page carries, spread over the run
 MAX_POINTS = 500  # of a curve
-
-
-def thin(items: list[Any], most: int) -> list[Any]:
-    """At most ``most`` of ``items``, evenly spread, the first and the last among them."""
-    if len(items) <= most:
-        return items
-    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
-
-
-def curves(rows: list[dict[str, float]]) -> dict[str, list[list[float]]]:
-    """Column -> [[kimg, value], ...] of every logged column but the clock."""
-    names = sorted({name for row in rows for name in row} - {CLOCK})
-    return {
-        name: thin([[row[CLOCK], row[name]] for row in rows if math.isfinite(row.get(name, math.nan))], MAX_POINTS)
-        for name in names
-    }
 
 
 def frames(samples: Path) -> dict[str, list[dict[str, Any]]]:
     """Size such as ``64px`` -> its grids in time: kimg and the picture as a data address."""
     by_size: dict[str, list[Path]] = {}
     for path in sorted(samples.glob("kimg_*.png")):
-        by_size.setdefault(path.stem.split("_")[2], []).append(path)
+        by_size.setdefault(grid_facts(path)[1], []).append(path)
     return {
         size: [
             {
-                "kimg": float(path.stem.split("_")[1]),
-                "image": "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode(),
+                "kimg": grid_facts(path)[0],
+                "image": data_address(path),
             }
             for path in thin(paths, MAX_FRAMES)
         ]
@@ -61,26 +41,20 @@ def write_report(
 ) -> Path:
     """Make ``run_dir/report.html`` from the run's files; the old page stays until the new one is whole."""
     rows = read_metrics(run_dir / "metrics.csv")
-    results = run_dir / "results.jsonl"
     data = {
         "title": title,
         "status": status,
         "updated": time.strftime("%Y-%m-%d %H:%M:%S"),
         "kimg": rows[-1][CLOCK] if rows else 0.0,
         "maxKimg": max_kimg,
-        "curves": curves(rows),
+        "curves": curves(rows, max_points=MAX_POINTS),
         "frames": frames(run_dir / "samples"),
-        "results": [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else [],
+        "results": read_lines(run_dir / "results.jsonl"),
         "config": yaml.safe_dump(config, sort_keys=False),
         "environment": environment(device_type),
     }
-    # "</" cannot stand inside a script element: a configuration may hold any text.
-    script = json.dumps(data).replace("</", "<\\/")
-    page = TEMPLATE.read_text().replace("__TITLE__", html.escape(title)).replace("__DATA__", script)
     path = run_dir / "report.html"
-    temporary = path.with_name(".report.html.writing")
-    temporary.write_text(page)
-    temporary.replace(path)
+    replace_text(path, page("report", title=title, data=data))
     return path
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from lightning.pytorch import Callback, Trainer
+from PIL import Image
 
 from generative.rendering.images import image_grid
 from lightning_modules.base import GenerativeModule, Method
@@ -19,8 +20,23 @@ def sample_grid_name(kimg: float, image_size: int) -> str:
     return f"kimg_{kimg:010.3f}_{image_size}px.png"
 
 
+@runtime_checkable
+class TakesPictures(Protocol):
+    """A logger that shows pictures, by the convention of Lightning's own."""
+
+    def log_image(self, key: str, images: list[Any], step: int | None = None, **kwargs: Any) -> None: ...
+
+
+def log_picture(trainer: Trainer, method: Method, name: str, picture: Image.Image) -> None:
+    """Hand a picture to every logger that takes any, with the run's clock in its caption."""
+    kimg = method.images_seen / 1000
+    for logger in trainer.loggers:
+        if isinstance(logger, TakesPictures):
+            logger.log_image(name, [picture], step=method.images_seen, caption=[f"{kimg:g} kimg"])
+
+
 class SampleGrid(Callback):
-    """Saves a grid at the start, every ``every_kimg`` and at the end, for each of ``image_sizes``.
+    """Saves a grid at the start, every ``every_kimg`` and at the end, for each of ``image_sizes``, on disk and on the dashboards.
 
     Columns are classes where there are any. An empty ``image_sizes`` means the data's own size only; other sizes
     need a method that draws any resolution. Methods that do not generate are left alone.
@@ -75,4 +91,6 @@ class SampleGrid(Callback):
                 labels=labels,
                 image_size=None if size == method.image_shape[1] else size,
             )
-            image_grid(images, num_columns=self.num_columns, scale=max(1, MAX_SIDE_PIXELS // size // 2)).save(path)
+            picture = image_grid(images, num_columns=self.num_columns, scale=max(1, MAX_SIDE_PIXELS // size // 2))
+            picture.save(path)
+            log_picture(trainer, method, f"samples/{size}px", picture)

@@ -9,9 +9,23 @@ from lightning.pytorch import Callback, Trainer
 
 from callbacks.environment import environment
 from callbacks.generation_metrics import real_images
+from callbacks.loss_log import log
 from callbacks.results import TEST_STAGE, append_result, settings_hash
+from callbacks.run_files import read_metrics
 from datamodules.base import ImageDataModule
 from lightning_modules.base import Method
+
+LOWER_IS_BETTER = ("cross_entropy",)
+
+
+def with_best(values: dict[str, float], rows: list[dict[str, float]]) -> dict[str, float]:
+    """``metric/<name>`` of ``values``, and ``best/<name>`` of them and of the ``rows`` that the run has logged."""
+    found: dict[str, float] = {}
+    for name, value in values.items():
+        earlier = [row[f"metric/{name}"] for row in rows if f"metric/{name}" in row]
+        better = min if name in LOWER_IS_BETTER else max
+        found |= {f"metric/{name}": value, f"best/{name}": better([*earlier, value])}
+    return found
 
 
 def classification_record(
@@ -40,7 +54,7 @@ def classification_record(
 
 
 class TestResults(Callback):
-    """Appends ``test_results()`` of a method that has any to ``run_dir/results.jsonl`` at the end of the test stage.
+    """Appends ``test_results()`` of a method that has any to ``run_dir/results.jsonl`` at the end of the test stage, and logs them.
 
     The values are those of the averaged weights on every image of the test split, once each.
     """
@@ -59,4 +73,5 @@ class TestResults(Callback):
             datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
             record = classification_record(method, datamodule, values, stage=TEST_STAGE, checkpoint="last.ckpt")
             append_result(self.results, record)
+            log(trainer, method, with_best(values, read_metrics(self.results.with_name("metrics.csv"))))
         trainer.strategy.barrier("test results")

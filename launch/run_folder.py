@@ -20,6 +20,7 @@ import yaml
 from omegaconf import DictConfig
 
 from callbacks.results import TEST_STAGE
+from callbacks.run_files import read_lines, replace_text
 from launch.checkpoint import LAST, last_good_checkpoint, read_checkpoint
 from launch.compose import constructor_calls, dotted_keys
 from launch.errors import did_you_mean
@@ -238,19 +239,6 @@ def cut_rows_after(path: Path, kimg: float) -> None:
     for picture in (path / "samples").glob("kimg_*.png"):
         if float(picture.stem.split("_")[1]) > kimg:
             picture.unlink()
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The records of a file of JSON lines; none where there is no file. A last line cut short by a crash is left out."""
-    lines = path.read_text().split("\n") if path.exists() else [""]
-    return [json.loads(line) for line in lines[:-1]]
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Replace a file as a whole: a reader, or a crash, never meets half of it."""
-    temporary = path.with_name(f".{path.name}.writing")
-    temporary.write_text(text)
-    temporary.replace(path)
 
 
 def save_config(path: Path, config: dict[str, Any]) -> None:

@@ -58,29 +58,6 @@ def test_best_checkpoint_follows_the_metric(small_run: Callable) -> None:
         assert row["best/fd_pixels_1438"] == lowest
 
 
-def test_a_second_logger_gets_the_same_values(small_run: Callable, tmp_path: Path) -> None:
-    folder, _ = small_run("max_kimg=0.064", "logger=tensorboard", "callbacks.losses.every_kimg=0.032")
-    assert list((folder / "tensorboard").glob("events*"))
-    assert len(read_metrics(folder / "metrics.csv")) == 2
-
-
-def test_wandb_works_offline(program: Callable, tmp_path: Path) -> None:
-    done = program(
-        "train.py",
-        *(
-            "experiment=none",
-            "logger=wandb",
-            "max_kimg=0.064",
-            "callbacks.losses.every_kimg=0.032",
-            f"run_dir={tmp_path / 'run'}",
-        ),
-        env={"WANDB_API_KEY": "", "WANDB_SILENT": "true"},
-    )
-    assert done.returncode == 0, done.stderr
-    assert list((tmp_path / "run" / "wandb").glob("offline-run-*"))
-    assert len(read_metrics(tmp_path / "run" / "metrics.csv")) == 2
-
-
 def test_a_size_that_a_method_cannot_draw_is_refused(small_run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     from lightning_modules.base import GenerativeModule
     from lightning_modules.poly_inr.module import PolyINR

@@ -52,3 +52,17 @@ def test_a_row_that_has_not_changed_is_left_alone(tmp_path: Path, monkeypatch: p
     log.log_metrics({"progress/kimg": 0.2, "a": 2.0})
     log.save()
     assert len(read_metrics(log.path)) == 2
+
+
+def test_a_row_of_an_earlier_process_is_taken_up(tmp_path: Path) -> None:
+    """As when a run was killed after its training and is tested by the process that resumes it."""
+    for values in ({"a": 1.0}, {"a": 2.0, "b": 0.1 + 0.2}):
+        log = CsvLog(run_dir=str(tmp_path))
+        log.log_metrics({"progress/kimg": 1.0} | values)
+        log.finalize("success")
+    assert read_metrics(tmp_path / "metrics.csv") == [{"progress/kimg": 1.0, "a": 2.0, "b": 0.1 + 0.2}]
+
+
+def test_a_row_that_is_being_written_is_not_read_yet(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("progress/kimg,a\n1.0,2.0\n2.0,1e-")
+    assert read_metrics(tmp_path / "metrics.csv") == [{"progress/kimg": 1.0, "a": 2.0}]

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from callbacks.report import MAX_FRAMES, thin, write_report
+from callbacks.pages import thin
+from callbacks.report import MAX_FRAMES, write_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HEADLESS = [

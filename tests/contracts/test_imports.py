@@ -18,6 +18,7 @@ OURS = (
     "train",
     "evaluate",
     "generate",
+    "compare",
 )
 HARNESS = ("lightning", "pytorch_lightning", "hydra", "wandb")
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "misc", "common"}
@@ -57,7 +58,8 @@ def may_import(path: Path, name: str) -> bool:
 def sources() -> list[Path]:
     packages = ("generative", "lightning_modules", "datamodules", "callbacks", "launch")
     files = [path for package in packages for path in (ROOT / package).rglob("*.py")]
-    return [path.relative_to(ROOT) for path in [*files, ROOT / "train.py", ROOT / "evaluate.py", ROOT / "generate.py"]]
+    programs = [ROOT / f"{name}.py" for name in ("train", "evaluate", "generate", "compare")]
+    return [path.relative_to(ROOT) for path in [*files, *programs]]
 
 
 def test_rules_hold() -> None:

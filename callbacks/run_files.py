@@ -1,0 +1,38 @@
+"""The files of a run folder, read and written without PyTorch: programs that only look at runs start at once."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+CLOCK = "progress/kimg"
+
+
+def read_metrics(path: Path) -> list[dict[str, float]]:
+    """The rows of a metrics.csv, empty cells left out, and a last row that is still being written."""
+    if not path.exists():
+        return []
+    whole, _, _ = path.read_text().rpartition("\n")
+    rows = csv.DictReader(whole.split("\n")) if whole else []
+    return [{key: float(value) for key, value in row.items() if value} for row in rows]
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The records of a file of JSON lines; none where there is no file. A last line cut short by a crash is left out."""
+    lines = path.read_text().split("\n") if path.exists() else [""]
+    return [json.loads(line) for line in lines[:-1]]
+
+
+def grid_facts(path: Path) -> tuple[float, str]:
+    """kimg and size of a picture named by :func:`callbacks.samples.sample_grid_name`: 12.5 and ``64px``."""
+    _, kimg, size = path.stem.split("_")
+    return float(kimg), size
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Replace a file as a whole: a reader, or a crash, never meets half of it."""
+    temporary = path.with_name(f".{path.name}.writing")
+    temporary.write_text(text)
+    temporary.replace(path)

@@ -1,0 +1,28 @@
+"""One page about many runs, from the files in their folders: curves, settings, samples, results.
+
+python compare.py runs/a runs/b -o page.html
+python compare.py runs/sweep/trials/*            a folder without a run of its own stands for the runs inside it
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from callbacks.comparison import find_runs, write_comparison
+from launch.errors import one_line_errors
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", type=Path, nargs="+", metavar="run_dir")
+    parser.add_argument("-o", "--output", type=Path, default=Path("comparison.html"), help="default: %(default)s")
+    given = parser.parse_args()
+    with one_line_errors():
+        runs = find_runs(given.folders)
+        write_comparison(runs, given.output)
+        print(f"{given.output}: {len(runs)} runs")
+
+
+if __name__ == "__main__":
+    main()
