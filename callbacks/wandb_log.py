@@ -14,7 +14,7 @@ from callbacks.csv_log import CLOCK
 def wandb_log(*, run_dir: str, project: str, name: str) -> WandbLogger:
     """A W&B logger with its files in the run folder; offline unless the environment variable WANDB_API_KEY is set.
 
-    All values are drawn over ``progress/kimg``. The package wandb is imported here and nowhere else.
+    All values are drawn over ``progress/kimg``. Methods and callbacks import the package wandb nowhere else.
     """
     folder = Path(run_dir) / "wandb"
     folder.mkdir(parents=True, exist_ok=True)

@@ -152,12 +152,13 @@ class Engine:
         trial = self.journal.record(
             running.trial, seconds=round(running.trial.seconds + running.seconds, 1), **self.outcome(running)
         )
+        self.histories.pop(trial.number, None)  # it may have gone on since the last look
         if trial.is_over:
             self.ended += 1
             self.failed += trial.state == "failed"
             self.report()
         print(self.line(trial), flush=True)
-        if any(other.objective is not None for other in self.trials):
+        if self.is_stopping or any(other.objective is not None for other in self.trials):
             return
         if trial.kind == "no_metric":
             self.gave_up = f"{trial.why}: mend the sweep's metric and remove {self.folder}"

@@ -51,7 +51,7 @@ class RunningTrial:
             shutil.rmtree(folder, ignore_errors=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
         # Quoted: a folder's name may hold what means something to Hydra.
-        place = str(folder.absolute()).replace("\\", "\\\\").replace("'", "\\'")
+        place = str(folder.absolute()).replace("'", "\\'")
         own = (f"run_dir='{place}'", "resume=auto")
         self.process: subprocess.Popen[bytes] = start(
             [*command, *own], folder=folder, log=self.log, environment=environment
