@@ -48,33 +48,46 @@ def make_slots(jobs: int | None, devices: str | None) -> list[dict[str, str]]:
     return slots
 
 
-def sweep(options: argparse.Namespace) -> int:
-    """Run, or go on with, the sweep that the command line names; the exit code."""
-    slots = make_slots(options.jobs, options.devices)
+def check(options: argparse.Namespace) -> None:
+    """ValueError for numbers out of range and for options that mean nothing together."""
     for name in ("trials", "timeout_minutes"):
         value = getattr(options, name)
         if value is not None and not value > 0:
             raise ValueError(f"--{name.replace('_', '-')} must be above 0, got {value}")
-    # Imported here so that --help answers at once.
+    if options.seed < 0:
+        raise ValueError(f"--seed must be at least 0, got {options.seed}")
+    if options.wandb and any((options.jobs, options.devices, options.timeout_minutes, options.folder)):
+        raise ValueError(
+            "--jobs, --devices, --timeout-minutes and --folder are for sweeps without --wandb: start several agents instead"
+        )
+
+
+def sweep(options: argparse.Namespace) -> int:
+    """Run, or go on with, the sweep that the command line names; the exit code."""
+    check(options)
+    slots = make_slots(options.jobs, options.devices)
+    # Imported here so that --help and misspelt settings answer at once.
+    from launch.sweeps.sweep_file import check_against_train, read_sweep
+
+    asked = read_sweep(options.file, options.overrides, with_wandb=options.wandb)
+    num_trials = options.trials if options.wandb else asked.count_trials(options.trials)
+    check_against_train(asked)
+
     from launch.quiet import quiet
     from launch.summary import relative
     from launch.sweeps.engine import Engine
     from launch.sweeps.report import best_command, best_trial, print_table
-    from launch.sweeps.search import count_trials
     from launch.sweeps.server import run_agent
-    from launch.sweeps.sweep_file import check_against_train, read_sweep
 
     quiet()
-    asked = read_sweep(options.file, options.overrides, with_wandb=options.wandb)
-    check_against_train(asked)
     if options.wandb:
-        run_agent(asked, num_trials=options.trials)
+        run_agent(asked, num_trials=num_trials)
         return 0
     engine = Engine(
         asked,
         options.folder or Path("runs") / "sweeps" / asked.name,
         slots,
-        count_trials(asked, options.trials),
+        num_trials,
         seed=options.seed,
         timeout_seconds=None if options.timeout_minutes is None else 60 * options.timeout_minutes,
     )

@@ -6,10 +6,12 @@ Settings: ``x``; ``offset``, added; ``deed``: none, crash, diverge, hang, slow o
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 ROWS = 4
@@ -22,8 +24,12 @@ def main() -> None:
     deed = settings.get("deed", "none")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text("")
-    with (folder / "starts.txt").open("a") as file:
-        file.write("start\n")
+    starts = folder / "starts.txt"
+    for earlier in starts.read_text().split() if starts.exists() else ():
+        with suppress(OSError):
+            assert not Path(f"/proc/{earlier}/environ").read_bytes(), "two processes in one run folder"
+    with starts.open("a") as file:
+        file.write(f"{os.getpid()}\n")
     if deed == "crash":
         raise RuntimeError("lost the way")
     if deed == "hang":

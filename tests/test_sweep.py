@@ -15,7 +15,7 @@ from callbacks.csv_log import read_metrics
 from launch.compose import check_overrides
 from launch.sweeps.journal import Journal
 from launch.sweeps.processes import marked
-from sweep import make_slots
+from sweep import check, make_slots, parse
 
 COMMAND = ["${env}", "${interpreter}", "${program}", "${args_no_hyphens}", "experiment=none", "num_threads=1"]
 SMALL = ["max_kimg=0.064", "callbacks.metrics.every_kimg=0.032", "callbacks.losses.every_kimg=0.032"]
@@ -64,3 +64,15 @@ def test_slots(monkeypatch: pytest.MonkeyPatch) -> None:
         make_slots(None, "0;")
     with pytest.raises(ValueError, match="--jobs must be at least 1, got 0"):
         make_slots(0, None)
+
+
+def test_options_out_of_range_are_refused() -> None:
+    for arguments, message in (
+        (["--trials", "0"], "--trials must be above 0, got 0"),
+        (["--timeout-minutes", "-1"], "--timeout-minutes must be above 0, got -1.0"),
+        (["--seed", "-1"], "--seed must be at least 0, got -1"),
+        (["--wandb", "--jobs", "2"], "are for sweeps without --wandb: start several agents instead"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            check(parse(["file.yaml", *arguments]))
+    assert parse(["a.yaml", "--jobs", "2", "seed=1", "max_kimg=2"]).overrides == ["seed=1", "max_kimg=2"]

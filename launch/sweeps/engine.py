@@ -212,12 +212,13 @@ class Engine:
 
     @contextmanager
     def signals(self) -> Iterator[None]:
-        """The first Ctrl-C or SIGTERM has all trials save and end."""
+        """The first Ctrl-C, SIGTERM or hang-up has all trials save and end; one that nohup has us ignore stays ignored."""
 
         def note(number: int, frame: FrameType | None) -> None:
             self.stopped_by = number
 
-        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+        heard = [s for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) != signal.SIG_IGN]
+        before = {number: signal.signal(number, note) for number in heard}
         try:
             yield
         finally:

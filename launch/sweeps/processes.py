@@ -18,7 +18,7 @@ END_SECONDS = 10.0  # for the system to end what was killed
 
 def marked(folder: Path) -> list[int]:
     """Numbers of the living processes of the trials in ``folder``, or of the trial whose folder it is."""
-    prefix = f"{MARK}={folder.absolute()}/".encode()
+    prefix = f"{MARK}={folder.resolve()}/".encode()
     found = []
     for path in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):  # ended meanwhile, or another user's
@@ -63,5 +63,5 @@ def start(
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            env={**os.environ, **environment, MARK: f"{folder.absolute()}/"},
+            env={**os.environ, **environment, MARK: f"{folder.resolve()}/"},
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,19 +18,6 @@ from launch.sweeps.space import Parameter
 from launch.sweeps.sweep_file import Sweep
 
 Point = dict[str, float]  # parameter -> its place: the number of a listed value, else a quantile in [0, 1]
-
-
-def count_trials(sweep: Sweep, asked: int | None) -> int:
-    """How many trials the sweep has: as ``asked``, else the file's cap, of a grid at most all."""
-    limit = asked if asked is not None else sweep.run_cap
-    if sweep.method == "grid":
-        size = math.prod(len(parameter.choices or ()) for parameter in sweep.parameters)
-        return size if limit is None else min(size, limit)
-    if limit is None:
-        raise ValueError(
-            f"a search by {sweep.method} has no end of its own: give run_cap in the file or --trials <number>"
-        )
-    return limit
 
 
 def is_listed(parameter: Parameter) -> bool:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
-from launch.build import build
 from launch.compose import CONFIGS, check_overrides, compose, plain
 from launch.errors import did_you_mean
-from launch.run_folder import check_settings
 from launch.sweeps.hyperband import Hyperband, read_hyperband
 from launch.sweeps.space import Parameter, argument, read_parameters
 
@@ -64,6 +62,18 @@ class Sweep:
         """Of an objective, so that lower is better."""
         return 1.0 if self.goal == "minimize" else -1.0
 
+    def count_trials(self, asked: int | None) -> int:
+        """How many trials there are: as ``asked``, else the file's cap, of a grid at most all."""
+        limit = asked if asked is not None else self.run_cap
+        if self.method == "grid":
+            size = math.prod(len(parameter.choices or ()) for parameter in self.parameters)
+            return size if limit is None else min(size, limit)
+        if limit is None:
+            raise ValueError(
+                f"a search by {self.method} has no end of its own: give run_cap in the file or --trials <number>"
+            )
+        return limit
+
     def identity(self) -> dict[str, Any]:
         """What must not change while a sweep goes on."""
         asked = {key: self.content.get(key) for key in ("method", "metric", "parameters", "early_terminate")}
@@ -76,16 +86,10 @@ def read_sweep(path: Path, overrides: Sequence[str] = (), *, with_wandb: bool = 
     The file's logger=wandb is for W&B's agent: without it trials log to their folders alone, unless told otherwise.
     """
     content = read_content(path)
-    method, metric = content.get("method"), content.get("metric")
+    method = content.get("method")
     if method not in METHODS:
         raise ValueError(f"method must be {', '.join(METHODS)}, got {method!r}{did_you_mean(str(method), METHODS)}")
-    if not isinstance(metric, dict) or not isinstance(metric.get("name"), str):
-        raise ValueError("metric must say what to optimise: {name: <column of metrics.csv>, goal: minimize}")
-    for key in metric.keys() - {"name", "goal"}:
-        raise ValueError(f"metric has no setting {key!r} here: give name and goal")
-    goal = metric.get("goal", "minimize")
-    if goal not in GOALS:
-        raise ValueError(f"metric: goal must be minimize or maximize, got {goal!r}")
+    metric, goal = read_metric(content.get("metric"))
     run_cap = content.get("run_cap")
     if run_cap is not None and (type(run_cap) is not int or run_cap < 1):
         raise ValueError(f"run_cap must be an integer of at least 1, got {run_cap!r}")
@@ -102,7 +106,7 @@ def read_sweep(path: Path, overrides: Sequence[str] = (), *, with_wandb: bool = 
     return Sweep(
         name=content.get("name") or default_name(path),
         method=method,
-        metric=metric["name"],
+        metric=metric,
         goal=goal,
         parameters=parameters,
         early_terminate=None if early is None else read_hyperband(early),
@@ -126,6 +130,18 @@ def read_content(path: Path) -> dict[str, Any]:
     for key in content.keys() - set(KEYS):
         raise ValueError(f"{path} has {key!r}, which sweep.py does not know{did_you_mean(str(key), KEYS)}")
     return content
+
+
+def read_metric(metric: Any) -> tuple[str, str]:
+    """The column that is optimised, and whether to minimize or maximize it."""
+    if not isinstance(metric, dict) or not isinstance(metric.get("name"), str):
+        raise ValueError("metric must say what to optimise: {name: <column of metrics.csv>, goal: minimize}")
+    for key in metric.keys() - {"name", "goal"}:
+        raise ValueError(f"metric has no setting {key!r} here: give name and goal")
+    goal = metric.get("goal", "minimize")
+    if goal not in GOALS:
+        raise ValueError(f"metric: goal must be minimize or maximize, got {goal!r}")
+    return metric["name"], goal
 
 
 def default_name(path: Path) -> str:
@@ -183,9 +199,17 @@ def probes(sweep: Sweep) -> Iterator[tuple[Parameter | None, dict[str, Any]]]:
 
 def check_against_train(sweep: Sweep) -> None:
     """ValueError for a name or a value that train.py would refuse; builds every method once, without its weights."""
-    for parameter, values in probes(sweep):
-        arguments = sweep.arguments(values)
+    tried = [(parameter, values, sweep.arguments(values)) for parameter, values in probes(sweep)]
+    for _, _, arguments in tried:
         check_overrides("train", arguments)
+
+    # Imported here so that misspelt settings answer at once.
+    import torch
+
+    from launch.build import build
+    from launch.run_folder import check_settings
+
+    for parameter, values, arguments in tried:
         try:
             config = compose("train", [*arguments, "run_dir=nowhere"])
             check_settings(config)

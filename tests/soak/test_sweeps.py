@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 
 import pytest
 import yaml
 
-from launch.sweeps.journal import Journal
+from launch.sweeps.journal import Journal, Trial
 from launch.sweeps.processes import marked
 from tests.conftest import ROOT
 
@@ -33,6 +33,7 @@ SETTINGS = (
 )
 DEEDS = ("+callbacks.saboteur.crash=2", "+callbacks.saboteur.diverge=4", "+callbacks.saboteur.hang=5")
 NUM_TRIALS = 13
+NUM_COMPARED = 8  # of which the last is under way when the sweep is killed
 
 
 @pytest.fixture
@@ -50,11 +51,17 @@ def sweep_file(tmp_path: Path) -> Path:
     return path
 
 
+def best_of(trials: dict[int, Trial], numbers: Set[int]) -> int:
+    return min(numbers, key=lambda number: trials[number].objective)
+
+
 def test_everything_goes_wrong_and_the_best_is_found_again(
     program: Callable[..., subprocess.CompletedProcess[str]], sweep_file: Path, tmp_path: Path
 ) -> None:
     whole = tmp_path / "whole"
-    done = program("sweep.py", str(sweep_file), "--jobs", "2", "--folder", str(whole), timeout=3000)
+    done = program(
+        "sweep.py", str(sweep_file), "--jobs", "2", "--trials", str(NUM_COMPARED), "--folder", str(whole), timeout=3000
+    )
     assert done.returncode == 0, done.stderr
     reference = Journal(whole).trials
     assert {trial.state for trial in reference.values()} == {"done"}
@@ -64,8 +71,8 @@ def test_everything_goes_wrong_and_the_best_is_found_again(
     with (tmp_path / "output").open("w") as output:
         process = subprocess.Popen([sys.executable, str(ROOT / "sweep.py"), *arguments], stdout=output)
     until = time.monotonic() + 1500
-    # Trial 7 has a checkpoint, and is in the middle of its training or just over.
-    while not list(folder.glob("trials/0007/checkpoints/last.ckpt")):
+    # The last compared one has a checkpoint, and is in the middle of its training or just over.
+    while not list(folder.glob(f"trials/{NUM_COMPARED - 1:04d}/checkpoints/last.ckpt")):
         assert process.poll() is None
         assert time.monotonic() < until
         time.sleep(0.05)
@@ -85,12 +92,14 @@ def test_everything_goes_wrong_and_the_best_is_found_again(
     assert "sabotage" in str(failed[2].why)
     assert "not finite" in str(failed[4].why)
     assert failed[5].kind == "timeout"
-    for number in trials.keys() - failed.keys():
+    done_before = reference.keys() - failed.keys()
+    for number in done_before:
         assert trials[number].values == reference[number].values
         assert trials[number].objective == reference[number].objective, "killed and continued, the same bits"
-    lowest = min((trial.objective, number) for number, trial in reference.items() if number not in failed)
-    assert f"trials/{lowest[1]:04d}" in done.stdout
-    assert f"method.optimizer.lr={reference[lowest[1]].values['method.optimizer.lr']}" in done.stdout.splitlines()[-1]
+    assert best_of(trials, done_before) == best_of(reference, done_before)
+    best = best_of(trials, trials.keys() - failed.keys())
+    assert f"trials/{best:04d}" in done.stdout
+    assert f"method.optimizer.lr={trials[best].values['method.optimizer.lr']}" in done.stdout.splitlines()[-1]
 
 
 def test_both_ranks_of_a_trial_that_hangs_are_ended(

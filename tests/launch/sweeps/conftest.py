@@ -13,7 +13,6 @@ import yaml
 from launch.sweeps import engine as engine_module
 from launch.sweeps import running
 from launch.sweeps.engine import Engine
-from launch.sweeps.search import count_trials
 from launch.sweeps.sweep_file import read_sweep
 from tests.conftest import ROOT
 
@@ -56,7 +55,7 @@ def pretend(sweep_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest
             sweep,
             folder or tmp_path / "a, sweep='s folder",
             slots,
-            count_trials(sweep, trials),
+            sweep.count_trials(trials),
             timeout_seconds=timeout,
             command=command,
         )

@@ -99,7 +99,8 @@ def test_what_a_killed_sweep_left_running_is_ended_and_goes_on(pretend: Pretend)
     trials = pretend(method="grid", parameters=parameters, timeout_seconds=2.0).run()
     assert [(trial.state, trial.kind) for trial in trials] == [("failed", "timeout"), ("done", None)]
     assert not set(orphans) & set(marked(engine.folder))
-    assert (engine.trials_folder / "0000" / "starts.txt").read_text() == "start\n" * 2, "the same trial, continued"
+    starts = (engine.trials_folder / "0000" / "starts.txt").read_text().split()
+    assert len(starts) == 2, "the same trial, continued, once nothing else was in its folder"
     assert marked(engine.folder) == []
 
 

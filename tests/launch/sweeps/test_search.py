@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from launch.sweeps.journal import Trial
-from launch.sweeps.search import count_trials, propose
+from launch.sweeps.search import propose
 from launch.sweeps.space import read_parameters
 from launch.sweeps.sweep_file import Sweep
 
@@ -42,20 +42,20 @@ def searched(sweep: Sweep, count: int, *, seed: int = 0) -> list[Trial]:
 
 def test_a_grid_is_exhaustive_and_each_point_comes_once() -> None:
     sweep = sweep_of("grid", {"a": {"values": [1, 2, 2]}, "b": {"min": 0, "max": 2}, "c": {"value": "x"}})
-    count = count_trials(sweep, None)
+    count = sweep.count_trials(None)
     points = [propose(sweep, number, [], seed=0)[1] for number in range(count)]
     assert points == [{"a": a, "b": b, "c": "x"} for a in (1, 2) for b in (0, 1, 2)]
-    assert count_trials(sweep, 4) == 4
-    assert count_trials(sweep, 40) == 6
+    assert sweep.count_trials(4) == 4
+    assert sweep.count_trials(40) == 6
 
 
 def test_a_search_without_end_asks_for_one() -> None:
     with pytest.raises(
         ValueError, match="a search by random has no end of its own: give run_cap in the file or --trials"
     ):
-        count_trials(sweep_of("random", RANGES), None)
-    assert count_trials(sweep_of("random", RANGES, run_cap=7), None) == 7
-    assert count_trials(sweep_of("random", RANGES, run_cap=7), 9) == 9
+        sweep_of("random", RANGES).count_trials(None)
+    assert sweep_of("random", RANGES, run_cap=7).count_trials(None) == 7
+    assert sweep_of("random", RANGES, run_cap=7).count_trials(9) == 9
 
 
 def test_random_draws_are_addressed() -> None:
