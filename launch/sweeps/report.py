@@ -96,8 +96,10 @@ class Axis:
     def ticks(self) -> list[float]:
         """A few round numbers."""
         if self.is_log:
-            decades = range(math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9) + 1)
-            return [10.0**k for k in decades] if len(decades) > 1 else [self.low, self.high]
+            decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+            factors = (1,) if len(decades) > 4 else (1, 3)
+            found = [float(f"{factor}e{decade}") for decade in decades for factor in factors]
+            return [value for value in found if self.low <= value <= self.high] or [self.low, self.high]
         rough = (self.high - self.low) / 4
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
@@ -133,7 +135,8 @@ def chart(
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>')
         parts.append(f'<text x="{LEFT - 5}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.4g}</text>')
     for value, text in (labels or {value: f"{value:.4g}" for value in x_axis.ticks()}).items():
-        parts.append(f'<text x="{x(value):.1f}" y="{HEIGHT - 6}" text-anchor="middle">{html.escape(text)}</text>')
+        anchor = "end" if x(value) > WIDTH - 3 * RIGHT else "middle"
+        parts.append(f'<text x="{x(value):.1f}" y="{HEIGHT - 6}" text-anchor="{anchor}">{html.escape(text)}</text>')
     if line:
         path = "L".join(f"{x(a):.1f} {y(b):.1f}" for a, b in line)
         parts.append(f'<path d="M{path}" stroke="#0f9d76"/>')
@@ -147,11 +150,12 @@ def chart(
 
 
 def history_chart(sweep: Sweep, trials: Sequence[Trial]) -> str:
-    line = []
+    line: list[tuple[float, float]] = []
     for count, trial in enumerate(trials, start=1):
         best = best_trial(sweep, trials[:count])
         if best is not None and best.objective is not None:
-            line.append((float(trial.number), best.objective))
+            # A staircase: the old value up to this trial.
+            line += [(trial.number, line[-1][1] if line else best.objective), (trial.number, best.objective)]
     numbers = [float(trial.number) for trial in trials]
     return chart("objective by trial, best so far", trials, numbers, Axis.over(numbers, is_log=False), line=line)
 
@@ -164,7 +168,8 @@ def parameter_chart(parameter: Parameter, trials: Sequence[Trial]) -> str:
         labels = {float(place): short(choice) for place, choice in enumerate(parameter.choices or ())}
         axis = Axis(-0.5, len(choices) - 0.5)
         return chart(parameter.name, trials, places, axis, labels=labels)
-    return chart(parameter.name, trials, values, Axis.over(values, is_log="log" in parameter.distribution))
+    bounds = [parameter.spec[key] for key in ("min", "max") if key in parameter.spec]
+    return chart(parameter.name, trials, values, Axis.over([*values, *bounds], is_log="log" in parameter.distribution))
 
 
 def write_report(folder: Path, sweep: Sweep, trials: Sequence[Trial], *, num_trials: int) -> Path:
