@@ -86,7 +86,7 @@ class RunningTrial:
     def failure(self) -> tuple[str, str]:
         """Kind and sentence for an end that nobody asked for: the run's own record, else exit code and last words."""
         code = self.process.returncode
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, KeyError):
             record = json.loads((self.folder / "failure.json").read_text())
             return str(record["kind"]), str(record["message"])
         if code < 0:
