@@ -45,12 +45,17 @@ def writable(node: Any) -> Any:
     return str(node) if isinstance(node, float) and not math.isfinite(node) else node
 
 
+def style() -> str:
+    """What all pages look like."""
+    return (FOLDER / "page.css").read_text()
+
+
 def page(template: str, *, title: str, data: dict[str, Any]) -> str:
     """The template ``callbacks/<template>.html`` with the shared style and drawing, and ``data`` for its script."""
     # "</" cannot stand inside a script element: a configuration may hold any text.
     script = json.dumps(writable(data), allow_nan=False).replace("</", "<\\/")
     parts = {
-        "STYLE": (FOLDER / "page.css").read_text(),
+        "STYLE": style(),
         "DRAWING": (FOLDER / "page.js").read_text(),
         "TITLE": html.escape(title),
         "DATA": script,

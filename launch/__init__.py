@@ -1,1 +1,1 @@
-"""What train.py, evaluate.py and generate.py share: configuration, run folders, checkpoints, one-line errors."""
+"""What train.py, evaluate.py, generate.py and sweep.py share: configuration, run folders, checkpoints, one-line errors."""

@@ -19,7 +19,7 @@ def test_three_files_make_a_method(tmp_path: Path, program: Callable[..., subpro
     copy = tmp_path / "polymorph"
     for folder in COPIED:
         shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("train.py", "evaluate.py", "generate.py", "pyproject.toml"):
+    for file in ("train.py", "evaluate.py", "generate.py", "sweep.py", "pyproject.toml"):
         shutil.copy(ROOT / file, copy / file)
     blocks = re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
     assert [name for name, _ in blocks] == [
