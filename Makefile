@@ -24,6 +24,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	echo "installing into $(VENV) with $$($(PYTHON) --version) (about 6 GB, some minutes)"; \
 	$(PYTHON) -m venv $(VENV); \
 	$(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"; \
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps sweeps==0.3.0; \
 	touch $@; echo "installed in $$(($$(date +%s) - start)) s"
 
 setup: $(VENV)/.installed
