@@ -102,14 +102,13 @@ def exit_code(error: BaseException) -> int:
     return error.exit_code if isinstance(error, RunEnded) else EXIT_CODES[failure_kind(error)]
 
 
-def shows_traceback(error: BaseException) -> bool:
-    is_defect = failure_kind(error) == "error" and not isinstance(error, RunEnded)
-    return is_defect or os.environ.get(SHOW_TRACEBACK) == "1"
+def is_defect(error: BaseException) -> bool:
+    return failure_kind(error) == "error" and not isinstance(error, RunEnded)
 
 
 def print_error(error: BaseException) -> None:
     """One line, unless it is a defect of ours or ``POLYMORPH_TRACEBACK=1`` asks for more: then its traceback."""
-    if shows_traceback(error):
+    if is_defect(error) or os.environ.get(SHOW_TRACEBACK) == "1":
         traceback.print_exception(error)
     else:
         text = " ".join(str(first_cause(error)).split()) or failure_kind(error).replace("_", " ")
@@ -132,5 +131,7 @@ def one_line_errors() -> Iterator[None]:
     except BrokenPipeError:  # the reader of our output has left, as `head` does
         sys.exit(1)
     except Exception as error:
+        if is_defect(error):
+            raise
         print_error(error)
         sys.exit(exit_code(error))

@@ -19,7 +19,7 @@ def test_three_files_make_a_method(tmp_path: Path, program: Callable[..., subpro
     copy = tmp_path / "polymorph"
     for folder in COPIED:
         shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("train.py", "evaluate.py", "generate.py", "sweep.py", "pyproject.toml"):
+    for file in ("train.py", "evaluate.py", "generate.py", "compare.py", "sweep.py", "pyproject.toml"):
         shutil.copy(ROOT / file, copy / file)
     blocks = re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
     assert [name for name, _ in blocks] == [
@@ -54,4 +54,4 @@ def test_three_files_make_a_method(tmp_path: Path, program: Callable[..., subpro
         timeout=600,  # also on a busy machine
     )
     assert tests.returncode == 0, tests.stdout
-    assert re.search(r"10 passed", tests.stdout), tests.stdout
+    assert re.search(r"11 passed", tests.stdout), tests.stdout

@@ -14,7 +14,7 @@ from launch.compose import group_options
 from tests.conftest import ROOT
 
 DOCUMENTS = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "docs/claims.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "docs/claims.md", "docs/data.md", "docs/launching.md")),
     *(ROOT / "lightning_modules").glob("*/README.md"),
 ]
 

@@ -101,7 +101,8 @@ def trace_of_root(a: Gaussian, b: Gaussian) -> Tensor:
         return torch.linalg.svdvals(a.factor @ b.factor.T).sum()
     for one, other in ((a, b), (b, a)):
         if one.factor is not None:
-            return sum_of_roots(torch.linalg.eigvalsh(one.factor @ other.full_covariance() @ one.factor.T))
+            # Centred rows: the smallest eigenvalue is 0, and the root of its rounding would be a millionth.
+            return sum_of_roots(torch.linalg.eigvalsh(one.factor @ other.full_covariance() @ one.factor.T)[1:])
     covariance_a, covariance_b = a.full_covariance(), b.full_covariance()
     for left, right in ((covariance_a, covariance_b), (covariance_b, covariance_a)):
         values = product_eigenvalues(left, right)

@@ -99,7 +99,7 @@ def test_two_ranks_count_every_image_once(program: Callable, tmp_path: Path) -> 
         f"run_dir={tmp_path / 'batch'}",
     )
     assert done.returncode == 2
-    assert "set method.backbone.normalization=group" in done.stderr
+    assert "method.backbone.normalization=group" in done.stderr
 
 
 def test_the_best_of_a_run_is_kept_in_its_direction() -> None:

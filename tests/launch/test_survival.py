@@ -371,7 +371,7 @@ def test_a_worker_that_dies_ends_the_run(small_run: Run) -> None:
         small_run(*TWENTY_STEPS, "+datamodule.num_workers=2", *probe(moment="step", images=160, target="worker"))
     assert caught.value.exit_code == 6
     assert failure(Path("run"))["kind"] == "worker_died"
-    assert saved_images(Path("run")) == 128
+    assert saved_images(Path("run")) in (128, 192), "what the workers had made by then is still shown"
 
 
 def test_loading_processes_leave_signals_to_their_rank(whole: Path, small_run: Run, at_images: Callable) -> None:

@@ -125,7 +125,7 @@ def test_wandbs_agent_drives_train(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_the_server_gets_dotted_names_and_an_agent_is_started(
-    sweep_file: SweepFile, monkeypatch: pytest.MonkeyPatch
+    schema: dict[str, Any], sweep_file: SweepFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import wandb
 
