@@ -94,10 +94,12 @@ def worker_and_count() -> tuple[int, int]:
 
 
 def leave_signals_to_the_rank(worker: int) -> None:
-    """A signal to the whole job: the rank that this process loads for needs it until its step is done and saved."""
+    """A signal to the whole job: the rank that this process loads for needs it until its step is done and saved.
+
+    SIGTERM is blocked, see :class:`ForkingLoader`, and waited for here.
+    """
     for signum in (signal.SIGINT, signal.SIGUSR1):
         signal.signal(signum, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
     def obey_the_rank() -> None:
         while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
@@ -105,6 +107,17 @@ def leave_signals_to_the_rank(worker: int) -> None:
         os._exit(0)
 
     threading.Thread(target=obey_the_rank, daemon=True).start()
+
+
+class ForkingLoader(DataLoader[Batch]):
+    """Forks its processes with SIGTERM blocked: also in the threads that libraries start in a process as it is forked."""
+
+    def __iter__(self) -> Any:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        try:
+            return super().__iter__()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class TrainingStream(IterableDataset[Batch]):
@@ -242,7 +255,7 @@ class ImageDataModule(LightningDataModule):
         if self.num_workers == 0:
             return batches
         # Forked, since the arrays are not to be copied.
-        return DataLoader(
+        return ForkingLoader(
             batches,
             batch_size=None,
             num_workers=self.num_workers,

@@ -9,6 +9,8 @@ import os
 import random
 import signal
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -376,6 +378,11 @@ def test_a_worker_that_dies_ends_the_run(small_run: Run) -> None:
 
 def test_loading_processes_leave_signals_to_their_rank(whole: Path, small_run: Run, at_images: Callable) -> None:
     others = multiprocessing.active_children()
+    is_on = True
+    # As libraries do that start their threads again in a process that is forked.
+    os.register_at_fork(
+        after_in_child=lambda: threading.Thread(target=time.sleep, args=(60,), daemon=True).start() if is_on else None
+    )
 
     def signal_workers() -> None:
         workers = [str(worker.pid) for worker in multiprocessing.active_children() if worker not in others]
@@ -385,6 +392,7 @@ def test_loading_processes_leave_signals_to_their_rank(whole: Path, small_run: R
 
     at_images(80, signal_workers)
     folder, _ = small_run(*TWENTY_STEPS, "+datamodule.num_workers=2")
+    is_on = False
     assert_same_run(folder, whole)
 
 
