@@ -1,184 +1,25 @@
-"""Images by global number: order and shards are functions of (seed, number), so there is no state to restore."""
+"""What every data set states, and the loaders that it gets for it."""
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from collections.abc import Iterable, Mapping
+from typing import cast
 
-import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from generative.augmentation import DRAWS, flip_and_crop, flip_and_crop_boxes
-from generative.randomness import Stream, permutation
-from generative.rendering.images import from_uint8
-
-# "image" [B, C, H, W] in [-1, 1], "label" [B] int64, "first_number" int, and the set's targets (ImageDataModule.targets)
-Batch = dict[str, Any]
-NO_CLASS = 255  # of a mask's pixel that belongs to no class and counts nowhere
-# The rows of the run's global image numbers from a first one on -> the rows that are shown
-Augment = Callable[[dict[str, Tensor], int], dict[str, Tensor]]
-
-
-class Rows(Protocol):
-    """A row for each image: a tensor, or files that are decoded when they are asked for."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, chosen: Tensor, /) -> Tensor: ...
-
-
-@dataclass(frozen=True)
-class Augmentation:
-    """``flip`` mirrors half of the images; ``crop_padding`` moves them by up to so many pixels over black.
-
-    Pictures, masks and boxes of an image move together; what comes in at the border of a mask is of no class, and a
-    box that leaves the image is none.
-    """
-
-    seed: int
-    flip: bool = False
-    crop_padding: int = 0
-
-    def __call__(self, rows: dict[str, Tensor], first_number: int) -> dict[str, Tensor]:
-        """The rows of the run's global image numbers ``first_number ..``; pictures as uint8 or floats in [-1, 1]."""
-        if not self.flip and self.crop_padding == 0:
-            return rows
-        images = rows["image"]
-        uniform = Stream(self.seed, "augment").uniform(first_number, len(images), DRAWS)
-        moved = dict(rows)
-        for name, values in rows.items():
-            if name == "mask":
-                moved[name] = self.move(values[:, None], uniform, fill=NO_CLASS)[:, 0]
-            elif values.ndim == 4:
-                moved[name] = self.move(values, uniform, fill=0 if values.dtype == torch.uint8 else -1.0)
-        if "boxes" in rows:
-            moved["boxes"], moved["box_label"] = flip_and_crop_boxes(
-                rows["boxes"],
-                rows["box_label"],
-                uniform,
-                size=images.shape[2:],
-                flip=self.flip,
-                padding=self.crop_padding,
-            )
-        return moved
-
-    def move(self, pictures: Tensor, uniform: Tensor, *, fill: float) -> Tensor:
-        return flip_and_crop(pictures, uniform, flip=self.flip, padding=self.crop_padding, fill=fill)
-
-
-def as_batch(
-    rows: Mapping[str, Rows], indices: Tensor, first_number: int, augmentation: Augment | None = None
-) -> Batch:
-    chosen = {name: part[indices] for name, part in rows.items()}
-    if augmentation is not None:
-        chosen = augmentation(chosen, first_number)
-    batch: Batch = {
-        name: from_uint8(values) if values.ndim == 4 and values.dtype == torch.uint8 else values
-        for name, values in chosen.items()
-    }
-    return batch | {"first_number": first_number}
-
-
-def worker_and_count() -> tuple[int, int]:
-    """The place of this process among those that load batches, and their number; (0, 1) without any."""
-    worker = get_worker_info()
-    return (0, 1) if worker is None else (worker.id, worker.num_workers)
-
-
-def leave_signals_to_the_rank(worker: int) -> None:
-    """A signal to the whole job: the rank that this process loads for needs it until its step is done and saved.
-
-    SIGTERM is blocked, see :class:`ForkingLoader`, and waited for here.
-    """
-    for signum in (signal.SIGINT, signal.SIGUSR1):
-        signal.signal(signum, signal.SIG_IGN)
-
-    def obey_the_rank() -> None:
-        while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
-            pass
-        os._exit(0)
-
-    threading.Thread(target=obey_the_rank, daemon=True).start()
-
-
-class ForkingLoader(DataLoader[Batch]):
-    """Forks its processes with SIGTERM blocked: also in the threads that libraries start in a process as it is forked."""
-
-    def __iter__(self) -> Any:
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        try:
-            return super().__iter__()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-class TrainingStream(IterableDataset[Batch]):
-    """Endless batches of this rank, from global image number ``first_number()`` on, asked anew at each start.
-
-    Epoch e shows every image once in the order of ``permutation(seed, e)``; image number k is the k-th of that
-    endless sequence, whatever the batch size. Of each global batch rank r takes the r-th part; of each rank's batches
-    loading process w of n makes every n-th, from the w-th on.
-    """
-
-    def __init__(
-        self,
-        rows: Mapping[str, Rows],
-        *,
-        batch_size: int,
-        seed: int,
-        rank: int,
-        world_size: int,
-        first_number: Callable[[], int],
-        augmentation: Augment | None = None,
-    ) -> None:
-        if batch_size % world_size:
-            raise ValueError(
-                f"batch_size is that of all ranks together: {batch_size} cannot be shared by {world_size} ranks"
-            )
-        self.rows, self.seed = rows, seed
-        self.batch_size, self.rank_batch, self.rank = batch_size, batch_size // world_size, rank
-        self.first_number = first_number
-        self.augmentation = augmentation
-
-    def __iter__(self) -> Iterator[Batch]:
-        size = len(self.rows["image"])
-        orders: dict[int, np.ndarray] = {}
-        worker, num_workers = worker_and_count()
-        start = self.first_number() + worker * self.batch_size
-        while True:
-            first = start + self.rank * self.rank_batch
-            numbers = np.arange(first, first + self.rank_batch)
-            epochs = numbers // size
-            orders = {
-                e: orders[e] if e in orders else permutation(self.seed, e, size) for e in np.unique(epochs).tolist()
-            }
-            indices = np.concatenate([orders[e][numbers[epochs == e] % size] for e in orders])
-            yield as_batch(self.rows, torch.from_numpy(indices), first, self.augmentation)
-            start += num_workers * self.batch_size
-
-
-class EvaluationBatches(IterableDataset[Batch]):
-    """Every image of a split once, in order, over all ranks together: no padding, no repetition."""
-
-    def __init__(self, rows: Mapping[str, Rows], *, batch_size: int, rank: int, world_size: int) -> None:
-        self.rows, self.batch_size = rows, batch_size
-        self.indices = torch.arange(len(rows["image"]))[rank::world_size]
-
-    def __len__(self) -> int:
-        return -(-len(self.indices) // self.batch_size)
-
-    def __iter__(self) -> Iterator[Batch]:
-        worker, num_workers = worker_and_count()
-        for indices in self.indices.split(self.batch_size)[worker::num_workers]:
-            yield as_batch(self.rows, indices, int(indices[0]))
+from datamodules.batches import (
+    Augment,
+    Augmentation,
+    Batch,
+    EvaluationBatches,
+    ForkingLoader,
+    Rows,
+    TrainingStream,
+    leave_signals_to_the_rank,
+)
 
 
 class ImageDataModule(LightningDataModule):

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.base import ImageDataModule, Rows
+from datamodules.base import ImageDataModule
+from datamodules.batches import Rows
 from datamodules.files import FileRows, decoded, size_of
 from datamodules.prepared import MOST_IN_MEMORY
 from datamodules.presets import fit

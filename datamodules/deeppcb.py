@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from datamodules.base import Rows
+from datamodules.batches import Rows
 from datamodules.boxes import BoxedImages, Inspected
 from datamodules.stored import tell_count
 

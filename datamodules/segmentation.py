@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from datamodules.base import NO_CLASS, ImageDataModule, Rows
+from datamodules.base import ImageDataModule
+from datamodules.batches import NO_CLASS, Rows
 from datamodules.files import NUM_THREADS, FileRows, decoded, size_of
 from datamodules.stored import tell_count
 from generative.augmentation import SCALE_DRAWS, scale_flip_and_crop

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torchvision import datasets
 
-from datamodules.base import NO_CLASS
+from datamodules.batches import NO_CLASS
 from datamodules.segmentation import SegmentationDataModule
 
 LISTS = Path("ImageSets", "Segmentation")

@@ -12,7 +12,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from datamodules.base import NO_CLASS, Augmentation, Batch, ImageDataModule, TrainingStream
+from datamodules.base import ImageDataModule
+from datamodules.batches import NO_CLASS, Augmentation, Batch, TrainingStream
 from datamodules.imagenet import imagenet_indices
 from generative.rendering.images import to_uint8
 from launch.compose import CONFIGS, compose, group_options, plain

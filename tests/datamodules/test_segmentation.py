@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torchvision import datasets
 
-from datamodules.base import NO_CLASS, as_batch
+from datamodules.batches import NO_CLASS, as_batch
 from datamodules.cityscapes import Cityscapes
 from datamodules.segmentation import SegmentationDataModule
 from datamodules.voc import VOC2012
