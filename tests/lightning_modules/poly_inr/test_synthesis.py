@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,10 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from generate import generate
 from generative.rendering.coordinates import coordinate_grid
+from launch.build import build
+from launch.compose import compose, plain
 from lightning_modules.poly_inr import synthesis as module
 from lightning_modules.poly_inr.levels import Activation, ModulatedLinear
 from lightning_modules.poly_inr.networks import PARAMETERIZATIONS, Generator
@@ -277,6 +281,25 @@ def test_full_chunks_are_compiled(parameterization: str, interpreted: list[torch
     assert len(interpreted) == 4
 
 
+def test_generate_by_compiled_code(
+    interpreted: list[torch.Size], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, method = build(plain(compose("train", ["experiment=none", "run_dir=x"])))
+    monkeypatch.setattr("launch.checkpoint.load_method", lambda path, *, device: (method.eval(), None))
+    settings = ["checkpoint=x", f"output={tmp_path}", "+options.rows=1", "+options.classes=[3]"]
+    generate(compose("generate", settings))
+    assert interpreted == []
+    generate(compose("generate", [*settings, "compile=true"]))
+    assert interpreted == [(CHUNK, 3)] * (1 + 64 // CHUNK)
+    assert re.search(r"compiled in \d+\.\d s\n", capsys.readouterr().err)
+
+
+def test_what_has_no_compiled_code_says_so() -> None:
+    _, method = build(plain(compose("train", ["experiment=none", "method=classifier", "run_dir=x"])))
+    with pytest.raises(ValueError, match="Classifier has no compiled code to draw by: leave out compile=true"):
+        method.compile_drawing()
+
+
 SCRIPT = """
 import torch
 from generative.rendering.coordinates import coordinate_grid
@@ -309,4 +332,5 @@ def test_with_a_compiler_and_without(compiler: str, tmp_path: Path) -> None:
     else:
         sentence, compiled = done.stdout.splitlines()
         assert sentence.startswith("torch.compile needs a working C++ compiler (g++, or what CXX names): Invalid")
+        assert sentence.endswith("leave out compile=true")
         assert compiled == "False"
