@@ -24,6 +24,7 @@ from lightning_modules.poly_inr.levels import Activation, ModulatedLinear
 from lightning_modules.poly_inr.networks import PARAMETERIZATIONS, Generator
 from lightning_modules.poly_inr.plain import render_plainly
 from lightning_modules.poly_inr.synthesis import Synthesis
+from tests.test_train import Run, table
 
 ROOT = Path(__file__).resolve().parents[3]
 CHUNK = 16
@@ -250,6 +251,24 @@ def test_recomputing_refuses_second_derivatives() -> None:
     images = generator.render(codes(generator, 1), coordinate_grid(3, 3))
     with pytest.raises(ValueError, match=r"first derivatives alone, .* set recompute=false"):
         torch.autograd.grad(images.sum(), list(generator.synthesis.parameters()), create_graph=True)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_training_recomputes_to_the_same_losses(precision: str, small_run: Run, tmp_path: Path) -> None:
+    rows = {}
+    for recompute in ("false", "true"):
+        folder, _ = small_run(
+            "max_kimg=0.08",
+            "callbacks.losses.every_kimg=0.016",
+            f"trainer.precision={precision}",
+            f"+method.generator.recompute={recompute}",
+            run_dir=tmp_path / recompute,
+        )
+        rows[recompute] = table(folder)[:5]
+    for stored, recomputed in zip(rows["false"], rows["true"], strict=True):
+        for column in ("loss/generator", "loss/critic"):
+            expected = pytest.approx(float(stored[column]), rel=1e-5 if precision == "32-true" else 3e-2)
+            assert float(recomputed[column]) == expected
 
 
 @pytest.fixture
