@@ -193,7 +193,7 @@ def test_recomputed_gradients_are_those_of_autograd(
 
 
 def test_recomputed_gradients_under_autocast() -> None:
-    """As close to autograd's as bfloat16 lets them be, also when the backward pass runs under autocast as well."""
+    """As close to autograd's as bfloat16 lets them be."""
     grid = coordinate_grid(5, 7)
     exact = gradients(small(), grid, batch=3)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -203,6 +203,20 @@ def test_recomputed_gradients_under_autocast() -> None:
         assert recomputed[name].dtype == expected.dtype
         error = (recomputed[name] - exact[name]).norm()
         assert error <= 1.5 * (expected - exact[name]).norm() + 0.02 * exact[name].norm(), name
+
+
+def test_autocast_around_the_backward_pass_changes_nothing() -> None:
+    """Lightning runs it there: sums over the pixels stay in float32."""
+    found = []
+    for around in (False, True):
+        generator = small(recompute=True)
+        affine = codes(generator, 2).requires_grad_()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            images = generator.render(affine, coordinate_grid(9, 9))
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=around):
+            images.float().square().sum().backward()
+        found.append(affine.grad[:, 1:])  # level 0 is a product of two matrices, which autograd takes back
+    assert torch.equal(*found)
 
 
 def test_recomputing_functions_pass_gradcheck() -> None:
