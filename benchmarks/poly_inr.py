@@ -225,8 +225,8 @@ def main() -> None:
     else:
         for resolution in (64, 128):
             drawing(table, Case(width=1024, num_levels=10, resolution=resolution, batch=1), repetitions=5)
-        large(table, Case(width=1024, num_levels=10, resolution=1024, batch=1))
         training(table, Case(width=1024, num_levels=10, resolution=32, batch=2), repetitions=5)
+        large(table, Case(width=1024, num_levels=10, resolution=1024, batch=1))
     return table.print_json()
 
 
