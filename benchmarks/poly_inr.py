@@ -127,11 +127,10 @@ def print_peak_memory(what: str) -> None:
     print(growth_of_peak(case.peers()[peer]))
 
 
-def relative_error(case: Case, ours: str, plain: str) -> float:
-    a, b = (case.peers()[name]() for name in (ours, plain))
-    assert isinstance(a, Tensor)
-    assert isinstance(b, Tensor)
-    return float((a.float() - b.float()).abs().max() / b.float().abs().max())
+def relative_error(ours: object, plain: object) -> float:
+    assert isinstance(ours, Tensor)
+    assert isinstance(plain, Tensor)
+    return float((ours.float() - plain).abs().max() / plain.abs().max())
 
 
 def drawing(table: Table, case: Case, *, repetitions: int) -> None:
@@ -145,7 +144,7 @@ def drawing(table: Table, case: Case, *, repetitions: int) -> None:
     times = interleaved({**chosen, "floor": case.floor()}, repetitions=repetitions)
     for kind, name in kinds.items():
         row = compared(case, times, name, "draw_plainly")
-        row["relative_error"] = relative_error(case, name, "draw_plainly")
+        row["relative_error"] = relative_error(peers[name](), peers["draw_plainly"]())
         if kind == "eager":
             row |= memory(megabytes(case, name), megabytes(case, "draw_plainly"))
         elif seconds is not None:
@@ -178,25 +177,28 @@ def training(table: Table, case: Case, *, repetitions: int) -> None:
 
 
 def on_a_gpu(table: Table, case: Case, *, repetitions: int) -> None:
-    """Drawing under autocast to bfloat16; the plain formulation under the same."""
-    case.generator.synthesis.compile_drawing()
+    """Drawing under autocast to bfloat16, the plain formulation under the same; errors are against its float32."""
 
-    def waiting(run: Callable[[], object]) -> Callable[[], None]:
-        def timed() -> None:
+    def waiting(run: Callable[[], object]) -> Callable[[], object]:
+        def timed() -> object:
             with torch.autocast(case.device, dtype=torch.bfloat16):
-                run()
+                result = run()
             torch.cuda.synchronize()
+            return result
 
         return timed
 
+    exact = case.peers()["draw_plainly"]()
     peers = {name: waiting(run) for name, run in case.peers().items() if name.startswith("draw")}
-    times = interleaved(
-        {**peers, "floor": waiting(case.floor(dtype=torch.bfloat16))},
-        repetitions=repetitions,
-    )
+    seconds = waiting(case.generator.synthesis.compile_drawing)()
+    assert isinstance(seconds, float)
+    times = interleaved({**peers, "floor": waiting(case.floor(dtype=torch.bfloat16))}, repetitions=repetitions)
     for kind, name in {"eager": "draw", "compiled": "draw_compiled"}.items():
         row = compared(case, times, name, "draw_plainly")
+        row["relative_error"] = relative_error(peers[name](), exact)
         row |= memory(*(allocated(peers[peer]) for peer in (name, "draw_plainly")))
+        if kind == "compiled":
+            row["compile_s"] = seconds
         table.add(f"{kind}_{case.name}_bf16", row)
 
 

@@ -96,7 +96,7 @@ class Synthesis(nn.Module):
 
         started = time.perf_counter()
         weight, self.compiled = self.to_image.weight, True
-        affine = weight.new_zeros(1, len(self.levels), 3, weight.shape[1])
+        affine = weight.new_zeros(1, len(self.levels), 3, weight.shape[1], dtype=output_type(weight))
         try:
             with torch.no_grad():
                 self.draw(affine, weight.new_zeros(pixels_at_once(weight.device), 2))
