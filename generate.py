@@ -29,6 +29,8 @@ def generate(config: DictConfig) -> list[str]:
     method, _ = load_method(Path(settings["checkpoint"]), device=settings["device"])
     task = find_task(method, settings["task"])
     check_options(task, settings["options"])
+    if settings["compile"]:
+        print(f"compiled in {method.compile_drawing():.1f} s", file=sys.stderr)
     written = [
         str(path) for path in task(method, Path(settings["output"]), seed=settings["seed"], **settings["options"])
     ]

@@ -63,6 +63,10 @@ class Method(ManualSteps):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.images_seen = self.images_seen_before = int(checkpoint["images_seen"])
 
+    def compile_drawing(self) -> float:
+        """From now on draw by compiled code; the seconds it took to make."""
+        raise ValueError(f"{type(self).__name__} has no compiled code to draw by: leave out compile=true")
+
     def test_step(self, batch: dict[str, Any], batch_index: int) -> None:
         """Nothing by default: callbacks measure at the end of the test; a classifier overrides it."""
 

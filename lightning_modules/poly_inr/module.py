@@ -177,3 +177,6 @@ class PolyINR(GenerativeModule):
         z = self.latents("evaluation", seed, first, count)
         height, width = self.image_shape[1:] if image_size is None else (image_size, image_size)
         return self.averaged_generator(z, labels, self.grid(height, width))
+
+    def compile_drawing(self) -> float:
+        return self.averaged_generator.synthesis.compile_drawing()

@@ -1,7 +1,7 @@
 """Poly-INR: an image as a polynomial of the pixel's position (dissertation, chapter 6).
 
 Read top to bottom: layers, the mapping network (latent -> w), the two ways to get the affine
-parameters A_i of eq. 6.3 from w, the synthesis network (A_i, positions -> colours), the generator.
+parameters A_i of eq. 6.3 from w, the generator; the synthesis network (A_i, positions -> colours) is next door.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-NEGATIVE_SLOPE = 0.2
+from lightning_modules.poly_inr.levels import NEGATIVE_SLOPE
+from lightning_modules.poly_inr.synthesis import Synthesis
+
 LRELU_GAIN = math.sqrt(2.0)  # keeps the second moment of a unit normal through a leaky ReLU
 
 
@@ -169,56 +171,6 @@ class ChainedAffine(nn.Module):
         return torch.stack(affine, dim=1)
 
 
-def at_positions(x: Tensor, affine: Tensor) -> Tensor:
-    """A_i X: positions x [P, 3] times affine parameters [B, 3, n] -> [B, P, n], in the precision of the positions.
-
-    Not under autocast: in bfloat16 some of 512 rows of a grid coincide, and neighbours would merge.
-    """
-    with torch.autocast(x.device.type, enabled=False):
-        return x @ affine.to(x.dtype)
-
-
-class Synthesis(nn.Module):
-    """Eq. 6.3: affine parameters [B, levels, 3, n] and positions [P, 2] -> colours [B, P, channels].
-
-    ``modulation_slope`` is the slope of the leaky ReLU on the modulation of the levels above 0 (1: none,
-    as in the text) and ``activation_slope`` that of the levels' own; with both at 1 and no clamp the
-    output is a polynomial of total degree ``levels`` in the position.
-    """
-
-    def __init__(
-        self,
-        *,
-        num_levels: int,
-        width: int,
-        image_channels: int,
-        modulation_slope: float,
-        clamp: float | None,
-        activation_slope: float = NEGATIVE_SLOPE,
-    ) -> None:
-        super().__init__()
-        self.levels = nn.ModuleList(nn.Linear(width, width) for _ in range(num_levels))
-        self.to_image = nn.Linear(width, image_channels)
-        self.modulation_slope = modulation_slope
-        self.activation_slope = activation_slope
-        self.clamp = clamp
-
-    def activate(self, x: Tensor) -> Tensor:
-        x = F.leaky_relu(x, self.activation_slope)
-        return x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
-
-    def forward(self, affine: Tensor, positions: Tensor) -> Tensor:
-        x = F.pad(positions, (0, 1), value=1.0)  # X of eq. 6.3: (row, column, 1)
-        # Level 0 is linear before its activation, so W_0 (A_0 X) = (W_0 A_0) X: one [3, n] product, none a pixel.
-        first = self.levels[0]
-        assert isinstance(first, nn.Linear)
-        h = self.activate(at_positions(x, affine[:, 0] @ first.weight.T) + first.bias)
-        for i, level in enumerate(self.levels[1:], start=1):
-            modulation = F.leaky_relu(at_positions(x, affine[:, i]), self.modulation_slope)
-            h = self.activate(level(h * modulation))
-        return self.to_image(h)
-
-
 PARAMETERIZATIONS: dict[str, tuple[type[DirectAffine] | type[ChainedAffine], float, float | None]] = {
     # name: how A_i comes from w, slope on the modulation, clamp of the features
     "released": (ChainedAffine, NEGATIVE_SLOPE, 256.0),
@@ -231,7 +183,8 @@ class Generator(nn.Module):
 
     ``parameterization`` is ``"released"`` (the authors' code, the default) or ``"text"`` (eq. 6.3).
     The affine parameters [B, levels, 3, n] are the space W of the text in which images are mixed,
-    interpolated and embedded; :meth:`affine` gives them and :meth:`render` draws them.
+    interpolated and embedded; :meth:`affine` gives them and :meth:`render` draws them. ``recompute``: training
+    in less memory, without second derivatives (see :class:`Synthesis`).
     """
 
     def __init__(
@@ -246,6 +199,7 @@ class Generator(nn.Module):
         w_dim: int = 512,
         embedding_dim: int = 320,
         normalize_latents: bool = True,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
         if parameterization not in PARAMETERIZATIONS:
@@ -272,6 +226,7 @@ class Generator(nn.Module):
             image_channels=image_channels,
             modulation_slope=modulation_slope,
             clamp=clamp,
+            recompute=recompute,
         )
 
     def broadcast(self, w: Tensor) -> Tensor:

@@ -12,7 +12,6 @@ from torch import Tensor
 from generative.rendering.images import image_grid, save_animation, side_by_side
 from lightning_modules.poly_inr.module import PolyINR
 
-PIXELS_AT_ONCE = 2**18  # drawn together: bounds the memory at high resolutions
 SHOWN_PIXELS = 96  # smaller images are enlarged about to this, each pixel to a square
 
 
@@ -42,14 +41,7 @@ def labels_for(method: PolyINR, classes: list[int] | int | None, rows: int) -> T
 @torch.no_grad()
 def render(method: PolyINR, affine: Tensor, resolution: int, *, window: tuple[float, float] = (0.0, 1.0)) -> Tensor:
     """Affine parameters [B, levels, 3, n] at ``resolution`` squared: [B, C, resolution, resolution] on the CPU."""
-    grid = method.grid(resolution, resolution, window)
-    images_at_once = max(1, PIXELS_AT_ONCE // resolution**2)
-    bands = grid.split(max(1, PIXELS_AT_ONCE // resolution))  # of a large image
-    drawn = [
-        torch.cat([method.averaged_generator.render(part, band).cpu() for band in bands], dim=2)
-        for part in affine.split(images_at_once)
-    ]
-    return torch.cat(drawn)
+    return method.averaged_generator.render(affine, method.grid(resolution, resolution, window)).cpu()
 
 
 @torch.no_grad()
