@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from torch import Tensor
 
 from generative.rendering.images import image_grid, save_animation, side_by_side
+from generative.rendering.upsampling import METHODS as CLASSICAL
+from generative.rendering.upsampling import upsample as classical
 from lightning_modules.poly_inr.module import PolyINR
 
 PIXELS_AT_ONCE = 2**18  # drawn together: bounds the memory at high resolutions
@@ -95,8 +96,8 @@ def upsample(
 ) -> list[Path]:
     """The same codes drawn at ``resolution`` by the polynomial, beside the small images upsampled classically.
 
-    The grid puts pixel centres on the corners of the square; so do the two upsamplers, or the comparison would
-    carry a zoom of several per cent.
+    The grid puts pixel centres on the corners of the square; so do the upsamplers, or the comparison would carry a
+    zoom of several per cent.
     """
     check_at_least("rows", rows, 1)
     labels = labels_for(method, classes, rows)
@@ -105,26 +106,11 @@ def upsample(
     affine = draw_affine(method, count, seed=seed, labels=labels)
     native = method.image_shape[1]
     small = render(method, affine, native)
-    panels = [
-        (f"nearest, {native} to {resolution}", nearest_corners(small, resolution)),
-        (
-            f"bicubic, {native} to {resolution}",
-            F.interpolate(small, size=resolution, mode="bicubic", align_corners=True),
-        ),
-        (f"Poly-INR at {resolution}", render(method, affine, resolution)),
-    ]
+    panels = [(f"{name}, {native} to {resolution}", classical(small, resolution, method=name)) for name in CLASSICAL]
+    panels.append((f"Poly-INR at {resolution}", render(method, affine, resolution)))
     scale = shown_scale(resolution)
     sheet = side_by_side([(title, image_grid(images, num_columns=columns, scale=scale)) for title, images in panels])
     return [saved(sheet, output, f"upsample_{native}to{resolution}px.png")]
-
-
-def nearest_corners(images: Tensor, resolution: int) -> Tensor:
-    """Nearest-neighbour upsampling whose corner pixels are the corner pixels of ``images`` [B, C, H, W]."""
-    height, width = images.shape[2:]
-    check_at_least("resolution", resolution, 2)
-    rows = (torch.arange(resolution) * (height - 1) / (resolution - 1)).round().long()
-    columns = (torch.arange(resolution) * (width - 1) / (resolution - 1)).round().long()
-    return images[:, :, rows][:, :, :, columns]
 
 
 def interpolate(
