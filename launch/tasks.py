@@ -23,7 +23,7 @@ MARKS = {"output", "seed"}  # the parameters that make a function a task
 def tasks_of(method: Method) -> dict[str, Task]:
     """Name -> task, from every file of the method's folder."""
     folder = importlib.import_module(type(method).__module__.rpartition(".")[0])
-    found = {}
+    found: dict[str, Task] = {}
     for file in pkgutil.iter_modules(folder.__path__, prefix=f"{folder.__name__}."):
         functions = inspect.getmembers(importlib.import_module(file.name), inspect.isfunction)
         for key, function in functions:
