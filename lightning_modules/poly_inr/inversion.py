@@ -88,7 +88,9 @@ def point_of(generator: Generator, z: Tensor, labels: Tensor | None, space: str)
 class Inversion:
     """Embeds images [N, C, H, W] in [-1, 1] on the method's device; ``steps`` of Adam, ``rate`` in units of the samples' spread."""
 
-    def __init__(self, method: PolyINR, loss: Reconstruction, *, seed: int, steps: int, rate: float, batch_size: int):
+    def __init__(
+        self, method: PolyINR, loss: Reconstruction, *, seed: int, steps: int, rate: float, batch_size: int
+    ) -> None:
         check_at_least("steps", steps, 1)
         check_at_least("batch_size", batch_size, 1)
         if not 0 < rate < float("inf"):
@@ -99,7 +101,7 @@ class Inversion:
         self.positions = method.grid(*method.image_shape[1:])
 
     def unit(self, space: str) -> Tensor:
-        """Standard deviation of samples: one number for z and w, one a level and row of A_i."""
+        """Standard deviation of the numbers that samples have in ``space``: one for z and w, one a level and row of A_i."""
         labels = self.method.balanced_labels(0, NUM_SAMPLES)
         points = point_of(self.generator, self.samples, labels, space)
         return points.std() if space != "affine" else points.std(dim=(0, 3), keepdim=True)
@@ -118,7 +120,8 @@ class Inversion:
     def distances(self, targets: Tensor, label: Tensor | None) -> Tensor:
         """Of each target [B, C, H, W] to each sample of one class, over all pixels: [B, NUM_SAMPLES]."""
         labels = None if label is None else label.expand(NUM_SAMPLES)
-        drawn = self.generator.render(self.generator.affine(self.samples, labels), self.positions)
+        affine = self.generator.affine(self.samples, labels).split(self.batch_size)
+        drawn = torch.cat([self.generator.render(part, self.positions) for part in affine])
         return torch.cdist(targets.flatten(1), drawn.flatten(1))
 
     def embed(self, targets: Tensor, labels: Tensor | None, *, space: str) -> Tensor:

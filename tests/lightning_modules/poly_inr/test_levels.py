@@ -48,6 +48,23 @@ def test_without_activations_level_k_has_degree_k_plus_1_exactly() -> None:
         assert left[:, k].min() > 1e-10, f"level {k} is none of degree {k}"
 
 
+def test_with_style_codes_only_the_degree_stays_1() -> None:
+    """Section 6.3: without slopes above level 0 only the activations bend what level 0 took from the position."""
+    torch.manual_seed(0)
+    generator = Generator(image_channels=3, parameterization="style", num_levels=6, width=8, latent_dim=4, w_dim=8)
+    generator = generator.double()
+    affine = generator.affine(torch.randn(2, 4, dtype=torch.float64))
+    assert affine[:, 1:, :2].eq(0).all()
+    assert affine[:, 0, :2].ne(0).all()
+    bent = level_features(generator.synthesis, affine, POSITIONS)
+    generator.synthesis.activation_slope = 1.0
+    for plane, features in zip(level_features(generator.synthesis, affine, POSITIONS), bent, strict=True):
+        left = unexplained(plane, POSITIONS, max_degree=3)
+        assert left[:, 1].max() < 1e-20
+        assert left[:, 0].min() > 0.9
+        assert unexplained(features, POSITIONS, max_degree=3)[:, 1].min() > 1e-6
+
+
 def test_shares_and_degrees_of_known_polynomials() -> None:
     x, y = POSITIONS.unbind(dim=1)
     features = torch.stack([0.3 * torch.ones_like(x), 2 * x - y, 5 * x * y**2])[:, :, None]

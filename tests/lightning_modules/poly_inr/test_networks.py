@@ -18,7 +18,7 @@ from lightning_modules.poly_inr.plain import render_plainly
 ROOT = Path(__file__).resolve().parents[3]
 GOLDEN_DIR = Path(os.environ.get("GOLDEN_DIR", ROOT.parent / "shared" / "data" / "golden"))
 GOLDEN_FILES = sorted(GOLDEN_DIR.glob("poly_inr_released_*.npz"))
-PARAMETERIZATIONS = ["released", "text"]
+PARAMETERIZATIONS = ["released", "text", "style"]
 
 
 def relative(ours: Tensor, theirs: np.ndarray | Tensor) -> float:
