@@ -22,6 +22,8 @@ from lightning_modules.poly_inr.networks import Generator
 from lightning_modules.poly_inr.originals import Splits, open_originals
 from lightning_modules.poly_inr.tasks import check_at_least, draw_affine, render, saved, shown_scale
 
+SHOWN = 16  # images of a large set that the picture has rows for
+
 
 @contextmanager
 def drawing_with(method: PolyINR, generator: Generator) -> Iterator[None]:
@@ -145,7 +147,7 @@ def write_inversion(
 ) -> list[Path]:
     scale = shown_scale(originals.shape[2])
     panels = [("original", originals)] + [(name, images) for name, (images, _) in results.items()]
-    sheet = side_by_side([(title, image_grid(images, num_columns=1, scale=scale)) for title, images in panels])
+    sheet = side_by_side([(title, image_grid(images[:SHOWN], num_columns=1, scale=scale)) for title, images in panels])
     lines, table = [], ["| space | PSNR | SSIM | seconds an image |", "|---|---|---|---|"]
     for name, (images, seconds) in results.items():
         values = quality(images, originals)

@@ -85,6 +85,13 @@ def test_invert_writes_a_picture_and_numbers(method: PolyINR, tmp_path: Path) ->
     assert np.array_equal(tile, to_uint8(held_out[:1])[0, 0].numpy()), "the first column shows the originals"
 
 
+def test_a_large_set_is_measured_whole_and_shown_in_part(method: PolyINR, tmp_path: Path) -> None:
+    written = invert(method, tmp_path, count=20, tuning_steps=0, **(FAST | {"steps": 1}))  # type: ignore[arg-type]
+    rows = [json.loads(line) for line in written[1].read_text().splitlines()]
+    assert [(row["space"], row["images"]) for row in rows] == [("z", 20), ("w", 20), ("affine", 20)]
+    assert Image.open(written[0]).height == 20 + 16 * 98 + 2 + 8
+
+
 def test_ssim_where_its_window_fits() -> None:
     images = torch.rand(2, 1, 12, 12) * 2 - 1
     assert quality(images, images)["ssim"] == pytest.approx(1)
