@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from generative.rendering.coordinates import coordinate_grid
-from lightning_modules.poly_inr.levels import (
+from lightning_modules.poly_inr.heatmaps import (
     degrees,
     effective_degree,
     heat_maps,
