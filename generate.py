@@ -19,21 +19,22 @@ def generate(config: DictConfig) -> list[str]:
     from pathlib import Path
 
     from launch.checkpoint import load_method
-    from launch.tasks import check_options, find_task
+    from launch.tasks import check_options, find_task, run_task
 
     settings = plain(config)
     if settings["checkpoint"] is None:
         raise ValueError("say which model: checkpoint=<file>")
     if not isinstance(settings["seed"], int) or settings["seed"] < 0:
         raise ValueError(f"seed must be an integer of at least 0, got {settings['seed']!r}")
-    method, _ = load_method(Path(settings["checkpoint"]), device=settings["device"])
+    method, datamodule = load_method(Path(settings["checkpoint"]), device=settings["device"])
     task = find_task(method, settings["task"])
     check_options(task, settings["options"])
     if settings["compile"]:
         print(f"compiled in {method.compile_drawing():.1f} s", file=sys.stderr)
-    written = [
-        str(path) for path in task(method, Path(settings["output"]), seed=settings["seed"], **settings["options"])
-    ]
+    files = run_task(
+        task, method, datamodule, Path(settings["output"]), seed=settings["seed"], options=settings["options"]
+    )
+    written = [str(path) for path in files]
     print("\n".join(written))
     return written
 

@@ -1,36 +1,35 @@
-"""What a trained method can show: the public functions of the `tasks.py` in its folder, found by name."""
+"""What a trained method can show: functions of the files in its folder that take `output` and `seed`, found by name."""
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
+import pkgutil
 import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from datamodules.base import ImageDataModule
 from launch.compose import check_type
 from launch.errors import did_you_mean
 from lightning_modules.base import Method
 
 Task = Callable[..., list[Path]]  # task(method, output, *, seed, **options) -> the files it wrote
-GIVEN = {"seed"}
-MARKS = {"output", "seed"}  # the parameters that make a function of tasks.py a task
+GIVEN = {"seed", "datamodule"}  # by the program; the others are the task's own settings
+MARKS = {"output", "seed"}  # the parameters that make a function a task
 
 
 def tasks_of(method: Method) -> dict[str, Task]:
-    """Name -> task of the method's folder; empty where it has no tasks.py."""
-    name = type(method).__module__.rpartition(".")[0] + ".tasks"
-    if importlib.util.find_spec(name) is None:
-        return {}
-    module = importlib.import_module(name)
-    functions = inspect.getmembers(module, inspect.isfunction)
-    return {
-        key: task
-        for key, task in functions
-        if task.__module__ == name and inspect.signature(task).parameters.keys() >= MARKS
-    }
+    """Name -> task, from every file of the method's folder."""
+    folder = importlib.import_module(type(method).__module__.rpartition(".")[0])
+    found: dict[str, Task] = {}
+    for file in pkgutil.iter_modules(folder.__path__, prefix=f"{folder.__name__}."):
+        functions = inspect.getmembers(importlib.import_module(file.name), inspect.isfunction)
+        for key, function in functions:
+            if function.__module__ == file.name and inspect.signature(function).parameters.keys() >= MARKS:
+                found[key] = function
+    return found
 
 
 def find_task(method: Method, name: str) -> Task:
@@ -39,6 +38,14 @@ def find_task(method: Method, name: str) -> Task:
         offered = f"it offers {', '.join(tasks)}" if tasks else "it offers none"
         raise ValueError(f"{type(method).__name__} has no task {name!r}: {offered}")
     return tasks[name]
+
+
+def run_task(
+    task: Task, method: Method, datamodule: ImageDataModule, output: Path, *, seed: int, options: dict[str, Any]
+) -> list[Path]:
+    """The files that ``task`` wrote. One that has a parameter ``datamodule`` is given that of the checkpoint."""
+    given = {"datamodule": datamodule} if "datamodule" in inspect.signature(task).parameters else {}
+    return task(method, output, seed=seed, **given, **options)
 
 
 def check_options(task: Task, options: dict[str, Any]) -> None:

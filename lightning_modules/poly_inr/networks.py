@@ -123,6 +123,23 @@ class DirectAffine(nn.Module):
         return torch.stack(rows, dim=1).unflatten(2, (3, self.width))
 
 
+class StyleAffine(nn.Module):
+    """Parameterisation ``style`` (section 6.3, relation to StyleGAN): ``text`` with a_j = b_j = 0 above level 0.
+
+    What is left of A_i is its bias c_i: one style code for all positions. Level 0 keeps its slopes, as StyleGAN keeps
+    an input that differs between positions, or every pixel would be alike.
+    """
+
+    def __init__(self, *, num_levels: int, width: int, w_dim: int) -> None:
+        super().__init__()
+        self.first = DirectAffine(num_levels=1, width=width, w_dim=w_dim)
+        self.biases = nn.ModuleList(nn.Linear(w_dim, width) for _ in range(num_levels - 1))
+
+    def forward(self, ws: Tensor) -> Tensor:
+        styles = [F.pad(bias(ws[:, i])[:, None, None], (0, 0, 2, 0)) for i, bias in enumerate(self.biases, start=1)]
+        return torch.cat([self.first(ws), *styles], dim=1)
+
+
 class ChainHeads(nn.Module):
     """The four heads of one level of ``released``: scale S, bias b, and the step of the grid (B, t)."""
 
@@ -171,17 +188,20 @@ class ChainedAffine(nn.Module):
         return torch.stack(affine, dim=1)
 
 
-PARAMETERIZATIONS: dict[str, tuple[type[DirectAffine] | type[ChainedAffine], float, float | None]] = {
+Affine = DirectAffine | StyleAffine | ChainedAffine
+PARAMETERIZATIONS: dict[str, tuple[type[Affine], float, float | None]] = {
     # name: how A_i comes from w, slope on the modulation, clamp of the features
     "released": (ChainedAffine, NEGATIVE_SLOPE, 256.0),
     "text": (DirectAffine, 1.0, None),
+    "style": (StyleAffine, 1.0, None),
 }
 
 
 class Generator(nn.Module):
     """Latent z, label -> image on any grid.
 
-    ``parameterization`` is ``"released"`` (the authors' code, the default) or ``"text"`` (eq. 6.3).
+    ``parameterization`` is ``"released"`` (the authors' code, the default), ``"text"`` (eq. 6.3) or ``"style"``
+    (its special case without slopes above level 0).
     The affine parameters [B, levels, 3, n] are the space W of the text in which images are mixed,
     interpolated and embedded; :meth:`affine` gives them and :meth:`render` draws them. ``recompute``: training
     in less memory, without second derivatives (see :class:`Synthesis`).
@@ -219,7 +239,7 @@ class Generator(nn.Module):
             embedding_dim=embedding_dim,
             normalize_latents=normalize_latents,
         )
-        self.heads: DirectAffine | ChainedAffine = heads(num_levels=num_levels, width=width, w_dim=w_dim)
+        self.heads: Affine = heads(num_levels=num_levels, width=width, w_dim=w_dim)
         self.synthesis = Synthesis(
             num_levels=num_levels,
             width=width,

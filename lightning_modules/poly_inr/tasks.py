@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from torch import Tensor
 
 from generative.rendering.images import image_grid, save_animation, side_by_side
+from generative.rendering.upsampling import METHODS as CLASSICAL
+from generative.rendering.upsampling import upsample as classical
 from lightning_modules.poly_inr.module import PolyINR
 
 SHOWN_PIXELS = 96  # smaller images are enlarged about to this, each pixel to a square
@@ -87,8 +89,8 @@ def upsample(
 ) -> list[Path]:
     """The same codes drawn at ``resolution`` by the polynomial, beside the small images upsampled classically.
 
-    The grid puts pixel centres on the corners of the square; so do the two upsamplers, or the comparison would
-    carry a zoom of several per cent.
+    The grid puts pixel centres on the corners of the square; so do the upsamplers, or the comparison would carry a
+    zoom of several per cent.
     """
     check_at_least("rows", rows, 1)
     labels = labels_for(method, classes, rows)
@@ -97,26 +99,11 @@ def upsample(
     affine = draw_affine(method, count, seed=seed, labels=labels)
     native = method.image_shape[1]
     small = render(method, affine, native)
-    panels = [
-        (f"nearest, {native} to {resolution}", nearest_corners(small, resolution)),
-        (
-            f"bicubic, {native} to {resolution}",
-            F.interpolate(small, size=resolution, mode="bicubic", align_corners=True),
-        ),
-        (f"Poly-INR at {resolution}", render(method, affine, resolution)),
-    ]
+    panels = [(f"{name}, {native} to {resolution}", classical(small, resolution, method=name)) for name in CLASSICAL]
+    panels.append((f"Poly-INR at {resolution}", render(method, affine, resolution)))
     scale = shown_scale(resolution)
     sheet = side_by_side([(title, image_grid(images, num_columns=columns, scale=scale)) for title, images in panels])
     return [saved(sheet, output, f"upsample_{native}to{resolution}px.png")]
-
-
-def nearest_corners(images: Tensor, resolution: int) -> Tensor:
-    """Nearest-neighbour upsampling whose corner pixels are the corner pixels of ``images`` [B, C, H, W]."""
-    height, width = images.shape[2:]
-    check_at_least("resolution", resolution, 2)
-    rows = (torch.arange(resolution) * (height - 1) / (resolution - 1)).round().long()
-    columns = (torch.arange(resolution) * (width - 1) / (resolution - 1)).round().long()
-    return images[:, :, rows][:, :, :, columns]
 
 
 def interpolate(
@@ -182,6 +169,35 @@ def interpolate(
         save_animation(pictures, path)
         written.append(path)
     return written
+
+
+def truncation(
+    method: PolyINR,
+    output: Path,
+    *,
+    seed: int,
+    resolution: int = 64,
+    classes: list[int] | int | None = None,
+    psis: list[float] | None = None,
+    rows: int = 4,
+) -> list[Path]:
+    """A strip a sample over ``psis`` (0, 0.2 .. 1.2): from the mean image of its class (0) to the sample (1) and beyond.
+
+    With classes a row is of one of them; without, ``rows`` samples are drawn.
+    """
+    check_at_least("rows", rows, 1)
+    psis = [0.2 * step for step in range(7)] if psis is None else psis
+    if not psis or any(not isinstance(psi, int | float) or not math.isfinite(psi) for psi in psis):
+        raise ValueError(f"psis is a list of at least one finite number, got {psis}")
+    labels = labels_for(method, classes, 1)
+    count = rows if labels is None else len(labels)
+    strips = [
+        render(method, draw_affine(method, count, seed=seed, labels=labels, psi=float(psi)), resolution) for psi in psis
+    ]
+    images = torch.stack(strips, dim=1).flatten(0, 1)
+    picture = image_grid(images, num_columns=len(psis), scale=shown_scale(resolution))
+    title = "psi = " + ", ".join(f"{psi:g}" for psi in psis)
+    return [saved(side_by_side([(title, picture)]), output, "truncation.png")]
 
 
 def extrapolate(

@@ -20,7 +20,7 @@ from lightning_modules.poly_inr.synthesis import Synthesis
 ROOT = Path(__file__).resolve().parents[3]
 GOLDEN_DIR = Path(os.environ.get("GOLDEN_DIR", ROOT.parent / "shared" / "data" / "golden"))
 GOLDEN_FILES = sorted(GOLDEN_DIR.glob("poly_inr_released_*.npz"))
-PARAMETERIZATIONS = ["released", "text"]
+PARAMETERIZATIONS = ["released", "text", "style"]
 
 
 def relative(ours: Tensor, theirs: np.ndarray | Tensor) -> float:

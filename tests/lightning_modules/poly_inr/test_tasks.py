@@ -7,24 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from PIL import Image
 
-from launch.build import build
-from launch.compose import compose, plain
 from lightning_modules.poly_inr import tasks
 from lightning_modules.poly_inr.module import PolyINR
-
-
-@pytest.fixture(params=[True, False], ids=["conditional", "unconditional"])
-def method(request: pytest.FixtureRequest) -> PolyINR:
-    torch.manual_seed(0)
-    config = plain(
-        compose("train", ["experiment=none", f"method.conditional={str(request.param).lower()}", "run_dir=x"])
-    )
-    built = build(config)[1].eval()
-    assert isinstance(built, PolyINR)
-    return built
 
 
 def test_grid_draws_what_sample_draws(method: PolyINR, tmp_path: Path) -> None:
@@ -42,14 +28,6 @@ def test_every_ninth_pixel_of_64_is_the_small_image(method: PolyINR) -> None:
     small, large = (method.sample(0, 10, seed=0, image_size=size) for size in (None, 64))
     assert large.shape == (10, 1, 64, 64)
     torch.testing.assert_close(large[..., ::9, ::9], small, rtol=1e-5, atol=1e-5)
-
-
-def test_classical_upsamplers_share_the_corners() -> None:
-    """So that the comparison carries no zoom: all agree with the small image on every ninth pixel."""
-    image = torch.rand(2, 1, 8, 8)
-    assert torch.equal(tasks.nearest_corners(image, 64)[..., ::9, ::9], image)
-    bicubic = F.interpolate(image, size=64, mode="bicubic", align_corners=True)
-    torch.testing.assert_close(bicubic[..., ::9, ::9], image, rtol=1e-4, atol=1e-4)
 
 
 def test_upsample_and_extrapolate(method: PolyINR, tmp_path: Path) -> None:
@@ -94,3 +72,17 @@ def test_one_class_or_two(method: PolyINR, tmp_path: Path) -> None:
         tasks.grid(method, tmp_path, seed=0, classes=[10])
     with pytest.raises(ValueError, match="rows must be at least 1, got 0"):
         tasks.grid(method, tmp_path, seed=0, rows=0)
+
+
+def test_truncation_runs_from_the_mean_to_the_sample(method: PolyINR, tmp_path: Path) -> None:
+    method.averaged_generator.mapping.average.normal_()
+    (path,) = tasks.truncation(method, tmp_path, seed=0, resolution=8, psis=[0, 1], rows=2)
+    assert path.name == "truncation.png"
+    labels = torch.arange(method.num_classes) if method.num_classes else None
+    full = tasks.draw_affine(method, 10, seed=0, labels=labels)
+    mean = tasks.draw_affine(method, 10, seed=0, labels=labels, psi=0.0)
+    other = tasks.draw_affine(method, 10, seed=1, labels=labels, psi=0.0)
+    torch.testing.assert_close(mean, other)
+    assert not torch.allclose(mean, full)
+    with pytest.raises(ValueError, match="psis is a list of at least one finite number"):
+        tasks.truncation(method, tmp_path, seed=0, psis=[0.5, "much"])  # type: ignore[list-item]
