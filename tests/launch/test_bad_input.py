@@ -90,7 +90,7 @@ def test_generate_from_the_command_line(program: Program, checkpoint: Path, tmp_
     )
     failed(
         program("generate.py", at, "task=grids"),
-        "has no task 'grids': it offers extrapolate, grid, interpolate, upsample",
+        "has no task 'grids': it offers ",
     )
     failed(
         program("generate.py", at, "task=grid", "resolutoin=64"), "no setting 'resolutoin'; did you mean 'resolution'?"
