@@ -13,7 +13,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from datamodules.base import ImageDataModule
 from launch.build import build, check_trusted
-from launch.errors import causes
+from launch.errors import causes, failure_kind
 from lightning_modules.base import Method
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
@@ -44,6 +44,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             flush_folder(path.parent)
         except (OSError, RuntimeError) as error:
             temporary.unlink(missing_ok=True)
+            if failure_kind(error) == "worker_died":  # raised by a signal's handler, wherever this process happens to be
+                raise
             # torch hides the refusal of the operating system behind words of its own.
             refusals = [cause for cause in causes(error) if isinstance(cause, OSError)]
             reason = refusals[-1].strerror if refusals else str(error)

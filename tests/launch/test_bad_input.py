@@ -13,7 +13,7 @@ import torch
 
 from launch.checkpoint import AtomicCheckpointIO, load_method, read_checkpoint
 from launch.compose import check_overrides, gather_options
-from launch.errors import one_line_errors
+from launch.errors import failure_kind, one_line_errors
 from launch.tasks import check_options, find_task
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
@@ -187,6 +187,24 @@ def test_a_full_disk_keeps_the_previous_checkpoint(checkpoint: Path, tmp_path: P
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert path.read_bytes() == checkpoint.read_bytes()
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"], "no half-written file is left"
+
+
+def test_a_worker_that_dies_during_a_save_is_no_full_disk(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyTorch says so from a signal's handler, wherever the process is; here in the middle of the write."""
+
+    def interrupted(*args: object) -> None:
+        raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Killed. ")
+
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(checkpoint.read_bytes())
+    content = torch.load(checkpoint, weights_only=True)
+    monkeypatch.setattr(torch, "save", interrupted)
+    with pytest.raises(RuntimeError, match=r"^DataLoader worker") as caught:
+        AtomicCheckpointIO().save_checkpoint(content, path)
+    assert failure_kind(caught.value) == "worker_died"
     assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"], "no half-written file is left"
 
 
