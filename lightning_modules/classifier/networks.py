@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torchvision.models import MobileNetV2, MobileNetV3, mobilenet_v2, mobilenet_v3_small
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
+from generative.networks.classifier import ClassifierNetwork
+
 NormLayer = Callable[[int], nn.Module]
 
 RESNETS: dict[str, tuple[type[BasicBlock] | type[Bottleneck], list[int]]] = {
@@ -77,12 +79,11 @@ def mobilenet(
     return trunk, nn.Sequential(*hidden), classifier
 
 
-class Backbone(nn.Module):
+class Backbone(ClassifierNetwork):
     """Images [B, C, H, W] in [-1, 1] -> logits [B, num_classes], by an architecture of torchvision without its weights.
 
     ``stem`` is ``imagenet``, as published, or ``small``, for images below 64 pixels: a first convolution of 3 x 3 and
-    stride 1, and no pooling after it. ``normalization`` is ``batch`` or ``group``. ``dropout`` is the share of the
-    classifier's inputs that training leaves out; which ones is told from outside, see :meth:`classify`.
+    stride 1, and no pooling after it. ``normalization`` is ``batch`` or ``group``; ``dropout`` as in the base class.
     """
 
     def __init__(
@@ -95,12 +96,10 @@ class Backbone(nn.Module):
         normalization: str = "batch",
         dropout: float = 0.0,
     ) -> None:
-        super().__init__()
+        super().__init__(dropout=dropout)
         check_choice("architecture", architecture, (*RESNETS, *MOBILENETS))
         check_choice("stem", stem, ("imagenet", "small"))
         check_choice("normalization", normalization, tuple(NORM_LAYERS))
-        if not 0.0 <= dropout < 1.0:
-            raise ValueError(f"dropout must be at least 0 and below 1, got {dropout}")
         make = resnet if architecture in RESNETS else mobilenet
         self.trunk, self.head, self.classifier = make(
             architecture,
@@ -112,20 +111,10 @@ class Backbone(nn.Module):
         hidden = [layer.in_features for layer in self.head.modules() if isinstance(layer, nn.Linear)]
         self.num_features = hidden[0] if hidden else self.classifier.in_features
         self.normalization = normalization
-        self.dropout = dropout
 
     def features(self, images: Tensor) -> Tensor:
         """What the last stage says of each image, averaged over its pixels: [B, num_features]."""
         return self.trunk(images)
 
     def classify(self, features: Tensor, factors: Tensor | None = None) -> Tensor:
-        """Logits of features. ``factors`` [B, classifier.in_features] multiply the classifier's inputs: dropout."""
-        hidden = self.head(features)
-        return self.classifier(hidden if factors is None else hidden * factors)
-
-    def forward(self, images: Tensor, factors: Tensor | None = None) -> Tensor:
-        return self.classify(self.features(images), factors)
-
-    def dropout_factors(self, uniform: Tensor) -> Tensor:
-        """Factors for :meth:`classify` of numbers uniform on [0, 1): 0 with probability ``dropout``, of mean 1."""
-        return (uniform >= self.dropout).to(uniform.dtype) / (1.0 - self.dropout)
+        return super().classify(self.head(features), factors)

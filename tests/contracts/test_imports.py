@@ -44,9 +44,11 @@ def may_import(path: Path, name: str) -> bool:
         return top not in {*OURS, *HARNESS} or name.startswith("generative.")
     if package == "lightning_modules" and len(inner) > 1:
         own = f"lightning_modules.{inner[0]}."
-        return top not in {*OURS, "hydra", "wandb"} or name.startswith(("generative.", "lightning_modules.base.", own))
+        allowed = ("generative.", "lightning_modules.base.", "lightning_modules.classification.", own)
+        return top not in {*OURS, "hydra", "wandb"} or name.startswith(allowed)
     if package == "lightning_modules":
-        return top not in {*OURS, "hydra", "wandb"} or name.startswith(("generative.", "lightning_modules.steps."))
+        allowed = ("generative.", "lightning_modules.steps.", "lightning_modules.base.")
+        return top not in {*OURS, "hydra", "wandb"} or name.startswith(allowed)
     if package == "datamodules":
         allowed = ("datamodules.", "generative.rendering.", "generative.randomness.", "generative.augmentation.")
         return top not in {*OURS, "hydra", "wandb"} or name.startswith(allowed)

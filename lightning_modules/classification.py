@@ -1,0 +1,148 @@
+"""How classifiers are trained and tested, whatever their network: cross-entropy, warm-up and cosine, weight average."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch.nn.functional as F
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from torch import Tensor
+from torch.optim import Optimizer
+from torchmetrics import MeanMetric, Metric
+from torchmetrics.classification import MulticlassAccuracy
+
+from generative.accumulation import parts
+from generative.averaging import average_decay, averaged_copy, update_average
+from generative.networks.classifier import ClassifierNetwork
+from generative.precision import at_least_float32, full_precision
+from generative.randomness import Stream
+from generative.schedules import warmup_cosine
+from lightning_modules.base import ClassifierModule
+
+TOP_K = 5  # the second accuracy, where there are more classes than that
+
+
+class Classification(ClassifierModule):
+    """Trains ``backbone`` with cross-entropy; what is tested, and what judges, is its average ``averaged_network``.
+
+    ``label_smoothing``: share of the target that is spread over all classes. The learning rate rises linearly over
+    the first ``warmup_share`` of ``budget_kimg`` and falls to 0 along a cosine over the rest. ``half_life_images``: of
+    the average.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_shape: tuple[int, int, int],
+        num_classes: int,
+        seed: int,
+        backbone: Callable[..., ClassifierNetwork],
+        optimizer: Callable[..., Optimizer],
+        label_smoothing: float = 0.0,
+        half_life_images: float = 2_000,
+        average_ramp_up: float = 0.05,
+        budget_kimg: float,
+        warmup_share: float = 0.05,
+        accumulate: int = 1,
+        clip_norm: float = 0.0,
+    ) -> None:
+        super().__init__(
+            image_shape=image_shape, num_classes=num_classes, seed=seed, accumulate=accumulate, clip_norm=clip_norm
+        )
+        if num_classes < 2:
+            raise ValueError(f"a classifier needs data with at least 2 classes, and these have {num_classes}")
+        if not 0.0 <= label_smoothing < 1.0:
+            raise ValueError(f"label_smoothing must be at least 0 and below 1, got {label_smoothing}")
+        if not 0.0 <= warmup_share < 1.0:
+            raise ValueError(f"warmup_share must be at least 0 and below 1, got {warmup_share}")
+        self.network = backbone(image_channels=image_shape[0], num_classes=num_classes)
+        self.averaged_network = averaged_copy(self.network)
+        self.num_features = self.network.num_features
+        self.make_optimizer = optimizer
+        self.label_smoothing = label_smoothing
+        self.half_life_images = half_life_images
+        self.average_ramp_up = average_ramp_up
+        self.budget_images = round(budget_kimg * 1000)
+        self.warmup_images = int(self.budget_images * warmup_share)
+        self.test_metrics: dict[str, Metric] = {}  # no submodules: a checkpoint holds weights, not counts
+
+    def train(self, mode: bool = True) -> Classification:
+        """The average never trains: it would take the statistics of the batch before it for those of the data."""
+        super().train(mode)
+        self.averaged_network.eval()
+        return self
+
+    def configure_optimizers(self) -> Optimizer:
+        optimizer = self.make_optimizer(self.network.parameters())
+        self.base_rate = optimizer.defaults["lr"]
+        return optimizer
+
+    def set_learning_rate(self, optimizer: LightningOptimizer, global_batch: int) -> None:
+        """The rate of the step's middle: neither the first step nor the last has a rate of 0."""
+        middle = self.images_seen + global_batch // 2
+        rate = self.base_rate * warmup_cosine(middle, warmup=self.warmup_images, end=self.budget_images)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+
+    def dropout_factors(self, first: int, count: int) -> Tensor | None:
+        if self.network.dropout == 0.0:
+            return None
+        uniform = Stream(self.seed, "dropout").uniform(first, count, self.network.classifier.in_features)
+        return self.network.dropout_factors(uniform).to(self.network.classifier.weight)  # its device and type
+
+    def training_step(self, batch: dict[str, Any], batch_index: int) -> None:
+        optimizer = self.optimizers()
+        assert isinstance(optimizer, LightningOptimizer)
+        global_batch = len(batch["image"]) * self.trainer.world_size
+        self.set_learning_rate(optimizer, global_batch)
+
+        optimizer.zero_grad()
+        for part in parts(batch, self.accumulate):
+            images, labels, first = part["image"], part["label"], part["first_number"]
+            logits = at_least_float32(self.network(images, self.dropout_factors(first, len(images))))
+            loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+            self.manual_backward(loss / self.accumulate)
+            accuracy = (logits.argmax(dim=1) == labels).to(logits.dtype).mean()
+            self.record({"loss/cross_entropy": loss, "score/accuracy": accuracy})
+        optimizer.step()
+
+        decay = average_decay(
+            global_batch,
+            half_life_images=self.half_life_images,
+            images_seen=self.images_seen,
+            ramp_up=self.average_ramp_up,
+        )
+        update_average(self.averaged_network, self.network, decay)
+        self.count_images(batch["image"])
+
+    def features(self, images: Tensor) -> Tensor:
+        return self.averaged_network.features(images)
+
+    def classify(self, features: Tensor) -> Tensor:
+        return self.averaged_network.classify(features)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images [B, C, H, W] in [-1, 1] -> logits [B, num_classes] under the averaged weights."""
+        return self.averaged_network(images)
+
+    def on_test_start(self) -> None:
+        def accuracy(top_k: int) -> Metric:
+            return MulticlassAccuracy(self.num_classes, top_k=top_k, average="micro").to(self.device)
+
+        self.test_metrics = {"accuracy": accuracy(1), "cross_entropy": MeanMetric().to(self.device)}
+        if self.num_classes > TOP_K:
+            self.test_metrics[f"top{TOP_K}_accuracy"] = accuracy(TOP_K)
+
+    def test_step(self, batch: dict[str, Any], batch_index: int) -> None:
+        with full_precision(self.device.type):
+            logits, labels = self(batch["image"]), batch["label"]
+        for name, metric in self.test_metrics.items():
+            if name == "cross_entropy":
+                metric.update(F.cross_entropy(logits, labels), weight=len(labels))
+            else:
+                metric.update(logits, labels)
+
+    def test_results(self) -> dict[str, float]:
+        """Shares of the test images and the mean cross-entropy in nats, each image once over all ranks."""
+        return {name: float(metric.compute()) for name, metric in self.test_metrics.items()}
