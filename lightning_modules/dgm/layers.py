@@ -1,0 +1,106 @@
+"""Convolutions with their normalisation, and the residual blocks of the image pipeline. Nothing here changes N x N."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+NORMALIZATIONS = ("batch", "group", "none")
+MOST_GROUPS = 32  # of group norm (Wu and He 2018)
+
+
+def norm_layer(kind: str, channels: int) -> nn.Module:
+    """``batch`` as published; ``group`` where no image may depend on its batch; ``none`` for critics."""
+    if kind == "batch":
+        return nn.BatchNorm2d(channels)
+    if kind == "group":
+        groups = next(g for g in range(min(MOST_GROUPS, channels // 4 or 1), 0, -1) if channels % g == 0)
+        return nn.GroupNorm(groups, channels)
+    if kind == "none":
+        return nn.Identity()
+    raise ValueError(f"unknown normalization {kind!r}: choose one of {', '.join(NORMALIZATIONS)}")
+
+
+def scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """A batch norm in evaluation as y = scale x + shift, both [C]."""
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    return scale, norm.bias - norm.running_mean * scale
+
+
+class ConvNorm(nn.Module):
+    """A convolution that keeps the size, then its normalisation.
+
+    In evaluation a batch norm enters the convolution's weights: the same numbers without a pass over the pixels.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, *, normalization: str, groups: int = 1
+    ) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(
+            in_channels,
+            out_channels,
+            kernel_size,
+            padding=kernel_size // 2,
+            groups=groups,
+            bias=normalization == "none",
+        )
+        self.norm = norm_layer(normalization, out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        convolution, norm = self.convolution, self.norm
+        if norm.training or not isinstance(norm, nn.BatchNorm2d):
+            return norm(convolution(x))
+        scale, shift = scale_and_shift(norm)
+        weight = convolution.weight * scale.view(-1, 1, 1, 1)
+        return F.conv2d(x, weight, shift, padding=convolution.padding, groups=convolution.groups)
+
+
+class Residual(nn.Module):
+    """relu(x + layers(x)), a ReLU between the layers."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = x
+        for i, layer in enumerate(self.layers):
+            h = layer(F.relu(h, inplace=True) if i else h)
+        return F.relu(h + x)
+
+
+def pointwise(channels: int, normalization: str) -> Residual:
+    """Table 5.1's block: the basic one with 1 x 1 kernels, which sees no neighbours."""
+    return Residual(*(ConvNorm(channels, channels, 1, normalization=normalization) for _ in range(2)))
+
+
+def basic(channels: int, normalization: str) -> Residual:
+    """Of ResNet-18 and 34 (He et al. 2016)."""
+    return Residual(*(ConvNorm(channels, channels, 3, normalization=normalization) for _ in range(2)))
+
+
+def bottleneck(channels: int, normalization: str) -> Residual:
+    """Of ResNet-50, at half the channels inside."""
+    inner = channels // 2
+    return Residual(
+        ConvNorm(channels, inner, 1, normalization=normalization),
+        ConvNorm(inner, inner, 3, normalization=normalization),
+        ConvNorm(inner, channels, 1, normalization=normalization),
+    )
+
+
+def separable(channels: int, normalization: str) -> Residual:
+    """Two depthwise 5 x 5 and pointwise convolutions of MobileNet (Howard et al. 2017)."""
+    depthwise_and_pointwise = ((5, channels), (1, 1)) * 2
+    return Residual(
+        *(
+            ConvNorm(channels, channels, kernel_size, normalization=normalization, groups=groups)
+            for kernel_size, groups in depthwise_and_pointwise
+        )
+    )
+
+
+BLOCKS = {"pointwise": pointwise, "basic": basic, "bottleneck": bottleneck, "separable": separable}
