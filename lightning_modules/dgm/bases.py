@@ -6,13 +6,12 @@ for N x N of them, through the first 1 x 1 convolution and its batch norm. ``pla
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from generative.rendering.coordinates import coordinate_grid
+from lightning_modules.dgm.kept import Kept
 from lightning_modules.dgm.layers import ConvNorm, scale_and_shift
 
 VARIANTS = ("tables", "released")
@@ -124,29 +123,21 @@ class FirstBases(nn.Module):
         super().__init__()
         self.coordinates = nn.Conv2d(2, channels, 1, bias=False)
         self.layers = nn.ModuleList(ConvNorm(channels, channels, 1, normalization=normalization) for _ in range(2))
-        self.kept: tuple[tuple[object, ...], Tensor] | None = None
+        self.kept: Kept[Tensor] = Kept()
 
     def forward(self, height: int, width: int) -> Tensor:
-        if self.training or torch.is_grad_enabled():
-            self.kept = None
+        if self.training:
             return self.compute(height, width)
-        # In evaluation they are kept until a weight changes: its version counts the changes.
+        precision = (torch.is_autocast_enabled("cpu"), torch.is_autocast_enabled("cuda"))
         weights = [*self.parameters(), *self.buffers()]
-        key = (height, width, torch.is_autocast_enabled("cpu"), torch.is_autocast_enabled("cuda"), versions(weights))
-        if self.kept is None or self.kept[0] != key:
-            self.kept = (key, self.compute(height, width))
-        return self.kept[1]
+        return self.kept.get(weights, lambda: self.compute(height, width), settings=(height, width, precision))
 
     def compute(self, height: int, width: int) -> Tensor:
         weight = self.coordinates.weight
         h = self.coordinates(as_image(canonical_grid(height, width, like=weight)[None, :2].mT, height, width))
         for layer in self.layers:
-            h = F.relu(layer(h))
+            h = F.relu(layer(h), inplace=True)
         return h
-
-
-def versions(tensors: Iterable[Tensor]) -> tuple[tuple[int, int], ...]:
-    return tuple((tensor.data_ptr(), tensor._version) for tensor in tensors)
 
 
 class LevelBases(nn.Module):
@@ -158,6 +149,10 @@ class LevelBases(nn.Module):
         self.refine = ConvNorm(channels, channels, 1, normalization=normalization)
 
     def forward(self, planes: Tensor, before: Tensor) -> Tensor:
+        return F.relu(self.refine(F.relu(self.mixed(planes, before), inplace=True)), inplace=True)
+
+    def mixed(self, planes: Tensor, before: Tensor) -> Tensor:
+        """The first convolution, its norm and the bases before, [B, C, N, N]."""
         height, width = before.shape[2:]
         maps = self.mix.convolution.weight.flatten(1) @ planes
         if self.mix.convolution.bias is not None:
@@ -169,10 +164,8 @@ class LevelBases(nn.Module):
         # Channels last, as the convolutions around take them: [B, N N, C], seen as [B, C, N, N].
         if isinstance(norm, nn.BatchNorm2d | nn.Identity):
             added = before.permute(0, 2, 3, 1).flatten(1, 2)
-            mixed = as_image(torch.baddbmm(added, positions, maps.mT), height, width)
-        else:
-            mixed = norm(as_image(positions @ maps.mT, height, width)) + before
-        return F.relu(self.refine(F.relu(mixed)))
+            return as_image(torch.baddbmm(added, positions, maps.mT), height, width)
+        return norm(as_image(positions @ maps.mT, height, width)) + before
 
 
 def as_image(rows: Tensor, height: int, width: int) -> Tensor:

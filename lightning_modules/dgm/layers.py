@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lightning_modules.dgm.kept import Kept
+
 NORMALIZATIONS = ("batch", "group", "none")
 MOST_GROUPS = 32  # of group norm (Wu and He 2018)
 
@@ -48,14 +50,27 @@ class ConvNorm(nn.Module):
             bias=normalization == "none",
         )
         self.norm = norm_layer(normalization, out_channels)
+        self.kept: Kept[tuple[Tensor, Tensor]] = Kept()
 
     def forward(self, x: Tensor) -> Tensor:
         convolution, norm = self.convolution, self.norm
         if norm.training or not isinstance(norm, nn.BatchNorm2d):
             return norm(convolution(x))
-        scale, shift = scale_and_shift(norm)
-        weight = convolution.weight * scale.view(-1, 1, 1, 1)
+        weight, shift = self.kept.get([*self.parameters(), *self.buffers()], self.merged)
         return F.conv2d(x, weight, shift, padding=convolution.padding, groups=convolution.groups)
+
+    def merged(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of the convolution that does what both do in evaluation."""
+        assert isinstance(self.norm, nn.BatchNorm2d)
+        scale, shift = scale_and_shift(self.norm)
+        return self.convolution.weight * scale.view(-1, 1, 1, 1), shift
+
+
+def clipped_sum(fresh: Tensor, x: Tensor) -> Tensor:
+    """relu(fresh + x), in the memory of ``fresh``, a convolution's output, which no gradient needs again."""
+    # Under autocast the two may differ in type, and the sum has the wider one.
+    total = fresh.add_(x) if fresh.dtype == x.dtype and fresh.shape == x.shape else fresh + x
+    return F.relu(total, inplace=True)
 
 
 class Residual(nn.Module):
@@ -69,7 +84,7 @@ class Residual(nn.Module):
         h = x
         for i, layer in enumerate(self.layers):
             h = layer(F.relu(h, inplace=True) if i else h)
-        return F.relu(h + x)
+        return clipped_sum(h, x)
 
 
 def pointwise(channels: int, normalization: str) -> Residual:

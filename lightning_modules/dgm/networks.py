@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from generative.networks.classifier import ClassifierNetwork
@@ -18,7 +17,7 @@ from lightning_modules.dgm.bases import (
     canonical_planes,
     identity_map,
 )
-from lightning_modules.dgm.layers import BLOCKS, NORMALIZATIONS, ConvNorm
+from lightning_modules.dgm.layers import BLOCKS, NORMALIZATIONS, ConvNorm, clipped_sum
 
 
 def moments(projected: Tensor) -> Tensor:
@@ -56,7 +55,7 @@ class Level(nn.Module):
         self.bases = LevelBases(num_planes, channels, normalization=normalization)
 
     def forward(self, before: LevelOutput, bases: Tensor, grid_map: Tensor) -> tuple[LevelOutput, Tensor, Tensor]:
-        features = self.blocks(F.relu(self.projection(before.projected) + before.features))
+        features = self.blocks(clipped_sum(self.projection(before.projected), before.features))
         if self.affine is None:
             planes = canonical_planes(features.shape[1], features)
         else:
