@@ -28,6 +28,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     from launch.checkpoint import check_device
     from launch.evaluation import READ, check_used, evaluate_checkpoint, evaluate_images
     from launch.ranks import name_ranks_of_srun
+    from launch.threads import use_threads
 
     settings = plain(config)
     chosen = [name for name in ("checkpoint", "images", "compare") if settings[name] is not None]
@@ -38,6 +39,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
         return compare(settings["compare"])
     started = time.perf_counter()
     check_device(settings["device"])
+    use_threads(settings["num_threads"])
     name_ranks_of_srun()
     with ranks_of_launcher(settings["device"]) as device:
         settings["device"] = device

@@ -6,6 +6,7 @@ python generate.py checkpoint=<file> task=<name> output=<folder> seed=<number> [
 from __future__ import annotations
 
 import sys
+import time
 
 import hydra
 from omegaconf import DictConfig
@@ -19,21 +20,23 @@ def generate(config: DictConfig) -> list[str]:
     from pathlib import Path
 
     from launch.checkpoint import load_method
-    from launch.tasks import check_options, find_task, run_task
+    from launch.tasks import check_options, find_task, run_task, write_record
+    from launch.threads import use_threads
 
     settings = plain(config)
     if settings["checkpoint"] is None:
         raise ValueError("say which model: checkpoint=<file>")
     if not isinstance(settings["seed"], int) or settings["seed"] < 0:
         raise ValueError(f"seed must be an integer of at least 0, got {settings['seed']!r}")
+    use_threads(settings["num_threads"])
     method, datamodule = load_method(Path(settings["checkpoint"]), device=settings["device"])
     task = find_task(method, settings["task"])
     check_options(task, settings["options"])
     if settings["compile"]:
         print(f"compiled in {method.compile_drawing():.1f} s", file=sys.stderr)
-    files = run_task(
-        task, method, datamodule, Path(settings["output"]), seed=settings["seed"], options=settings["options"]
-    )
+    started, output = time.perf_counter(), Path(settings["output"])
+    files = run_task(task, method, datamodule, output, seed=settings["seed"], options=settings["options"])
+    write_record(output, method, settings, seconds=time.perf_counter() - started, files=files)
     written = [str(path) for path in files]
     print("\n".join(written))
     return written

@@ -22,7 +22,6 @@ from launch.ranks import started_ranks
 def train(config: DictConfig) -> dict[str, float]:
     """One run from start, or from where it stopped, to its image budget; returns the last metrics."""
     # Imported here so that help and misspelt settings answer at once.
-    import torch
     from hydra.utils import instantiate
     from lightning.pytorch import Trainer, seed_everything
 
@@ -34,6 +33,7 @@ def train(config: DictConfig) -> dict[str, float]:
     from launch.run_folder import agree_on_run_folder, check_settings, save_config
     from launch.strategy import check_trainer
     from launch.summary import finish, print_summary
+    from launch.threads import use_threads
 
     quiet()
     started = time.perf_counter()
@@ -48,8 +48,7 @@ def train(config: DictConfig) -> dict[str, float]:
         settings = plain(config)
         check_constructor_calls(settings)
 
-        if config.num_threads is not None:
-            torch.set_num_threads(config.num_threads)
+        use_threads(config.num_threads)
         seed_everything(config.seed, verbose=False)
         datamodule, method = build(settings)
         trainer: Trainer = instantiate(settings["trainer"], _partial_=True, _convert_="all")(

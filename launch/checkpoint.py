@@ -44,7 +44,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             flush_folder(path.parent)
         except (OSError, RuntimeError) as error:
             temporary.unlink(missing_ok=True)
-            if failure_kind(error) == "worker_died":  # raised by a signal's handler, wherever this process happens to be
+            if (
+                failure_kind(error) == "worker_died"
+            ):  # raised by a signal's handler, wherever this process happens to be
                 raise
             # torch hides the refusal of the operating system behind words of its own.
             refusals = [cause for cause in causes(error) if isinstance(cause, OSError)]

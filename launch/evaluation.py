@@ -50,7 +50,18 @@ from lightning_modules.base import ClassifierModule, GenerativeModule
 
 DEFAULT_METRICS = ("fd", "precision", "recall")
 JUDGES = ("pixels",)
-COMMON = {"extractor", "weights", "metrics", "split", "device", "batch_size", "cache", "output", "protocol"}
+COMMON = {
+    "extractor",
+    "weights",
+    "metrics",
+    "split",
+    "device",
+    "num_threads",
+    "batch_size",
+    "cache",
+    "output",
+    "protocol",
+}
 CONVENTIONS = {"num_neighbours", "num_subsets", "subset_size", "num_splits"}
 MEASURED = COMMON | CONVENTIONS | {"reference", "num_reference", "num_images", "judge", "show_nearest"}
 # The settings that each way of using evaluate.py reads; another one, if given, is refused rather than ignored.
@@ -60,7 +71,7 @@ READ = {
     "save_statistics": COMMON | {"images", "save_statistics", "num_images"},
     "compare": {"compare", "protocol"},
 }
-OF_CLASSIFIER = {"checkpoint", "device", "output", "protocol"}
+OF_CLASSIFIER = {"checkpoint", "device", "num_threads", "output", "protocol"}
 Draw = Callable[[], Image.Image]  # the picture that show_nearest= asks for
 
 

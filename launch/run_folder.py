@@ -25,6 +25,7 @@ from launch.checkpoint import LAST, last_good_checkpoint, read_checkpoint
 from launch.compose import constructor_calls, dotted_keys
 from launch.errors import did_you_mean
 from launch.ranks import StartedRanks
+from launch.threads import check_threads
 
 RUN_VARIABLE = "POLYMORPH_RUN"  # rank 0 tells its decision to the processes it launches
 
@@ -68,18 +69,12 @@ class RunFolder:
 
 def check_settings(config: DictConfig) -> None:
     """ValueError for a setting of the run itself that is of the wrong kind or range."""
-    for key, kind in {
-        "seed": int,
-        "num_threads": int,
-        "max_kimg": (int, float),
-        "save_every_kimg": (int, float),
-    }.items():
+    check_threads(config["num_threads"])
+    for key, kind in {"seed": int, "max_kimg": (int, float), "save_every_kimg": (int, float)}.items():
         value = config[key]
-        if key == "num_threads" and value is None:
-            continue
         if not isinstance(value, kind) or isinstance(value, bool):  # type: ignore[arg-type]
             raise ValueError(f"{key} must be {'an integer' if kind is int else 'a number'}, got {value!r}")
-        least = 1 if key == "num_threads" else 0.001 if key == "max_kimg" else 0
+        least = 0.001 if key == "max_kimg" else 0
         if not least <= value < math.inf:
             raise ValueError(f"{key} must be finite and at least {least}, got {value!r}")
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import pkgutil
 import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from callbacks.environment import environment
+from callbacks.results import settings_hash
 from datamodules.base import ImageDataModule
 from launch.compose import check_type
 from launch.errors import did_you_mean
@@ -46,6 +51,25 @@ def run_task(
     """The files that ``task`` wrote. One that has a parameter ``datamodule`` is given that of the checkpoint."""
     given = {"datamodule": datamodule} if "datamodule" in inspect.signature(task).parameters else {}
     return task(method, output, seed=seed, **given, **options)
+
+
+def write_record(output: Path, method: Method, settings: dict[str, Any], *, seconds: float, files: list[Path]) -> Path:
+    """``<task>.json`` beside what the task wrote: of which model, with which settings, on what, in how many seconds."""
+    config = method.run_config
+    record = {
+        **{key: settings[key] for key in ("task", "seed", "options", "device", "compile")},
+        "experiment": config.get("experiment_name"),
+        "train_seed": config.get("seed"),
+        "kimg": method.images_seen / 1000,
+        "settings_hash": settings_hash(config),
+        "seconds": round(seconds, 3),
+        "threads": torch.get_num_threads(),
+        "environment": environment(settings["device"].split(":")[0]),
+        "files": sorted(path.name for path in files),
+    }
+    path = output / f"{settings['task']}.json"
+    path.write_text(json.dumps(record, indent=1) + "\n")
+    return path
 
 
 def check_options(task: Task, options: dict[str, Any]) -> None:

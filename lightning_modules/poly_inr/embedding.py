@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import time
 from collections.abc import Iterator
@@ -98,13 +99,16 @@ def invert(
     tuning_steps: int = 200,
     tuning_rate: float = 0.001,
     batch_size: int = 16,
+    one_by_one: int = 0,
 ) -> list[Path]:
     """Images embedded in z, in w, in the affine parameters, and in w with pivotal tuning: a picture, PSNR and SSIM.
 
     ``images``: numbers in the test split, or a path; by default the first ``count`` test images. ``classes`` says what they
     are; where neither does, the best of all classes is taken. ``fit`` brings images of another shape to the model's.
+    ``one_by_one``: so many of them are embedded again in batches of one, to compare.
     """
     check_tuning(tuning_steps, tuning_rate)
+    check_at_least("one_by_one", one_by_one, 0)
     inversion, originals, labels = begin(
         method,
         datamodule,
@@ -120,8 +124,10 @@ def invert(
         batch_size=batch_size,
     )
     results = reconstructions(inversion, originals, labels, tuning_steps=tuning_steps, tuning_rate=tuning_rate)
-    facts = {"images": len(originals), "steps": steps, "rate": rate, "pixel": pixel}
-    return write_inversion(output, originals.cpu(), results, facts | {"perceptual": inversion.loss.perceptual})
+    facts = {"images": len(originals), "steps": steps, "rate": rate, "pixel": pixel, "batch_size": batch_size}
+    facts |= {"perceptual": inversion.loss.perceptual}
+    again = embedded_alone(inversion, originals[:one_by_one], labels, results) if one_by_one else {}
+    return write_inversion(output, originals.cpu(), results, facts, again)
 
 
 def reconstructions(
@@ -142,18 +148,40 @@ def reconstructions(
     return results
 
 
+def embedded_alone(
+    inversion: Inversion, originals: Tensor, labels: Tensor | None, results: dict[str, tuple[Tensor, float]]
+) -> dict[str, dict[str, float]]:
+    """Space -> the seconds that an image takes in a batch of one, and how far the PSNR of these images is from the batch's."""
+    alone, found = copy.copy(inversion), {}
+    alone.batch_size = 1
+    targets, count = originals.cpu(), len(originals)
+    for space in SPACES:
+        start = time.perf_counter()
+        affine = alone.embed(originals, None if labels is None else labels[:count], space=space)
+        seconds = (time.perf_counter() - start) / count
+        images = drawn(inversion.generator, inversion, affine)
+        difference = quality(images, targets)["psnr"] - quality(results[space][0][:count], targets)["psnr"]
+        found[space] = {"images_alone": count, "seconds_alone": seconds, "psnr_difference": difference}
+    return found
+
+
 def write_inversion(
-    output: Path, originals: Tensor, results: dict[str, tuple[Tensor, float]], facts: dict[str, Any]
+    output: Path,
+    originals: Tensor,
+    results: dict[str, tuple[Tensor, float]],
+    facts: dict[str, Any],
+    alone: dict[str, dict[str, float]],
 ) -> list[Path]:
     scale = shown_scale(originals.shape[2])
     panels = [("original", originals)] + [(name, images) for name, (images, _) in results.items()]
     sheet = side_by_side([(title, image_grid(images[:SHOWN], num_columns=1, scale=scale)) for title, images in panels])
-    lines, table = [], ["| space | PSNR | SSIM | seconds an image |", "|---|---|---|---|"]
+    lines, table = [], ["| space | PSNR | SSIM | seconds an image | in a batch of one |", "|---|---|---|---|---|"]
     for name, (images, seconds) in results.items():
         values = quality(images, originals)
-        lines.append(json.dumps({"space": name, **values, "seconds_an_image": round(seconds, 4), **facts}))
+        lines.append(json.dumps({"space": name, **values, "seconds_an_image": seconds, **facts, **alone.get(name, {})}))
         ssim = f"{values['ssim']:.3f}" if "ssim" in values else "(too small)"
-        table.append(f"| {name} | {values['psnr']:.2f} | {ssim} | {seconds:.3f} |")
+        single = f"{alone[name]['seconds_alone']:.3f}" if name in alone else "-"
+        table.append(f"| {name} | {values['psnr']:.2f} | {ssim} | {seconds:.3f} | {single} |")
     written = [saved(sheet, output, "invert.png"), output / "invert.jsonl", output / "invert.md"]
     written[1].write_text("\n".join(lines) + "\n")
     written[2].write_text("\n".join(table) + "\n")

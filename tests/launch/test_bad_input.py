@@ -96,6 +96,7 @@ def test_generate_from_the_command_line(program: Program, checkpoint: Path, tmp_
         program("generate.py", at, "task=grid", "resolutoin=64"), "no setting 'resolutoin'; did you mean 'resolution'?"
     )
     failed(program("generate.py", at, "rows=many"), "rows must be of type int, got 'many'")
+    failed(program("generate.py", at, "num_threads=0"), "num_threads must be finite and at least 1, got 0")
     failed(program("generate.py", at, "device=cuda:7"), "device 'cuda:7' is not to be had here")
     failed(program("generate.py", "checkpoint=nowhere.ckpt"), "there is no checkpoint nowhere.ckpt")
     assert not any(tmp_path.iterdir())

@@ -80,6 +80,7 @@ def test_invert_writes_a_picture_and_numbers(method: PolyINR, tmp_path: Path) ->
     assert [row["space"] for row in rows] == ["z", "w", "affine", "pivotal"]
     assert all(row["images"] == 2 and row["psnr"] > 0 and row["perceptual"] == 0 for row in rows)
     assert "| affine |" in written[2].read_text()
+    assert "seconds_alone" not in rows[0]
     held_out, _ = DATA.split("test")
     tile = np.array(Image.open(written[0]).convert("L"))[22 : 22 + 96 : 12, 10 : 10 + 96 : 12]
     assert np.array_equal(tile, to_uint8(held_out[:1])[0, 0].numpy()), "the first column shows the originals"
@@ -90,6 +91,16 @@ def test_a_large_set_is_measured_whole_and_shown_in_part(method: PolyINR, tmp_pa
     rows = [json.loads(line) for line in written[1].read_text().splitlines()]
     assert [(row["space"], row["images"]) for row in rows] == [("z", 20), ("w", 20), ("affine", 20)]
     assert Image.open(written[0]).height == 20 + 16 * 98 + 2 + 8
+
+
+def test_images_embedded_one_by_one_stand_beside(method: PolyINR, tmp_path: Path) -> None:
+    written = invert(method, tmp_path, count=3, one_by_one=2, tuning_steps=1, **FAST)  # type: ignore[arg-type]
+    rows = {row["space"]: row for row in map(json.loads, written[1].read_text().splitlines())}
+    for space in ("z", "w", "affine"):
+        assert rows[space]["images_alone"] == 2
+        assert rows[space]["seconds_alone"] > 0
+        assert abs(rows[space]["psnr_difference"]) < 0.01, "no image depends on its neighbours"
+    assert "seconds_alone" not in rows["pivotal"], "the networks of a set are tuned together"
 
 
 def test_ssim_where_its_window_fits() -> None:
