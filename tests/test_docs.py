@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.make_claims import interval
+from docs.ledger import interval
 from launch.compose import group_options
 from tests.conftest import ROOT
 

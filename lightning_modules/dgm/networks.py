@@ -105,6 +105,7 @@ class DGM(ClassifierNetwork):
         if variant == "released" and moments and not affine:
             raise ValueError("the released network always moves its grid: affine=false needs variant=tables")
         self.patch_size = patch_size
+        self.variant = variant
         self.num_features = channels
         has_bias = variant == "released"
         if patch_size == 1:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.make_claims import GATES
+from docs.poly_inr_claims import GATES
 from tests.test_train import table
 
 pytestmark = pytest.mark.soak
