@@ -7,7 +7,7 @@ from typing import Any
 
 import torch.nn.functional as F
 from lightning.pytorch.core.optimizer import LightningOptimizer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torchmetrics import MeanMetric, Metric
 from torchmetrics.classification import MulticlassAccuracy
@@ -73,8 +73,12 @@ class Classification(ClassifierModule):
         self.averaged_network.eval()
         return self
 
+    def trained_parameters(self) -> list[nn.Parameter]:
+        """What the optimiser moves."""
+        return list(self.network.parameters())
+
     def configure_optimizers(self) -> Optimizer:
-        optimizer = self.make_optimizer(self.network.parameters())
+        optimizer = self.make_optimizer(self.trained_parameters())
         self.base_rate = optimizer.defaults["lr"]
         return optimizer
 
