@@ -28,13 +28,13 @@ def with_best(values: dict[str, float], rows: list[dict[str, float]]) -> dict[st
     return found
 
 
-def classification_record(
+def test_record(
     method: Method, datamodule: ImageDataModule, values: dict[str, float], *, stage: str, checkpoint: str
 ) -> dict[str, Any]:
     """The result record of what a method measured of itself on the test split of its data module."""
     return {
         "protocol": {
-            "task": "classification",
+            "task": method.test_task,
             "data": f"{datamodule.name}:test",
             "data_hash": real_images(datamodule, "test").fingerprint(),
             "image_shape": list(method.image_shape),
@@ -71,7 +71,7 @@ class TestResults(Callback):
         method.metrics |= {f"metric/{name}": value for name, value in values.items()}
         if trainer.is_global_zero:
             datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
-            record = classification_record(method, datamodule, values, stage=TEST_STAGE, checkpoint="last.ckpt")
+            record = test_record(method, datamodule, values, stage=TEST_STAGE, checkpoint="last.ckpt")
             append_result(self.results, record)
             log(trainer, method, with_best(values, read_metrics(self.results.with_name("metrics.csv"))))
         trainer.strategy.barrier("test results")

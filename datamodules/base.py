@@ -52,6 +52,11 @@ class ImageDataModule(LightningDataModule):
         self.num_workers = num_workers
         self.arrays: dict[str, tuple[Tensor, Tensor]] = {}
 
+    @property
+    def test_size(self) -> tuple[int, int]:
+        """Height and width of the images of the test split, which some sets show whole and train on in crops."""
+        return self.image_shape[1:]
+
     @abstractmethod
     def load(self, split: str) -> tuple[Rows, Tensor]:
         """Read ``split`` from disk: images [N, C, H, W], uint8 or float32 in [-1, 1], and labels [N] int64.

@@ -7,7 +7,9 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 
 from datamodules.base import ImageDataModule
+from datamodules.batches import NO_CLASS
 
+PAPER, INK = 2, 8  # grey levels of 0 .. 16
 TEST_EVERY = 5  # every fifth image, from the fifth on, is a test image: 359 of 1,797
 
 
@@ -24,3 +26,19 @@ class Digits(ImageDataModule):
         is_test = torch.arange(len(images)) % TEST_EVERY == TEST_EVERY - 1
         chosen = is_test if split == "test" else ~is_test
         return images[chosen], labels[chosen]
+
+
+class DigitMasks(Digits):
+    """The same digits with a class for each pixel: the digit on its ink, the background off it, neither in between.
+
+    Ink is at least ``INK`` of 16, background at most ``PAPER``: small enough to segment on a processor.
+    """
+
+    target_classes = ("background", "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+    def targets(self, split: str) -> dict[str, Tensor]:
+        images, labels = self.split(split)
+        grey = (images[:, 0] + 1.0) * 8.0
+        digits = (labels + 1).to(torch.uint8)[:, None, None].expand(-1, *self.image_shape[1:])
+        masks = torch.where(grey >= INK, digits, NO_CLASS)
+        return {"mask": torch.where(grey <= PAPER, 0, masks).to(torch.uint8)}

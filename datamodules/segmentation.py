@@ -84,6 +84,10 @@ class SegmentationDataModule(ImageDataModule):
         self.masks: dict[str, FileRows] = {}
         self.sizes: dict[str, Tensor] = {}
 
+    @property
+    def test_size(self) -> tuple[int, int]:
+        return self.canvas
+
     @abstractmethod
     def pairs(self, split: str) -> list[tuple[Path, Path]]:
         """The files of each image and of its mask; ValueError, by :meth:`explain`, where the set is not there."""

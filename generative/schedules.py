@@ -21,3 +21,12 @@ def warmup_cosine(images_seen: int, *, warmup: int, end: int) -> float:
         return images_seen / warmup
     progress = min((images_seen - warmup) / (end - warmup), 1.0)
     return 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+def polynomial_decay(images_seen: int, *, end: int, power: float) -> float:
+    """Factor on a learning rate: (1 - images_seen / end) ** power, 0 from ``end`` on ('poly', Chen et al. 2018)."""
+    if end < 1:
+        raise ValueError(f"a decay ends after at least 1 image, got {end}")
+    if power <= 0:
+        raise ValueError(f"the power of a decay must be positive, got {power}")
+    return max(1.0 - images_seen / end, 0.0) ** power

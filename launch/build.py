@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from typing import Any
 
@@ -25,11 +26,17 @@ def build(config: dict[str, Any]) -> tuple[ImageDataModule, Method]:
     parts = {"datamodule": config["datamodule"], "method": config["method"]}
     check_constructor_calls(parts)
     datamodule = hydra.utils.instantiate(parts["datamodule"], _partial_=True, _convert_="all")(seed=config["seed"])
-    method = hydra.utils.instantiate(parts["method"], _partial_=True, _convert_="all")(
-        image_shape=datamodule.image_shape, num_classes=datamodule.num_classes, seed=config["seed"]
-    )
+    given = {"image_shape": datamodule.image_shape, "num_classes": datamodule.num_classes, "seed": config["seed"]}
+    if takes_target_classes(parts["method"]):
+        given["target_classes"] = datamodule.target_classes
+    method = hydra.utils.instantiate(parts["method"], _partial_=True, _convert_="all")(**given)
     method.run_config = config
     return datamodule, method
+
+
+def takes_target_classes(method: dict[str, Any]) -> bool:
+    """Whether the constructor that the configuration ``method`` calls asks for the classes of masks or boxes."""
+    return "target_classes" in inspect.signature(find_target(method["_target_"], "method")).parameters
 
 
 def check_trusted(config: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from callbacks.generation_metrics import DrawnImages, pixel_judge, published_result, real_images
 from callbacks.results import EVALUATION, measured_result
-from callbacks.test_results import classification_record
+from callbacks.test_results import test_record
 from datamodules.base import ImageDataModule
 from generative.metrics.evaluation import (
     ImageSet,
@@ -46,7 +46,7 @@ from launch.image_sets import (
 )
 from launch.judges import PREFIX, check_name, extractor_of, load_classifier
 from launch.run_folder import read_lines
-from lightning_modules.base import ClassifierModule, GenerativeModule
+from lightning_modules.base import GenerativeModule, Method
 
 DEFAULT_METRICS = ("fd", "precision", "recall")
 JUDGES = ("pixels",)
@@ -71,7 +71,7 @@ READ = {
     "save_statistics": COMMON | {"images", "save_statistics", "num_images"},
     "compare": {"compare", "protocol"},
 }
-OF_CLASSIFIER = {"checkpoint", "device", "num_threads", "output", "protocol"}
+OF_SELF_TEST = {"checkpoint", "device", "num_threads", "output", "protocol"}
 Draw = Callable[[], Image.Image]  # the picture that show_nearest= asks for
 
 
@@ -166,9 +166,9 @@ def evaluate_checkpoint(settings: dict[str, Any]) -> tuple[dict[str, Any], Draw 
     check_used(settings, READ["checkpoint"], "a checkpoint")
     check_settings(settings)
     method, datamodule = load_method(Path(settings["checkpoint"]), device=settings["device"])
-    if isinstance(method, ClassifierModule):
-        check_used(settings, OF_CLASSIFIER, "a classifier, which is tested on its own data by its own measures")
-        return evaluate_classifier(method, datamodule, settings), None
+    if method.test_task:
+        check_used(settings, OF_SELF_TEST, f"{method.test_task}, which is tested on its own data by its own measures")
+        return run_own_test(method, datamodule, settings), None
     if not isinstance(method, GenerativeModule):
         raise ValueError(f"{settings['checkpoint']} holds a {type(method).__name__}, which does not generate images")
     is_labelled = method.num_classes > 0 and datamodule.num_classes == method.num_classes
@@ -207,16 +207,14 @@ def evaluate_checkpoint(settings: dict[str, Any]) -> tuple[dict[str, Any], Draw 
     return record | judging.facts, draw
 
 
-def evaluate_classifier(
-    method: ClassifierModule, datamodule: ImageDataModule, settings: dict[str, Any]
-) -> dict[str, Any]:
-    """The test stage of a classifier again: its own measures on the test images of its data module."""
+def run_own_test(method: Method, datamodule: ImageDataModule, settings: dict[str, Any]) -> dict[str, Any]:
+    """The test stage again: the method's own measures on the test images of its data module."""
     if rank_and_world_size()[1] > 1:
-        raise ValueError("a classifier is tested by one process: start evaluate.py without torchrun")
+        raise ValueError(f"{method.test_task} is tested by one process: start evaluate.py without torchrun")
     trainer = bare_trainer(method.device)
     trainer.test(method, datamodule, verbose=False)
     checkpoint = Path(settings["checkpoint"]).name
-    return classification_record(method, datamodule, method.test_results(), stage=EVALUATION, checkpoint=checkpoint)
+    return test_record(method, datamodule, method.test_results(), stage=EVALUATION, checkpoint=checkpoint)
 
 
 def evaluate_images(settings: dict[str, Any]) -> tuple[dict[str, Any], Draw | None]:

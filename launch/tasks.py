@@ -32,9 +32,17 @@ def tasks_of(method: Method) -> dict[str, Task]:
     for file in pkgutil.iter_modules(folder.__path__, prefix=f"{folder.__name__}."):
         functions = inspect.getmembers(importlib.import_module(file.name), inspect.isfunction)
         for key, function in functions:
-            if function.__module__ == file.name and inspect.signature(function).parameters.keys() >= MARKS:
+            is_task = function.__module__ == file.name and inspect.signature(function).parameters.keys() >= MARKS
+            if is_task and suits(function, method):
                 found[key] = function
     return found
+
+
+def suits(task: Task, method: Method) -> bool:
+    """Whether ``method`` is of the kind that the task's first parameter is annotated with: a folder may hold several."""
+    first = next(iter(inspect.signature(task).parameters))
+    kind = typing.get_type_hints(task).get(first, Method)
+    return not isinstance(kind, type) or isinstance(method, kind)
 
 
 def find_task(method: Method, name: str) -> Task:

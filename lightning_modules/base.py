@@ -16,8 +16,11 @@ class Method(ManualSteps):
     """A training recipe with manual optimisation.
 
     ``image_shape`` (channels, height, width) and ``num_classes`` come from the data module, ``seed`` from the
-    run. A training step hands its losses to :meth:`record` and must end with :meth:`count_images`.
+    run; a constructor that takes ``target_classes`` gets the names of the classes of masks or boxes. A training step
+    hands its losses to :meth:`record` and must end with :meth:`count_images`.
     """
+
+    test_task: str = ""  # what results call what `test_step` measures; empty: nothing of its own
 
     def __init__(
         self,
@@ -118,6 +121,7 @@ class GenerativeModule(Method):
 class ClassifierModule(Method):
     """A method that names the class of an image, under its averaged weights: judges and extractors are made of it."""
 
+    test_task = "classification"
     num_features: int
 
     @abstractmethod

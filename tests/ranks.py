@@ -21,8 +21,7 @@ from launch.compose import compose, plain
 from launch.quiet import quiet
 from launch.strategy import AveragedGradients
 from lightning_modules.base import Method
-
-DATA = "digits"
+from tests.data_choice import data_for
 
 
 @dataclass
@@ -84,7 +83,7 @@ def fit(
 ) -> tuple[Outcome, Method, Trainer]:
     """Train for ``num_steps`` on the digits; ``num_ranks`` above 1: in each of the processes of :func:`on_ranks`."""
     quiet()
-    config = plain(compose("train", ["experiment=none", f"datamodule={DATA}", "run_dir=run", *overrides]))
+    config = plain(compose("train", ["experiment=none", data_for(*overrides), "run_dir=run", *overrides]))
     torch.manual_seed(0)
     datamodule, method = build(config)
     leave_out_batch_norm(method)

@@ -17,17 +17,16 @@ from launch.build import build
 from launch.checkpoint import AtomicCheckpointIO, load_method
 from launch.compose import compose, group_options, plain
 from lightning_modules.base import GenerativeModule, Method
+from tests.data_choice import data_for
 
 METHODS = group_options("method")
-# The smallest data module; a method that needs other data says so in its own tests.
-DATA = "digits"
 BATCH = 16
 
 
 def fit(
     name: str, *, num_batches: int = 2, callbacks: list[Callback] | None = None, seed: int = 0
 ) -> tuple[Trainer, Method]:
-    overrides = [f"method={name}", f"datamodule={DATA}", f"datamodule.batch_size={BATCH}", f"seed={seed}"]
+    overrides = [f"method={name}", data_for(f"method={name}"), f"datamodule.batch_size={BATCH}", f"seed={seed}"]
     config = plain(compose("train", ["experiment=none", "run_dir=run", *overrides]))
     torch.manual_seed(seed)
     datamodule, method = build(config)

@@ -1,4 +1,4 @@
-"""Warm-up and cosine against their closed form."""
+"""Schedules against their closed forms."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from generative.schedules import warmup_cosine
+from generative.schedules import linear_decay, polynomial_decay, warmup_cosine
 
 
 def test_warmup_then_cosine() -> None:
@@ -29,3 +29,14 @@ def test_the_mean_of_a_run_is_a_half() -> None:
 def test_a_warmup_beyond_the_end_is_refused() -> None:
     with pytest.raises(ValueError, match="got 10 of 10 images"):
         warmup_cosine(0, warmup=10, end=10)
+
+
+def test_polynomial_decay() -> None:
+    assert polynomial_decay(0, end=100, power=0.9) == 1.0
+    assert polynomial_decay(50, end=100, power=1.0) == linear_decay(50, start=0, end=100)
+    assert polynomial_decay(75, end=100, power=0.5) == pytest.approx(0.5)
+    assert polynomial_decay(100, end=100, power=0.9) == polynomial_decay(140, end=100, power=0.9) == 0.0
+    with pytest.raises(ValueError, match="must be positive, got 0"):
+        polynomial_decay(0, end=100, power=0)
+    with pytest.raises(ValueError, match="at least 1 image, got 0"):
+        polynomial_decay(0, end=0, power=1.0)

@@ -39,11 +39,13 @@ def made_on() -> dict[str, str]:
 def main() -> None:
     from launch.compose import compose, group_options
     from tests.conftest import SMALL_RUN
+    from tests.data_choice import data_for
     from train import train
 
     for method in sys.argv[1:] or group_options("method"):
         with tempfile.TemporaryDirectory() as folder:
-            train(compose("train", [*SMALL_RUN, f"method={method}", *STEPS, f"run_dir={folder}/run"]))
+            chosen = (f"method={method}", data_for(f"method={method}"))
+            train(compose("train", [*SMALL_RUN, *chosen, *STEPS, f"run_dir={folder}/run"]))
             with (Path(folder) / "run" / "metrics.csv").open(newline="") as file:
                 rows = list(csv.DictReader(file))[:20]
         values = {column: [float(row[column]) for row in rows] for column in rows[0] if column.startswith(RECORDED)}

@@ -1,0 +1,187 @@
+"""Semantic segmentation by deep geometric moments (section 5.4.7): a backbone, a head, a class for each pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch.nn.functional as F
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from torch import Tensor
+from torch.optim import Optimizer
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from generative.accumulation import parts
+from generative.averaging import average_decay, averaged_copy, update_average
+from generative.precision import full_precision
+from generative.randomness import Stream
+from generative.schedules import polynomial_decay
+from lightning_modules.base import Method
+from lightning_modules.dgm.backbones import Backbone
+from lightning_modules.dgm.heads import Head, SegmentationNetwork
+from lightning_modules.dgm.weights import load_backbone, pretrained
+
+NO_CLASS = 255  # of a mask's pixel that counts nowhere
+
+
+def checked_masks(batch: dict[str, Any], num_classes: int) -> Tensor:
+    """The masks of a batch as int64 [B, H, W]; ValueError for a value that is neither a class nor NO_CLASS."""
+    if "mask" not in batch:
+        raise ValueError("the data have no masks to segment by: choose a datamodule such as voc2012 or digit_masks")
+    masks: Tensor = batch["mask"].long()
+    outside = masks[((masks < 0) | (masks >= num_classes)) & (masks != NO_CLASS)]
+    if len(outside):
+        raise ValueError(
+            f"a mask holds the value {int(outside[0])}: give the pixels of {num_classes} classes 0 to {num_classes - 1}, "
+            f"or {NO_CLASS} for none"
+        )
+    return masks
+
+
+def intersection_over_union(confusion: Tensor) -> Tensor:
+    """TP / (TP + FP + FN) of each class, [K] float64, of counts [K, K] of (true, predicted); NaN of an absent class."""
+    hits = confusion.diagonal().double()
+    return hits / (confusion.sum(dim=0) + confusion.sum(dim=1) - hits)
+
+
+def mean_iou(confusion: Tensor) -> float:
+    """The mean over the classes that are in the masks or in the predictions."""
+    return float(intersection_over_union(confusion).nanmean())
+
+
+class Segmentation(Method):
+    """Trains backbone and head with cross-entropy; what is tested is their average ``averaged_network``.
+
+    ``weights``: checkpoint of a classifier whose backbone this one starts from. The learning rate falls with
+    (1 - t) ** ``power`` over ``budget_kimg`` (DeepLabv3+). ``half_life_images``: of the average. ``target_classes``:
+    names of the classes, from the data module.
+    """
+
+    test_task = "segmentation"
+
+    def __init__(
+        self,
+        *,
+        image_shape: tuple[int, int, int],
+        num_classes: int,
+        target_classes: tuple[str, ...],
+        seed: int,
+        backbone: Callable[..., Backbone],
+        head: Callable[..., Head],
+        optimizer: Callable[..., Optimizer],
+        weights: str | None = None,
+        half_life_images: float = 2_000,
+        average_ramp_up: float = 0.05,
+        budget_kimg: float,
+        power: float = 0.9,
+        accumulate: int = 1,
+        clip_norm: float = 0.0,
+    ) -> None:
+        if len(target_classes) < 2:
+            raise ValueError(
+                f"segmentation needs masks of at least 2 classes, and the data have {len(target_classes)}: choose a "
+                "datamodule such as voc2012 or digit_masks"
+            )
+        super().__init__(
+            image_shape=image_shape,
+            num_classes=len(target_classes),
+            seed=seed,
+            accumulate=accumulate,
+            clip_norm=clip_norm,
+        )
+        self.target_classes = target_classes
+        stem = backbone(image_channels=image_shape[0])
+        stem.check_image_size(*image_shape[1:])
+        top = head(num_channels=stem.num_channels, num_early=stem.num_early, num_classes=self.num_classes)
+        self.network = SegmentationNetwork(stem, top)
+        self.averaged_network = averaged_copy(self.network)
+        self.make_optimizer = optimizer
+        self.weights = weights
+        self.half_life_images = half_life_images
+        self.average_ramp_up = average_ramp_up
+        self.budget_images = round(budget_kimg * 1000)
+        self.power = power
+        self.test_metrics: list[MulticlassConfusionMatrix] = []  # no submodules: a checkpoint holds weights, not counts
+
+    def train(self, mode: bool = True) -> Segmentation:
+        """The average never trains."""
+        super().train(mode)
+        self.averaged_network.eval()
+        return self
+
+    def on_fit_start(self) -> None:
+        """At the start of a run, not of its continuation: the weights, and whether test images fit, before they must."""
+        self.network.backbone.check_image_size(*self.trainer.datamodule.test_size)  # type: ignore[attr-defined]
+        if self.weights is None or self.images_seen > 0:
+            return
+        state = pretrained(self.weights)
+        for network in (self.network, self.averaged_network):
+            load_backbone(network.backbone, state, path=self.weights)
+
+    def configure_optimizers(self) -> Optimizer:
+        optimizer = self.make_optimizer(self.network.parameters())
+        self.base_rate = optimizer.defaults["lr"]
+        return optimizer
+
+    def set_learning_rate(self, optimizer: LightningOptimizer, global_batch: int) -> None:
+        """The rate of the step's middle."""
+        middle = self.images_seen + global_batch // 2
+        rate = self.base_rate * polynomial_decay(middle, end=self.budget_images, power=self.power)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+
+    def dropout_factors(self, first: int, count: int) -> Tensor | None:
+        head = self.network.head
+        if head.dropout == 0.0:
+            return None
+        uniform = Stream(self.seed, "dropout").uniform(first, count, head.width)
+        return head.dropout_factors(uniform).to(next(head.parameters()))  # its device and type
+
+    def training_step(self, batch: dict[str, Any], batch_index: int) -> None:
+        optimizer = self.optimizers()
+        assert isinstance(optimizer, LightningOptimizer)
+        global_batch = len(batch["image"]) * self.trainer.world_size
+        self.set_learning_rate(optimizer, global_batch)
+        # The mean is over the pixels that count in the global batch: parts and ranks have more of them or fewer.
+        counts = checked_masks(batch, self.num_classes) != NO_CLASS
+        share = self.trainer.world_size * self.accumulate / self.gather(counts.sum()[None]).sum().clamp(min=1)
+
+        optimizer.zero_grad()
+        for part in parts(batch, self.accumulate):
+            images, masks = part["image"], part["mask"].long()
+            logits = self.network(images, self.dropout_factors(part["first_number"], len(images)))
+            loss = F.cross_entropy(logits, masks, ignore_index=NO_CLASS, reduction="sum") * share
+            self.manual_backward(loss / self.accumulate)
+            accuracy = (logits.argmax(dim=1) == masks).sum() * share
+            self.record({"loss/cross_entropy": loss, "score/pixel_accuracy": accuracy})
+        optimizer.step()
+
+        decay = average_decay(
+            global_batch,
+            half_life_images=self.half_life_images,
+            images_seen=self.images_seen,
+            ramp_up=self.average_ramp_up,
+        )
+        update_average(self.averaged_network, self.network, decay)
+        self.count_images(batch["image"])
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images [B, C, H, W] in [-1, 1] -> logits [B, num_classes, H, W] under the averaged weights."""
+        with full_precision(self.device.type):
+            return self.averaged_network(images)
+
+    def on_test_start(self) -> None:
+        self.test_metrics = [MulticlassConfusionMatrix(self.num_classes, ignore_index=NO_CLASS).to(self.device)]
+
+    def test_step(self, batch: dict[str, Any], batch_index: int) -> None:
+        (confusion,) = self.test_metrics
+        confusion.update(self(batch["image"]).argmax(dim=1), checked_masks(batch, self.num_classes))
+
+    def test_results(self) -> dict[str, float]:
+        """Mean IoU and share of right pixels, over all pixels of the split that count, once each over all ranks."""
+        (metric,) = self.test_metrics
+        confusion = metric.compute()
+        return {
+            "mean_iou": mean_iou(confusion),
+            "pixel_accuracy": float(confusion.diagonal().sum() / confusion.sum()),
+        }

@@ -1,0 +1,17 @@
+"""Which of the digits' data modules a method trains on in tests: those with masks where it asks for their classes."""
+
+from __future__ import annotations
+
+from omegaconf import OmegaConf
+
+from launch.build import takes_target_classes
+from launch.compose import CONFIGS
+
+
+def data_for(*overrides: str) -> str:
+    """The override ``datamodule=...`` for the ``method=...`` among ``overrides``, if there is one."""
+    chosen = [text.removeprefix("method=") for text in overrides if text.startswith("method=")]
+    if not chosen:
+        return "datamodule=digits"
+    target = OmegaConf.select(OmegaConf.load(CONFIGS / "method" / f"{chosen[-1]}.yaml"), "_target_")
+    return "datamodule=digit_masks" if takes_target_classes({"_target_": target}) else "datamodule=digits"
