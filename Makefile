@@ -7,10 +7,11 @@ PY := $(VENV)/bin/python
 PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: help setup quickstart test lint soak bench claims second-look
+.PHONY: help setup quickstart pictures test lint soak bench claims second-look
 
 help:
 	@echo "make quickstart  install, train Poly-INR on digits, show where the pictures are"
+	@echo "make pictures    what a trained Poly-INR can show, task by task (RUN=..., default: the newest run)"
 	@echo "make test        install, run the tests"
 	@echo "make lint        ruff and mypy"
 	@echo "make soak        the slow tests"
@@ -31,6 +32,16 @@ setup: $(VENV)/.installed
 
 quickstart: setup
 	$(PY) train.py experiment=poly_inr/digits
+
+# The newest run of poly_inr/digits, unless RUN names another.
+RUN ?= $(firstword $(shell ls -td runs/poly_inr/digits/*/ 2>/dev/null))
+TASKS := grid upsample interpolate extrapolate mix truncation heatmaps degrees invert edit
+
+pictures: setup
+	@if [ ! -f "$(RUN)/checkpoints/last.ckpt" ]; then echo "error: no checkpoint in '$(RUN)': make quickstart, or RUN=<folder>"; exit 2; fi
+	@start=$$(date +%s); set -e; for task in $(TASKS); do \
+	$(PY) generate.py checkpoint=$(RUN)/checkpoints/last.ckpt task=$$task output=$(RUN)/pictures num_threads=1; done; \
+	echo "$(words $(TASKS)) tasks in $$(($$(date +%s) - start)) s"
 
 test: setup
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2
