@@ -14,13 +14,13 @@ from PIL import Image
 from torch import Tensor
 
 from generative.metrics.metrics import SSIM_WINDOW, ReconstructionQuality
-from generative.rendering.images import image_grid, side_by_side, to_uint8
+from generative.rendering.images import image_grid, saved, shown_scale, side_by_side, to_uint8
 from lightning_modules.poly_inr.inversion import SPACES, Inversion, make_loss
 from lightning_modules.poly_inr.mixing import check_levels, mixing_table, spelt
 from lightning_modules.poly_inr.module import PolyINR
 from lightning_modules.poly_inr.networks import Generator
 from lightning_modules.poly_inr.originals import Splits, open_originals
-from lightning_modules.poly_inr.tasks import check_at_least, draw_affine, render, saved, shown_scale
+from lightning_modules.poly_inr.tasks import check_at_least, draw_affine, render
 
 SHOWN = 16  # images of a large set that the picture has rows for
 
