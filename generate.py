@@ -19,7 +19,7 @@ def generate(config: DictConfig) -> list[str]:
     from pathlib import Path
 
     from launch.checkpoint import load_method
-    from launch.tasks import check_options, find_task, run_task
+    from launch.tasks import check_options, find_task, load_named, run_task
 
     settings = plain(config)
     if settings["checkpoint"] is None:
@@ -29,11 +29,10 @@ def generate(config: DictConfig) -> list[str]:
     method, datamodule = load_method(Path(settings["checkpoint"]), device=settings["device"])
     task = find_task(method, settings["task"])
     check_options(task, settings["options"])
+    options = load_named(task, settings["options"], device=settings["device"])
     if settings["compile"]:
         print(f"compiled in {method.compile_drawing():.1f} s", file=sys.stderr)
-    files = run_task(
-        task, method, datamodule, Path(settings["output"]), seed=settings["seed"], options=settings["options"]
-    )
+    files = run_task(task, method, datamodule, Path(settings["output"]), seed=settings["seed"], options=options)
     written = [str(path) for path in files]
     print("\n".join(written))
     return written
