@@ -20,7 +20,7 @@ def generate(config: DictConfig) -> list[str]:
     from pathlib import Path
 
     from launch.checkpoint import load_method
-    from launch.tasks import check_options, find_task, run_task, write_record
+    from launch.tasks import check_options, find_task, load_named, run_task, write_record
     from launch.threads import use_threads
 
     settings = plain(config)
@@ -32,10 +32,11 @@ def generate(config: DictConfig) -> list[str]:
     method, datamodule = load_method(Path(settings["checkpoint"]), device=settings["device"])
     task = find_task(method, settings["task"])
     check_options(task, settings["options"])
+    options = load_named(task, settings["options"], device=settings["device"])
     if settings["compile"]:
         print(f"compiled in {method.compile_drawing():.1f} s", file=sys.stderr)
     started, output = time.perf_counter(), Path(settings["output"])
-    files = run_task(task, method, datamodule, output, seed=settings["seed"], options=settings["options"])
+    files = run_task(task, method, datamodule, output, seed=settings["seed"], options=options)
     write_record(output, method, settings, seconds=time.perf_counter() - started, files=files)
     written = [str(path) for path in files]
     print("\n".join(written))

@@ -20,6 +20,8 @@ from datamodules.batches import (
     TrainingStream,
     leave_signals_to_the_rank,
 )
+from datamodules.corruptions import corrupt
+from generative.rendering.images import to_uint8
 
 
 class ImageDataModule(LightningDataModule):
@@ -88,6 +90,26 @@ class ImageDataModule(LightningDataModule):
             images, labels = self.load(name)
             self.arrays[name] = cast(Tensor, images), labels  # files are indexed like one
         return self.arrays[name]
+
+    def corrupted(self, split: str, numbers: Tensor, *, corruption: str, severity: int, seed: int) -> Tensor:
+        """Images number ``numbers`` [N] of a split under a common corruption, uint8 [N, 3, H, W].
+
+        Computed anew by :mod:`datamodules.corruptions`: whoever shows them says so.
+        """
+        images = self.split(split)[0]
+        rows = [images[number : number + 1] for number in numbers.tolist()]
+        return torch.cat(
+            [
+                corrupt(
+                    row if row.dtype == torch.uint8 else to_uint8(row),
+                    corruption=corruption,
+                    severity=severity,
+                    seed=seed,
+                    first_number=number,
+                )
+                for row, number in zip(rows, numbers.tolist(), strict=True)
+            ]
+        )
 
     def setup(self, stage: str) -> None:
         self.split("test" if stage == "test" else "train")

@@ -16,9 +16,11 @@ import torch
 from callbacks.environment import environment
 from callbacks.results import settings_hash
 from datamodules.base import ImageDataModule
+from launch.checkpoint import load_method
 from launch.compose import check_type
 from launch.errors import did_you_mean
-from lightning_modules.base import Method
+from launch.image_sets import make_datamodule
+from lightning_modules.base import ImageData, Method
 
 Task = Callable[..., list[Path]]  # task(method, output, *, seed, **options) -> the files it wrote
 GIVEN = {"seed", "datamodule"}  # by the program; the others are the task's own settings
@@ -89,4 +91,35 @@ def check_options(task: Task, options: dict[str, Any]) -> None:
     for key, value in options.items():
         if key not in known:
             raise ValueError(f"task {task.__name__} has no setting {key!r}{did_you_mean(key, known)}")
-        check_type(key, value, hints.get(key))
+        hint = hints.get(key)
+        check_type(key, value, list[str] | str if method_kind(hint) else str if hint is ImageData else hint)
+
+
+def method_kind(hint: Any) -> type[Method] | None:
+    """The kind of method that an annotation such as ``list[Method] | None`` speaks of; None for any other."""
+    if isinstance(hint, type) and issubclass(hint, Method):
+        return hint
+    return next((kind for inner in typing.get_args(hint) if (kind := method_kind(inner))), None)
+
+
+def load_named(task: Task, options: dict[str, Any], *, device: str) -> dict[str, Any]:
+    """``options`` with what they name in its place.
+
+    A parameter ``list[<a kind of method>]`` is given by checkpoints, one of :class:`ImageData` by a data module's
+    name.
+    """
+    hints = typing.get_type_hints(task)
+    loaded = dict(options)
+    for key, value in options.items():
+        kind = method_kind(hints[key])
+        if hints[key] is ImageData:
+            loaded[key] = make_datamodule(value)
+        elif kind is not None and value is not None:
+            paths = [value] if isinstance(value, str) else value
+            loaded[key] = [load_method(Path(path), device=device)[0] for path in paths]
+            for path, method in zip(paths, loaded[key], strict=True):
+                if not isinstance(method, kind):
+                    raise ValueError(
+                        f"{key} takes checkpoints of kind {kind.__name__}, and {path} is a {type(method).__name__}"
+                    )
+    return loaded

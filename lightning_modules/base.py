@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from lightning_modules.steps import ManualSteps
+
+
+class ImageData(Protocol):
+    """What the tasks of a method may ask of a data module."""
+
+    name: str
+    target_classes: tuple[str, ...]  # names of the classes of a mask's pixels
+
+    def split(self, name: str) -> tuple[Tensor, Tensor]:
+        """Images [N, C, H, W], uint8 or in [-1, 1], and labels [N] of ``train`` or ``test``."""
+
+    def targets(self, split: str) -> Mapping[str, Any]:
+        """What else belongs to each image: of a set with masks "mask", [N, H, W] of classes, 255 of none."""
+
+    def corrupted(self, split: str, numbers: Tensor, *, corruption: str, severity: int, seed: int) -> Tensor:
+        """Images number ``numbers`` of a split under a common corruption, computed anew: uint8 [N, 3, H, W]."""
 
 
 class Method(ManualSteps):

@@ -27,6 +27,10 @@ class ClassifierNetwork(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """Images [B, C, H, W] -> [B, num_features]."""
 
+    @abstractmethod
+    def last_maps(self) -> nn.Module:
+        """The module whose output [B, C, h, w] is the last with positions: what Grad-CAM weighs."""
+
     def classify(self, features: Tensor, factors: Tensor | None = None) -> Tensor:
         """Logits of features. ``factors`` [B, classifier.in_features] multiply the classifier's inputs: dropout."""
         return self.classifier(features if factors is None else features * factors)

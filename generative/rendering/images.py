@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 GREY = 40  # of the gaps between the images of a grid
+SHOWN_PIXELS = 96  # smaller images are enlarged about to this, each pixel to a square
 
 
 def to_uint8(images: Tensor) -> Tensor:
@@ -33,6 +34,11 @@ def to_pil(image: Tensor) -> Image.Image:
         if len(array) == 1
         else Image.fromarray(np.ascontiguousarray(array.transpose(1, 2, 0)))
     )
+
+
+def shown_scale(resolution: int) -> int:
+    """How many times as large :func:`image_grid` draws the pixels of a small image."""
+    return max(1, SHOWN_PIXELS // resolution)
 
 
 def image_grid(images: Tensor, *, num_columns: int, scale: int = 1, gap: int = 2) -> Image.Image:
@@ -62,6 +68,25 @@ def side_by_side(panels: Sequence[tuple[str, Image.Image]], *, gap: int = 8) -> 
         sheet.paste(picture.convert("RGB"), (left, title_height))
         left += width + gap
     return sheet
+
+
+def text_column(texts: Sequence[str], *, row_height: int, gap: int = 2) -> Image.Image:
+    """A text beside each row of an :func:`image_grid` whose images are drawn ``row_height`` pixels high."""
+    font = ImageFont.load_default(size=12)
+    lines = [line for text in texts for line in text.splitlines()]
+    width = math.ceil(max((font.getlength(line) for line in lines), default=0))
+    column = Image.new("RGB", (width + 2 * gap, len(texts) * (row_height + gap) + gap), "white")
+    draw = ImageDraw.Draw(column)
+    for row, text in enumerate(texts):
+        draw.multiline_text((gap, gap + row * (row_height + gap)), text, fill="black", font=font)
+    return column
+
+
+def saved(picture: Image.Image, output: Path, name: str) -> Path:
+    """The path of ``picture``, written as ``name`` into the folder ``output``, which is made."""
+    output.mkdir(parents=True, exist_ok=True)
+    picture.save(output / name)
+    return output / name
 
 
 def save_animation(frames: Sequence[Image.Image], path: Path, *, frames_per_second: int = 20) -> None:

@@ -116,5 +116,10 @@ class Backbone(ClassifierNetwork):
         """What the last stage says of each image, averaged over its pixels: [B, num_features]."""
         return self.trunk(images)
 
+    def last_maps(self) -> nn.Module:
+        found = self.trunk.layer4 if isinstance(self.trunk, ResNet) else self.trunk.features
+        assert isinstance(found, nn.Module)
+        return found
+
     def classify(self, features: Tensor, factors: Tensor | None = None) -> Tensor:
         return super().classify(self.head(features), factors)

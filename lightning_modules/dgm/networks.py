@@ -158,6 +158,13 @@ class DGM(ClassifierNetwork):
         """The moments of the last level, [B, channels]."""
         return self.last_level(images).moments
 
+    def last_maps(self) -> nn.Module:
+        """The residual blocks of the last level: f of eq. 5.3, before the bases."""
+        if len(self.levels) == 0:
+            return self.blocks
+        last = self.levels[-1]
+        return last.blocks if isinstance(last, Level) else last
+
     def heatmaps(self, images: Tensor) -> list[Tensor]:
         """Eq. 5.4 at each level: [B, N, N] each. Without moments the features weighted by their means."""
         return [output.map() for output in self.walk(images)]

@@ -15,13 +15,14 @@ from PIL import Image
 from torch import Tensor
 
 from generative.metrics.metrics import SSIM_WINDOW, ReconstructionQuality
-from generative.rendering.images import image_grid, side_by_side, to_uint8
+from generative.rendering.images import image_grid, saved, shown_scale, side_by_side, to_uint8
+from lightning_modules.base import ImageData
 from lightning_modules.poly_inr.inversion import SPACES, Inversion, make_loss
 from lightning_modules.poly_inr.mixing import check_levels, mixing_table, spelt
 from lightning_modules.poly_inr.module import PolyINR
 from lightning_modules.poly_inr.networks import Generator
-from lightning_modules.poly_inr.originals import Splits, open_originals
-from lightning_modules.poly_inr.tasks import check_at_least, draw_affine, render, saved, shown_scale
+from lightning_modules.poly_inr.originals import open_originals
+from lightning_modules.poly_inr.tasks import check_at_least, draw_affine, render
 
 SHOWN = 16  # images of a large set that the picture has rows for
 
@@ -60,7 +61,7 @@ def check_tuning(tuning_steps: int, tuning_rate: float) -> None:
 
 def begin(
     method: PolyINR,
-    datamodule: Splits,
+    datamodule: ImageData,
     *,
     seed: int,
     images: list[int] | int | str | None,
@@ -87,7 +88,7 @@ def invert(
     output: Path,
     *,
     seed: int,
-    datamodule: Splits,
+    datamodule: ImageData,
     images: list[int] | int | str | None = None,
     count: int = 10,
     classes: list[int] | int | None = None,
@@ -193,7 +194,7 @@ def edit(
     output: Path,
     *,
     seed: int,
-    datamodule: Splits,
+    datamodule: ImageData,
     images: list[int] | int | str | None = None,
     count: int = 4,
     classes: list[int] | int | None = None,

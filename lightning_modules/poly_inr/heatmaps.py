@@ -12,18 +12,12 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from generative.rendering.colours import hot, normalized
 from generative.rendering.coordinates import coordinate_grid
-from generative.rendering.images import image_grid, side_by_side
+from generative.rendering.images import image_grid, saved, shown_scale, side_by_side
 from lightning_modules.poly_inr.module import PolyINR
 from lightning_modules.poly_inr.networks import Synthesis
-from lightning_modules.poly_inr.tasks import (
-    check_at_least,
-    draw_affine,
-    labels_for,
-    render,
-    saved,
-    shown_scale,
-)
+from lightning_modules.poly_inr.tasks import check_at_least, draw_affine, labels_for, render
 
 EXPLAINED = 0.99  # of the variance over positions: the degree that reaches it is the effective one
 ROUNDING = 1e-20  # share of the squares below which the variance of a constant lies
@@ -90,13 +84,6 @@ def effective_degree(left: Tensor) -> list[int | None]:
     return [next((d for d, share in enumerate(row) if share <= 1 - EXPLAINED), None) for row in left.tolist()]
 
 
-def hot(maps: Tensor) -> Tensor:
-    """Maps [B, H, W], each from its least to its largest value as black - red - yellow - white: [B, 3, H, W] in [-1, 1]."""
-    low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
-    share = (maps - low) / (high - low).clamp(min=1e-12)
-    return torch.stack([3 * share, 3 * share - 1, 3 * share - 2], dim=1).clamp(0, 1) * 2 - 1
-
-
 @torch.no_grad()
 def heatmaps(
     method: PolyINR,
@@ -117,7 +104,7 @@ def heatmaps(
     panels = [("image", image_grid(images, num_columns=1, scale=scale))]
     for i, level in enumerate(features):
         maps = heat_maps(level).unflatten(1, (resolution, resolution)).cpu()
-        panels.append((f"level {i}", image_grid(hot(maps), num_columns=1, scale=scale)))
+        panels.append((f"level {i}", image_grid(hot(normalized(maps)), num_columns=1, scale=scale)))
     return [saved(side_by_side(panels), output, "heatmaps.png")]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -11,24 +10,16 @@ from torch import Tensor
 
 from generative.rendering.files import ARRAYS, ImageFiles, in_words, read_array
 from generative.rendering.images import from_uint8
+from lightning_modules.base import ImageData
 from lightning_modules.poly_inr.module import PolyINR
 from lightning_modules.poly_inr.tasks import check_at_least
 
 GREY_OF_RGB = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow
 
 
-class Splits(Protocol):
-    """The data module of a checkpoint."""
-
-    name: str
-
-    def split(self, name: str) -> tuple[Tensor, Tensor]:
-        """Images [N, C, H, W], uint8 or in [-1, 1], and labels [N]."""
-
-
 def open_originals(
     method: PolyINR,
-    datamodule: Splits,
+    datamodule: ImageData,
     *,
     images: list[int] | int | str | None,
     count: int,

@@ -6,19 +6,13 @@ import math
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageDraw
+from PIL import ImageDraw
 from torch import Tensor
 
-from generative.rendering.images import image_grid, save_animation, side_by_side
+from generative.rendering.images import image_grid, save_animation, saved, shown_scale, side_by_side
 from generative.rendering.upsampling import METHODS as CLASSICAL
 from generative.rendering.upsampling import upsample as classical
 from lightning_modules.poly_inr.module import PolyINR
-
-SHOWN_PIXELS = 96  # smaller images are enlarged about to this, each pixel to a square
-
-
-def shown_scale(resolution: int) -> int:
-    return max(1, SHOWN_PIXELS // resolution)
 
 
 def check_at_least(name: str, value: int, least: int) -> None:
@@ -51,12 +45,6 @@ def draw_affine(method: PolyINR, count: int, *, seed: int, labels: Tensor | None
     """Affine parameters of the images 0 .. count - 1 of ``seed``: the images that `sample` draws."""
     z = method.latents("evaluation", seed, 0, count)
     return method.averaged_generator.affine(z, labels, psi=psi)
-
-
-def saved(picture: Image.Image, output: Path, name: str) -> Path:
-    output.mkdir(parents=True, exist_ok=True)
-    picture.save(output / name)
-    return output / name
 
 
 def grid(

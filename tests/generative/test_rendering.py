@@ -10,9 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
+from generative.rendering.colours import hot, normalized, overlay
 from generative.rendering.coordinates import coordinate_grid
 from generative.rendering.files import ImageFiles, read_array
-from generative.rendering.images import from_uint8, image_grid, save_animation, side_by_side, to_uint8
+from generative.rendering.images import from_uint8, image_grid, save_animation, side_by_side, text_column, to_uint8
 
 
 def test_grid_corners_and_shared_points() -> None:
@@ -168,3 +169,30 @@ def test_array_files(tmp_path: Path) -> None:
     (tmp_path / "text.npz").write_text("text")
     with pytest.raises(ValueError, match=r"text\.npz is not a readable array file"):
         read_array(tmp_path / "text.npz")
+
+
+def test_maps_run_from_black_to_white() -> None:
+    maps = torch.tensor([[[0.0, 1.0], [2.0, 3.0]], [[5e-20, 5e-20], [5e-20, 6e-20]], [[7.0, 7.0], [7.0, 7.0]]])
+    shares = normalized(maps)
+    torch.testing.assert_close(shares[0], torch.tensor([[0.0, 1 / 3], [2 / 3, 1.0]]))
+    assert shares[1].tolist() == [[0, 0], [0, 1]], "however small the values are"
+    assert not shares[2].any(), "a flat map says nothing"
+    colours = hot(shares)
+    assert colours[0, :, 0, 0].tolist() == [-1, -1, -1]
+    torch.testing.assert_close(colours[0, :, 0, 1], torch.tensor([1.0, -1.0, -1.0]), msg="red at a third")
+    assert colours[0, :, 1, 1].tolist() == [1, 1, 1]
+
+
+def test_overlay_between_image_and_map() -> None:
+    images, shares = torch.rand(2, 1, 3, 4) * 2 - 1, torch.rand(2, 3, 4)
+    torch.testing.assert_close(overlay(images, shares, opacity=0.0), images.expand(-1, 3, -1, -1))
+    torch.testing.assert_close(overlay(images, shares, opacity=1.0), hot(shares))
+    with pytest.raises(ValueError, match=r"opacity must be between 0 and 1, got 1\.5"):
+        overlay(images, shares, opacity=1.5)
+
+
+def test_texts_stand_beside_the_rows_of_a_grid() -> None:
+    column = text_column(["one", "two\nlines", ""], row_height=40)
+    assert column.height == image_grid(torch.zeros(3, 1, 20, 20), num_columns=1, scale=2).height
+    ink = np.array(column.convert("L")) < 128
+    assert [bool(ink[2 + 42 * row : 2 + 42 * row + 40].any()) for row in range(3)] == [True, True, False]

@@ -16,7 +16,6 @@ from lightning_modules.poly_inr.heatmaps import (
     effective_degree,
     heat_maps,
     heatmaps,
-    hot,
     level_features,
     unexplained,
 )
@@ -82,9 +81,6 @@ def test_heat_map_is_the_mean_weighted_sum() -> None:
     features = torch.randn(2, 5, 3)
     expected = sum(features[:, :, c] * features[:, :, c].mean(dim=1, keepdim=True) for c in range(3))
     torch.testing.assert_close(heat_maps(features), expected)
-    colours = hot(torch.tensor([[[0.0, 1.0], [2.0, 3.0]]]))
-    assert colours[0, :, 0, 0].tolist() == [-1, -1, -1]
-    assert colours[0, :, 1, 1].tolist() == [1, 1, 1]
 
 
 def test_tasks_write_pictures_and_numbers(method: PolyINR, tmp_path: Path) -> None:
