@@ -43,8 +43,8 @@ def tasks_of(method: Method) -> dict[str, Task]:
 def suits(task: Task, method: Method) -> bool:
     """Whether ``method`` is of the kind that the task's first parameter is annotated with: a folder may hold several."""
     first = next(iter(inspect.signature(task).parameters))
-    kind = typing.get_type_hints(task).get(first, Method)
-    return not isinstance(kind, type) or isinstance(method, kind)
+    kind = method_kind(typing.get_type_hints(task).get(first, Method))
+    return kind is not None and isinstance(method, kind)
 
 
 def find_task(method: Method, name: str) -> Task:
