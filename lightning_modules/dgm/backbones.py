@@ -42,7 +42,8 @@ class DGMBackbone(DGM, Backbone):
     """A :class:`~lightning_modules.dgm.networks.DGM` without its classifier: the projected features g f of its levels.
 
     Those of the last level are 'the final 2D features' of section 5.4.7: what eq. 5.3 takes the mean of. Early ones
-    are those of level 1. Both have the size of the grid, H / patch_size x W / patch_size.
+    are those of level 1. Both have the size of the grid, H / patch_size x W / patch_size, whose coordinates run from 0
+    to 1 over whatever is shown: a crop in training, the whole image in testing (the source does not say).
     """
 
     def __init__(

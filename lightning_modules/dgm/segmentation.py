@@ -144,7 +144,7 @@ class Segmentation(Method):
         self.set_learning_rate(optimizer, global_batch)
         # The mean is over the pixels that count in the global batch: parts and ranks have more of them or fewer.
         counts = checked_masks(batch, self.num_classes) != NO_CLASS
-        share = self.trainer.world_size * self.accumulate / self.gather(counts.sum()[None]).sum().clamp(min=1)
+        share = self.trainer.world_size * self.accumulate / max(int(self.gather(counts.sum()[None]).sum()), 1)
 
         optimizer.zero_grad()
         for part in parts(batch, self.accumulate):

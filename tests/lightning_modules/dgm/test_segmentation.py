@@ -16,7 +16,9 @@ from torch.nn import functional as F
 from torchmetrics.classification import MulticlassJaccardIndex
 from torchvision.models import resnet50
 
+from datamodules.digits import DigitMasks
 from generate import generate
+from generative.randomness import permutation
 from launch.build import build
 from launch.checkpoint import load_method
 from launch.compose import compose, plain
@@ -24,7 +26,7 @@ from launch.tasks import find_task, tasks_of
 from lightning_modules.dgm.backbones import DGMBackbone, Maps, ResNetBackbone
 from lightning_modules.dgm.heads import DeepLabHead, SegmentationNetwork, SimpleHead
 from lightning_modules.dgm.networks import DGM
-from lightning_modules.dgm.predictions import coloured, palette
+from lightning_modules.dgm.predictions import NO_CLASS_COLOUR, coloured, palette
 from lightning_modules.dgm.segmentation import (
     NO_CLASS,
     Segmentation,
@@ -34,7 +36,7 @@ from lightning_modules.dgm.segmentation import (
 )
 from lightning_modules.dgm.weights import load_backbone, pretrained
 from tests.layouts import write_cityscapes, write_voc
-from tests.ranks import fit
+from tests.ranks import fit, on_ranks
 
 DEEPLAB = ("segmentation/head@method.head=deeplab", "method.head.width=8", "method.head.early_width=4")
 RESNET = ("segmentation/backbone@method.backbone=resnet", "method.backbone.blocks=[1,1,1,1]")
@@ -196,6 +198,28 @@ def test_mean_iou_against_a_count_by_hand() -> None:
     classes = intersection_over_union(confusion)
     assert classes[:3].tolist() == pytest.approx(by_hand)
     assert math.isnan(classes[3])
+
+
+def tested_on_a_rank(rank: int, num_ranks: int, folder: Path) -> None:
+    _, built, trainer = fit("method=dgm_segmentation", "datamodule.batch_size=16", num_steps=4, num_ranks=num_ranks)
+    trainer.test(built, trainer.datamodule, verbose=False)  # type: ignore[attr-defined]
+    assert isinstance(built, Segmentation)
+    results = built.test_results()
+    torch.save((built.test_metrics[0].compute(), results), folder / f"{num_ranks}_{rank}")
+
+
+def test_two_ranks_count_every_pixel_once(tmp_path: Path) -> None:
+    """359 images are 180 and 179; in float64, so that no pixel changes sides."""
+    processes = on_ranks(2, tested_on_a_rank, 2, tmp_path)
+    tested_on_a_rank(0, 1, tmp_path)
+    while not processes.join():
+        pass
+    one, *two = (torch.load(tmp_path / name) for name in ("1_0", "2_0", "2_1"))
+    counted = int((DigitMasks(batch_size=1, seed=0).targets("test")["mask"] != NO_CLASS).sum())
+    assert int(one[0].sum()) == counted
+    for confusion, results in two:
+        assert torch.equal(confusion, one[0])
+        assert results == one[1]
 
 
 def test_a_class_that_is_only_predicted_counts_as_missed() -> None:
@@ -421,8 +445,12 @@ def test_the_picture_of_masks(small_run: Callable, tmp_path: Path) -> None:
     )
     assert (first == same).all()
     assert first.shape != other.shape or (first != other).any()
-    # True colours: the mask's panel holds those of its classes and of nothing else.
     built, datamodule = load_method(checkpoint)
+    truth = datamodule.rows("test")["mask"][torch.from_numpy(permutation(0, 0, 359)[:2].copy())]
+    above_the_legend = first[: 20 + 2 * 98 + 2]
+    for number in truth.unique().tolist():
+        colour = NO_CLASS_COLOUR if number == NO_CLASS else tuple(palette(11)[number].tolist())
+        assert (above_the_legend == colour).all(axis=2).sum() >= 12 * 12 * int((truth == number).sum()), number
     with pytest.raises(ValueError, match="count must be at least 1, got 0"):
         find_task(built, "masks")(built, tmp_path, seed=0, datamodule=datamodule, count=0)
 
