@@ -17,6 +17,7 @@ from lightning_modules.dgm.shape import (
     SHEARS,
     cue_shares,
     distortions,
+    measure,
     measured,
     moved,
     partners,
@@ -159,6 +160,22 @@ def test_task_measures_all_models_on_the_same_images(tmp_path: Path) -> None:
     assert "Not the stylised images of Geirhos et al. (2019)" in table
     alone = shape(method, tmp_path / "b", **settings)[1].read_text().splitlines()  # type: ignore[arg-type]
     assert alone == [json.dumps(row) for row in rows if row["model"] == "dgm-cifar10"], "whatever it is compared with"
+
+
+def test_a_classifier_of_one_answer_is_right_for_a_third_and_for_no_pair() -> None:
+    method = dgm()
+    with torch.no_grad():
+        method.averaged_network.classifier.bias[1] += 100
+    points, cues = measure({"always 1": method}, data(count=12), torch.arange(12), seed=0, fill="reflection")
+    assert {point.accuracy for point in points} == {4 / 12}
+    whole, rightly = cues
+    assert whole.phase == 4 / 12
+    # Of the pairs the images of class 1 lend their phases to 4, and their amplitudes to those they were drawn for.
+    labels = torch.arange(12) % 3
+    drawn = float((labels[partners(torch.arange(12), labels, seed=0)] == 1).float().mean())
+    assert whole.amplitude == pytest.approx(drawn)
+    assert drawn > 0
+    assert (rightly.num_images, rightly.shape_bias) == (0, None), "no pair has two originals of class 1"
 
 
 def test_a_classifier_of_mean_colours_is_blind_to_where_patches_lie() -> None:
