@@ -1,6 +1,7 @@
 """Measure a generator or a set of images: one table on the screen, one JSON line in results.jsonl.
 
 python evaluate.py checkpoint=<file>                       a trained model against its data
+python evaluate.py checkpoint=<file> corruptions=all       a classifier of ImageNet on the 75 sets of ImageNet-C
 python evaluate.py images=<folder, zip, array, data module> reference=<the same, or saved statistics>
 python evaluate.py images=<...> save_statistics=<file>     keep the statistics of a set as a reference for later
 python evaluate.py compare=[<results>,<results>]           side by side, if their protocols agree

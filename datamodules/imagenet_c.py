@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from datamodules.corruptions import SEVERITIES, check_severity, corrupt, kind_of, load_package
+from datamodules.corruptions import KINDS, SEVERITIES, check_severity, corrupt, kind_of, load_package
 from datamodules.files import FileRows
 from datamodules.imagenet import ImageNet, imagenet_indices
 from datamodules.presets import crop_bilinear
@@ -69,14 +69,13 @@ class ImageNetC(StoredImages):
         )
 
     def read_original(self, split: str) -> tuple[Tensor, Tensor] | None:
-        places = (self.data_dir / self.corruption, self.data_dir / self.kind / self.corruption)
-        folder = next((place for place in places if place.is_dir()), None)
+        folder = folder_of(self.data_dir, self.corruption)
         if folder is None:
             return None
-        there = [str(severity) for severity in SEVERITIES if (folder / str(severity)).is_dir()]
-        if str(self.severity) not in there:
+        there = severities_in(folder)
+        if self.severity not in there:
             raise ValueError(
-                f"{folder} has no severity {self.severity}, but {', '.join(there) or 'none'}: unpack {self.kind}.tar again"
+                f"{folder} has no severity {self.severity}, but {in_a_row(there) or 'none'}: unpack {self.kind}.tar again"
             )
         files = sorted(file for file in (folder / str(self.severity)).glob("*/*") if is_image(file))
         if not files:
@@ -112,6 +111,40 @@ class ImageNetC(StoredImages):
         photos, labels = imagenet.split("test")
         rows = CorruptedRows(photos, corruption=self.corruption, severity=self.severity, resolution=self.resolution)
         return cast(Tensor, rows), labels
+
+
+def folder_of(data_dir: Path, corruption: str) -> Path | None:
+    """Where the published images of a corruption lie; None where they do not."""
+    places = (data_dir / corruption, data_dir / kind_of(corruption) / corruption)
+    return next((place for place in places if place.is_dir()), None)
+
+
+def severities_in(folder: Path) -> list[int]:
+    return [severity for severity in SEVERITIES if (folder / str(severity)).is_dir()]
+
+
+def in_a_row(severities: list[int]) -> str:
+    return ", ".join(map(str, severities))
+
+
+def check_all_there(data_dir: Path) -> None:
+    """ValueError that names all that is missing of the fifteen corruptions at five severities, and where to put it."""
+    lacks: dict[str, list[int]] = {}
+    for corruption in (name for names in KINDS.values() for name in names):
+        folder = folder_of(data_dir, corruption)
+        there = severities_in(folder) if folder is not None else []
+        if missing := [severity for severity in SEVERITIES if severity not in there]:
+            lacks[corruption] = missing
+    if lacks:
+        named = [
+            corruption if len(missing) == len(SEVERITIES) else f"{corruption} {in_a_row(missing)}"
+            for corruption, missing in lacks.items()
+        ]
+        archives = [f"{kind}.tar" for kind in KINDS if kind in map(kind_of, lacks)]
+        raise ValueError(
+            f"{sum(map(len, lacks.values()))} of the 75 sets of ImageNet-C are not in {data_dir} ({'; '.join(named)}): unpack "
+            f"{', '.join(archives)} there (Zenodo, record 2235448), or compute all of them from ImageNet"
+        )
 
 
 class CorruptedRows:

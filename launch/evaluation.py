@@ -36,6 +36,7 @@ from generative.ranks import rank_and_world_size
 from launch.build import bare_trainer
 from launch.checkpoint import load_method
 from launch.compose import CONFIGS, group_options
+from launch.corruptions import CHOICES, check_sets, check_suits, measured_errors, robustness
 from launch.image_sets import (
     check_classes,
     check_pairs,
@@ -70,6 +71,7 @@ READ = {
     "images": MEASURED | {"images"},
     "save_statistics": COMMON | {"images", "save_statistics", "num_images"},
     "compare": {"compare", "protocol"},
+    "corruptions": {"checkpoint", "corruptions", "batch_size", "num_workers", "device", "output", "protocol"},
 }
 OF_SELF_TEST = {"checkpoint", "device", "num_threads", "output", "protocol"}
 Draw = Callable[[], Image.Image]  # the picture that show_nearest= asks for
@@ -103,11 +105,21 @@ def check_settings(settings: dict[str, Any]) -> None:
     if settings["metrics"] == []:
         raise ValueError("metrics=[] asks for nothing: leave it out for the default")
     check_metrics(settings["metrics"] or [])
-    least = {"seed": 0, "num_images": 2, "num_reference": 2, "batch_size": 1, "show_nearest": 1, "num_neighbours": 1}
+    least = {
+        "seed": 0,
+        "num_images": 2,
+        "num_reference": 2,
+        "batch_size": 1,
+        "show_nearest": 1,
+        "num_neighbours": 1,
+        "num_workers": 0,
+    }
     for key, value in ((key, settings[key]) for key in (*least, "num_subsets", "subset_size", "num_splits")):
         lowest = least.get(key, 2 if key == "subset_size" else 1)
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < lowest):
             raise ValueError(f"{key} must be an integer of at least {lowest}, got {value!r}")
+    if settings["corruptions"] not in (None, *CHOICES):
+        raise ValueError(f"corruptions must be {' or '.join(CHOICES)}, got {settings['corruptions']!r}")
     kept = settings["save_statistics"]
     if kept is not None and (Path(kept).suffix != ".npz" or Path(kept).is_dir()):
         raise ValueError(f"save_statistics must be the name of an .npz file, got {kept}")
@@ -163,6 +175,8 @@ def prepare_judging(
 
 def evaluate_checkpoint(settings: dict[str, Any]) -> tuple[dict[str, Any], Draw | None]:
     """Samples of a checkpoint's averaged generator against its own data module, or against ``reference``."""
+    if settings["corruptions"] is not None:
+        return evaluate_corruptions(settings), None
     check_used(settings, READ["checkpoint"], "a checkpoint")
     check_settings(settings)
     method, datamodule = load_method(Path(settings["checkpoint"]), device=settings["device"])
@@ -215,6 +229,25 @@ def run_own_test(method: Method, datamodule: ImageDataModule, settings: dict[str
     trainer.test(method, datamodule, verbose=False)
     checkpoint = Path(settings["checkpoint"]).name
     return test_record(method, datamodule, method.test_results(), stage=EVALUATION, checkpoint=checkpoint)
+
+
+def evaluate_corruptions(settings: dict[str, Any]) -> dict[str, Any]:
+    """A classifier of ImageNet on its own test images, and on their corruptions in units of AlexNet's errors."""
+    check_used(settings, READ["corruptions"], "the corruptions of ImageNet-C")
+    check_settings(settings)
+    regenerate = settings["corruptions"] == "regenerated"
+    method, datamodule = load_method(Path(settings["checkpoint"]), device=settings["device"])
+    classifier = check_suits(method, settings["checkpoint"])
+    check_sets(regenerate=regenerate)
+    record = evaluate_classifier(classifier, datamodule, settings)
+    clean_error = 1.0 - record["metrics"]["accuracy"]
+    errors, num_images = measured_errors(
+        classifier, regenerate=regenerate, batch_size=settings["batch_size"], num_workers=settings["num_workers"]
+    )
+    protocol = {"task": "corruptions", "corrupted": settings["corruptions"], "reference": "AlexNet"}
+    metrics = {"clean_error": clean_error} | robustness(errors, clean_error, regenerated=regenerate)
+    changed = {"num_images": num_images, "metrics": metrics, "errors": errors}
+    return record | changed | {"protocol": record["protocol"] | protocol}
 
 
 def evaluate_images(settings: dict[str, Any]) -> tuple[dict[str, Any], Draw | None]:

@@ -21,13 +21,15 @@ from launch.compose import CONFIGS, group_options
 from launch.errors import did_you_mean
 
 
-def make_datamodule(name: str) -> ImageDataModule:
-    """The data module of ``configs/datamodule/<name>.yaml``, nothing loaded."""
+def make_datamodule(name: str, changed: dict[str, Any] | None = None) -> ImageDataModule:
+    """The data module of ``configs/datamodule/<name>.yaml`` with some settings ``changed``, nothing loaded."""
     options = group_options("datamodule")
     if name not in options:
         raise ValueError(f"{name!r} is neither a file, a folder nor a data module{did_you_mean(name, options)}")
     settings = OmegaConf.load(CONFIGS / "datamodule" / f"{name}.yaml")
-    made: ImageDataModule = hydra.utils.instantiate(settings, _partial_=True, _convert_="all")(seed=0)
+    made: ImageDataModule = hydra.utils.instantiate(settings, _partial_=True, _convert_="all")(
+        seed=0, **(changed or {})
+    )
     return made
 
 
