@@ -60,7 +60,8 @@ def difference(larger: list[float], smaller: list[float]) -> tuple[float, float,
 
 def stated(results: list[dict[str, Any]], metric: str) -> str:
     mean, half = interval([result["metrics"][metric] for result in results])
-    return f"{mean:.{PRECISE[metric]}f} ± {half:.{PRECISE[metric]}f}"
+    digits = PRECISE[metric]
+    return f"{mean:.{digits}f} (one seed)" if math.isnan(half) else f"{mean:.{digits}f} ± {half:.{digits}f}"
 
 
 def common(results: list[dict[str, Any]], experiment: str) -> dict[str, str]:
