@@ -44,7 +44,7 @@ def suits(task: Task, method: Method) -> bool:
     """Whether ``method`` is of the kind that the task's first parameter is annotated with: a folder may hold several."""
     first = next(iter(inspect.signature(task).parameters))
     kind = typing.get_type_hints(task).get(first, Method)
-    return not isinstance(kind, type) or isinstance(method, kind)
+    return isinstance(kind, type) and issubclass(kind, Method) and isinstance(method, kind)
 
 
 def find_task(method: Method, name: str) -> Task:
