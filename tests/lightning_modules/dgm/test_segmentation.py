@@ -200,7 +200,7 @@ def test_mean_iou_against_a_count_by_hand() -> None:
     assert math.isnan(classes[3])
 
 
-def tested_on_a_rank(rank: int, num_ranks: int, folder: Path) -> None:
+def results_of_a_rank(rank: int, num_ranks: int, folder: Path) -> None:
     _, built, trainer = fit("method=dgm_segmentation", "datamodule.batch_size=16", num_steps=4, num_ranks=num_ranks)
     trainer.test(built, trainer.datamodule, verbose=False)  # type: ignore[attr-defined]
     assert isinstance(built, Segmentation)
@@ -210,8 +210,8 @@ def tested_on_a_rank(rank: int, num_ranks: int, folder: Path) -> None:
 
 def test_two_ranks_count_every_pixel_once(tmp_path: Path) -> None:
     """359 images are 180 and 179; in float64, so that no pixel changes sides."""
-    processes = on_ranks(2, tested_on_a_rank, 2, tmp_path)
-    tested_on_a_rank(0, 1, tmp_path)
+    processes = on_ranks(2, results_of_a_rank, 2, tmp_path)
+    results_of_a_rank(0, 1, tmp_path)
     while not processes.join():
         pass
     one, *two = (torch.load(tmp_path / name) for name in ("1_0", "2_0", "2_1"))
@@ -458,7 +458,8 @@ def test_the_picture_of_masks(small_run: Callable, tmp_path: Path) -> None:
 def test_a_task_is_offered_to_the_methods_that_it_is_for(classifier: Path) -> None:
     assert "masks" in tasks_of(method())
     trained, _ = load_method(classifier)
-    assert "masks" not in tasks_of(trained)
+    assert "maps" in tasks_of(trained)
+    assert not {"masks", "examples"} & tasks_of(trained).keys(), "of another method; of no method"
     with pytest.raises(ValueError, match="DGMClassifier has no task 'masks'"):
         find_task(trained, "masks")
 
