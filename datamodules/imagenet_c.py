@@ -143,7 +143,8 @@ def check_all_there(data_dir: Path) -> None:
         archives = [f"{kind}.tar" for kind in KINDS if kind in map(kind_of, lacks)]
         raise ValueError(
             f"{sum(map(len, lacks.values()))} of the 75 sets of ImageNet-C are not in {data_dir} ({'; '.join(named)}): unpack "
-            f"{', '.join(archives)} there (Zenodo, record 2235448), or compute all of them from ImageNet"
+            f"{', '.join(archives)} there (Zenodo, record 2235448), or give corruptions=regenerated to compute all of them "
+            "from ImageNet"
         )
 
 

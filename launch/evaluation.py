@@ -239,15 +239,23 @@ def evaluate_corruptions(settings: dict[str, Any]) -> dict[str, Any]:
     method, datamodule = load_method(Path(settings["checkpoint"]), device=settings["device"])
     classifier = check_suits(method, settings["checkpoint"])
     check_sets(regenerate=regenerate)
-    record = evaluate_classifier(classifier, datamodule, settings)
+    record = run_own_test(classifier, datamodule, settings)
     clean_error = 1.0 - record["metrics"]["accuracy"]
     errors, num_images = measured_errors(
         classifier, regenerate=regenerate, batch_size=settings["batch_size"], num_workers=settings["num_workers"]
     )
-    protocol = {"task": "corruptions", "corrupted": settings["corruptions"], "reference": "AlexNet"}
+    own = record["protocol"]
+    protocol = {
+        "task": "corruptions",
+        "data": f"imagenet_c{'_regenerated' if regenerate else ''}:test",
+        "clean_data": own["data"],
+        "clean_data_hash": own["data_hash"],
+        "reference": "AlexNet",
+        "image_shape": own["image_shape"],
+        "weights": own["weights"],
+    }
     metrics = {"clean_error": clean_error} | robustness(errors, clean_error, regenerated=regenerate)
-    changed = {"num_images": num_images, "metrics": metrics, "errors": errors}
-    return record | changed | {"protocol": record["protocol"] | protocol}
+    return record | {"protocol": protocol, "num_images": num_images, "metrics": metrics, "errors": errors}
 
 
 def evaluate_images(settings: dict[str, Any]) -> tuple[dict[str, Any], Draw | None]:

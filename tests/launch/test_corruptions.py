@@ -81,7 +81,8 @@ def test_the_published_sets_in_units_of_alexnet(data: Path) -> None:
     assert record["errors"]["fog"] == [0.5] * 5
     assert record["num_images"] == 5 * (3 * 1 + 12 * 2)
     assert record["protocol"]["task"] == "corruptions"
-    assert record["protocol"]["corrupted"] == "all"
+    assert record["protocol"]["data"] == "imagenet_c:test"
+    assert record["protocol"]["clean_data"] == "imagenet:test"
 
 
 def test_missing_sets_are_named_all_at_once(data: Path) -> None:
@@ -93,7 +94,7 @@ def test_missing_sets_are_named_all_at_once(data: Path) -> None:
         evaluated(f"checkpoint={checkpoint}", "corruptions=all")
     assert str(caught.value) == (
         f"7 of the 75 sets of ImageNet-C are not in {data / 'imagenet_c'} (zoom_blur 2, 4; fog): unpack blur.tar, "
-        "weather.tar there (Zenodo, record 2235448), or compute all of them from ImageNet"
+        "weather.tar there (Zenodo, record 2235448), or give corruptions=regenerated to compute all of them from ImageNet"
     )
 
 
@@ -105,7 +106,9 @@ def test_computed_images_are_named_so(tmp_path: Path, monkeypatch: pytest.Monkey
     checkpoint = save_classifier(
         tmp_path / "last.ckpt", "datamodule=imagenet", "datamodule.resolution=256", "method.backbone.patch_size=128"
     )
-    metrics = evaluated(f"checkpoint={checkpoint}", "corruptions=regenerated", "output=results.jsonl")["metrics"]
+    record = evaluated(f"checkpoint={checkpoint}", "corruptions=regenerated", "output=results.jsonl")
+    assert record["protocol"]["data"] == "imagenet_c_regenerated:test"
+    metrics = record["metrics"]
     assert metrics["mce_regenerated"] == pytest.approx(sum(1 / error for error in ALEXNET_ERRORS.values()) / 15)
     assert "mce" not in metrics
     assert all(name == "clean_error" or name.endswith("_regenerated") for name in metrics)
