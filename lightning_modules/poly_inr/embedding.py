@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from lightning_modules.poly_inr.networks import Generator
 from lightning_modules.poly_inr.originals import open_originals
 from lightning_modules.poly_inr.tasks import check_at_least, draw_affine, render
 
+INVERSION_COLUMNS = ("space", "PSNR", "SSIM", "seconds an image", "in a batch of one", "largest change of PSNR there")
 SHOWN = 16  # images of a large set that the picture has rows for
 
 
@@ -69,7 +70,7 @@ def begin(
     classes: list[int] | int | None,
     fit: bool,
     steps: int,
-    rate: float,
+    rate: float | None,
     pixel: str,
     perceptual: float | None,
     batch_size: int,
@@ -94,7 +95,7 @@ def invert(
     classes: list[int] | int | None = None,
     fit: bool = False,
     steps: int = 200,
-    rate: float = 0.1,
+    rate: float | None = None,
     pixel: str = "l2",
     perceptual: float | None = None,
     tuning_steps: int = 200,
@@ -106,7 +107,7 @@ def invert(
 
     ``images``: numbers in the test split, or a path; by default the first ``count`` test images. ``classes`` says what they
     are; where neither does, the best of all classes is taken. ``fit`` brings images of another shape to the model's.
-    ``one_by_one``: so many of them are embedded again in batches of one, to compare.
+    ``rate``: of the search, by default each space's own. ``one_by_one``: so many of them are embedded again in batches of one, to compare.
     """
     check_tuning(tuning_steps, tuning_rate)
     check_at_least("one_by_one", one_by_one, 0)
@@ -125,10 +126,10 @@ def invert(
         batch_size=batch_size,
     )
     results = reconstructions(inversion, originals, labels, tuning_steps=tuning_steps, tuning_rate=tuning_rate)
-    facts = {"images": len(originals), "steps": steps, "rate": rate, "pixel": pixel, "batch_size": batch_size}
+    facts: dict[str, Any] = {"images": len(originals), "steps": steps, "pixel": pixel, "batch_size": batch_size}
     facts |= {"perceptual": inversion.loss.perceptual}
     again = embedded_alone(inversion, originals[:one_by_one], labels, results) if one_by_one else {}
-    return write_inversion(output, originals.cpu(), results, facts, again)
+    return write_inversion(output, originals.cpu(), results, facts, inversion.rates, again)
 
 
 def reconstructions(
@@ -172,17 +173,23 @@ def write_inversion(
     originals: Tensor,
     results: dict[str, tuple[Tensor, float]],
     facts: dict[str, Any],
+    rates: Mapping[str, float],
     alone: dict[str, dict[str, float]],
 ) -> list[Path]:
+    """``rates`` of the searches; pivotal tuning's pivots are found in w. ``alone``: see `embedded_alone`."""
     scale = shown_scale(originals.shape[2])
     panels = [("original", originals)] + [(name, images) for name, (images, _) in results.items()]
     sheet = side_by_side([(title, image_grid(images[:SHOWN], num_columns=1, scale=scale)) for title, images in panels])
-    lines, table = [], ["| space | PSNR | SSIM | seconds an image | in a batch of one |", "|---|---|---|---|---|"]
+    lines, table = [], ["| " + " | ".join(INVERSION_COLUMNS) + " |", "|" + "---|" * len(INVERSION_COLUMNS)]
     for name, (images, seconds) in results.items():
         values = quality(images, originals)
-        lines.append(json.dumps({"space": name, **values, "seconds_an_image": seconds, **facts, **alone.get(name, {})}))
+        searched = {"rate": rates["w" if name == "pivotal" else name]}
+        line = {"space": name, **values, "seconds_an_image": seconds, **facts, **searched, **alone.get(name, {})}
+        lines.append(json.dumps(line))
         ssim = f"{values['ssim']:.3f}" if "ssim" in values else "(too small)"
-        single = f"{alone[name]['seconds_alone']:.3f}" if name in alone else "-"
+        single = "- | -"
+        if name in alone:
+            single = f"{alone[name]['seconds_alone']:.3f} | {alone[name]['psnr_difference']:.2g} dB"
         table.append(f"| {name} | {values['psnr']:.2f} | {ssim} | {seconds:.3f} | {single} |")
     written = [saved(sheet, output, "invert.png"), output / "invert.jsonl", output / "invert.md"]
     written[1].write_text("\n".join(lines) + "\n")
@@ -205,7 +212,7 @@ def edit(
     frames: int = 8,
     space: str = "affine",
     steps: int = 200,
-    rate: float = 0.1,
+    rate: float | None = None,
     perceptual: float | None = None,
     tuning_steps: int = 0,
     tuning_rate: float = 0.001,
