@@ -1,4 +1,7 @@
-"""What a trained method can show: functions of the files in its folder that take `output` and `seed`, found by name."""
+"""What a trained method can show: functions that take `output` and `seed`, found by name.
+
+Those in a method's folder are its own, those beside the folders, in ``lightning_modules``, of every method of their kind.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from typing import Any
 
 import torch
 
+import lightning_modules
 from callbacks.environment import environment
 from callbacks.results import settings_hash
 from datamodules.base import ImageDataModule
@@ -28,15 +32,18 @@ MARKS = {"output", "seed"}  # the parameters that make a function a task
 
 
 def tasks_of(method: Method) -> dict[str, Task]:
-    """Name -> task, from every file of the method's folder."""
-    folder = importlib.import_module(type(method).__module__.rpartition(".")[0])
+    """Name -> task, of every method of its kind and of its own folder."""
+    own = importlib.import_module(type(method).__module__.rpartition(".")[0])
     found: dict[str, Task] = {}
-    for file in pkgutil.iter_modules(folder.__path__, prefix=f"{folder.__name__}."):
-        functions = inspect.getmembers(importlib.import_module(file.name), inspect.isfunction)
-        for key, function in functions:
-            is_task = function.__module__ == file.name and inspect.signature(function).parameters.keys() >= MARKS
-            if is_task and suits(function, method):
-                found[key] = function
+    for folder in (lightning_modules, own):
+        for file in pkgutil.iter_modules(folder.__path__, prefix=f"{folder.__name__}."):
+            if file.ispkg:
+                continue
+            functions = inspect.getmembers(importlib.import_module(file.name), inspect.isfunction)
+            for key, function in functions:
+                is_task = function.__module__ == file.name and inspect.signature(function).parameters.keys() >= MARKS
+                if is_task and suits(function, method):
+                    found[key] = function
     return found
 
 

@@ -1,4 +1,4 @@
-"""What callbacks and scripts may rely on: Method (a clock, losses), GenerativeModule (samples), ClassifierModule."""
+"""What callbacks and scripts may rely on: a Method has a clock and losses; it draws images, against a critic or not, or names them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lightning_modules.steps import ManualSteps
 
@@ -132,6 +132,12 @@ class GenerativeModule(Method):
         """The images 0 .. count - 1 of ``seed`` in batches, each image once."""
         for first in range(0, count, batch_size):
             yield self.sample(first, min(batch_size, count - first), seed=seed)
+
+
+class AdversarialModule(GenerativeModule):
+    """A generative method that trains against a critic: images [B, C, H, W] and labels [B] (or None) -> logits [B]."""
+
+    critic: nn.Module
 
 
 class ClassifierModule(Method):

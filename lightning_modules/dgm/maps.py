@@ -11,10 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from generative.networks.classifier import ClassifierNetwork
-from generative.randomness import permutation
 from generative.rendering.colours import normalized
-from generative.rendering.images import from_uint8
-from lightning_modules.base import ImageData
 from lightning_modules.classification import Classification
 from lightning_modules.dgm.module import DGMClassifier
 
@@ -98,23 +95,6 @@ def correlation(a: Tensor, b: Tensor) -> Tensor:
     """Pearson's, of each pair of maps [B, H, W] over their pixels: [B]; NaN beside a flat map."""
     a, b = (maps.flatten(1) - maps.mean(dim=(1, 2))[:, None] for maps in (a, b))
     return (a * b).sum(dim=1) / (a.norm(dim=1) * b.norm(dim=1))
-
-
-def some_numbers(data: ImageData, count: int | None, *, seed: int) -> Tensor:
-    """Numbers [count] of test images in the order of ``seed``, or of all, as they come: files may be sorted by class."""
-    size = len(data.split("test")[1])
-    if count is None:
-        return torch.arange(size)
-    if not 1 <= count <= size:
-        raise ValueError(f"count must be between 1 and {size}, the images of {data.name}'s test split, got {count}")
-    return torch.from_numpy(permutation(seed, 0, size)[:count])
-
-
-def held_out(data: ImageData, numbers: Tensor) -> tuple[Tensor, Tensor]:
-    """Images [N, C, H, W] in [-1, 1] and labels [N]."""
-    images, labels = data.split("test")
-    chosen = images[numbers]
-    return from_uint8(chosen) if chosen.dtype == torch.uint8 else chosen, labels[numbers]
 
 
 def named_models(method: Classification, baselines: list[Classification] | None) -> Mapping[str, Classification]:

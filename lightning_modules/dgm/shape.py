@@ -20,11 +20,13 @@ from torch import Tensor
 from generative.precision import full_precision
 from generative.randomness import Stream
 from generative.rendering.images import image_grid, saved, shown_scale, side_by_side
+from generative.rendering.patches import patch_orders, shuffled
 from lightning_modules.base import ImageData
 from lightning_modules.classification import Classification
-from lightning_modules.dgm.maps import decisions, held_out, named_models, some_numbers, training_of
+from lightning_modules.dgm.maps import decisions, named_models, training_of
 from lightning_modules.dgm.module import DGMClassifier
 from lightning_modules.dgm.tasks import write_lines
+from lightning_modules.held_out import held_out, some_numbers
 
 FILLS = {"reflection": "reflection", "grey": "zeros"}  # what comes in at the border -> its name in torch
 ROTATIONS = (0.0, 15.0, 30.0, 60.0, 90.0)  # degrees, counter-clockwise
@@ -95,26 +97,6 @@ def moved(images: Tensor, matrix: Tensor, *, fill: str) -> Tensor:
     # In double: in float positions err by enough to blur what a turn by 90 degrees leaves sharp.
     turned = F.grid_sample(images.double(), grid, mode="bilinear", padding_mode=FILLS[fill], align_corners=False)
     return turned.to(images.dtype)
-
-
-def patch_orders(numbers: Tensor, side: int, *, seed: int) -> Tensor:
-    """For each image number the order of its ``side`` x ``side`` patches, a permutation: int64 [B, side * side]."""
-    stream = Stream(seed, f"patches {side}")
-    return torch.cat([stream.uniform(number, 1, side * side).argsort(dim=1) for number in numbers.tolist()])
-
-
-def shuffled(images: Tensor, orders: Tensor) -> Tensor:
-    """Images [B, C, H, W] cut in k x k patches that lie in another order: orders [B, k * k]."""
-    side = math.isqrt(orders.shape[1])
-    height, width = images.shape[2:]
-    if height % side or width % side:
-        raise ValueError(
-            f"images of {height} x {width} pixels cannot be cut in {side} x {side} patches: leave out {side}"
-        )
-    patches = images.unflatten(3, (side, -1)).unflatten(2, (side, -1))  # [B, C, k, h, k, w]
-    patches = patches.permute(0, 2, 4, 1, 3, 5).flatten(1, 2)  # [B, k * k, C, h, w]
-    patches = patches[torch.arange(len(images))[:, None], orders]
-    return patches.unflatten(1, (side, side)).permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)
 
 
 def with_amplitudes_of(images: Tensor, others: Tensor) -> Tensor:

@@ -27,15 +27,14 @@ from lightning_modules.dgm.maps import (
     decisions,
     energy_inside,
     enlarged,
-    held_out,
     kind_of_map,
     last_map,
     named_models,
     pointing_game,
-    some_numbers,
     training_of,
 )
 from lightning_modules.dgm.module import DGMClassifier
+from lightning_modules.held_out import held_out, some_numbers
 
 Panel = tuple[str, Image.Image]
 CORRUPTED_BY = "imagecorruptions-imaug"  # the package that datamodules.corruptions computes with

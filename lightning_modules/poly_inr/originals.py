@@ -11,6 +11,7 @@ from torch import Tensor
 from generative.rendering.files import ARRAYS, ImageFiles, in_words, read_array
 from generative.rendering.images import from_uint8
 from lightning_modules.base import ImageData
+from lightning_modules.held_out import held_out
 from lightning_modules.poly_inr.module import PolyINR
 from lightning_modules.poly_inr.tasks import check_at_least
 
@@ -37,20 +38,16 @@ def open_originals(
     if isinstance(images, str):
         found = fitted(method, read(Path(images).expanduser(), count), name=images, fit=fit)
     else:
-        held_out, all_labels = datamodule.split("test")
-        numbers = list(range(min(count, len(held_out)))) if images is None else images
+        num_images = len(datamodule.split("test")[1])
+        numbers = list(range(min(count, num_images))) if images is None else images
         chosen = torch.tensor([numbers] if isinstance(numbers, int) else numbers, dtype=torch.long)
-        if len(chosen) == 0 or chosen.min() < 0 or chosen.max() >= len(held_out):
+        if len(chosen) == 0 or chosen.min() < 0 or chosen.max() >= num_images:
             raise ValueError(
-                f"images are numbers from 0 to {len(held_out) - 1}, of the test split of {datamodule.name}, or a path: "
+                f"images are numbers from 0 to {num_images - 1}, of the test split of {datamodule.name}, or a path: "
                 f"got {images}"
             )
-        found, labels = from_split(held_out[chosen]), all_labels[chosen]
+        found, labels = held_out(datamodule, chosen)
     return found.to(method.generator.mapping.average), asked_labels(method, labels, classes, len(found))
-
-
-def from_split(images: Tensor) -> Tensor:
-    return from_uint8(images) if images.dtype == torch.uint8 else images
 
 
 def asked_labels(method: PolyINR, own: Tensor | None, classes: list[int] | int | None, count: int) -> Tensor | None:

@@ -29,7 +29,6 @@ from lightning_modules.dgm.maps import (
     last_map,
     named_models,
     pointing_game,
-    some_numbers,
 )
 from lightning_modules.dgm.module import DGMClassifier
 from lightning_modules.dgm.tasks import fitted, maps, maps_compared, maps_corrupted, maps_scored, objects_of
@@ -158,13 +157,7 @@ def test_correlation_is_pearsons() -> None:
     assert correlation(a[:1], torch.ones(1, 4, 5)).isnan().all()
 
 
-def test_which_images_and_which_models() -> None:
-    few = some_numbers(data(), 5, seed=3)
-    assert torch.equal(few, some_numbers(data(), 9, seed=3)[:5]), "fewer images are the first of more"
-    assert len(set(few.tolist())) == 5
-    assert some_numbers(data(), None, seed=3).tolist() == list(range(12))
-    with pytest.raises(ValueError, match="count must be between 1 and 12, the images of arrays's test split, got 13"):
-        some_numbers(data(), 13, seed=0)
+def test_names_of_models() -> None:
     assert list(named_models(dgm(), [resnet(), dgm(), dgm()])) == [
         "dgm-cifar10", "classifier-cifar10", "dgm-cifar10 (2)", "dgm-cifar10 (3)",
     ]  # fmt: skip

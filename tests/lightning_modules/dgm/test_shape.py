@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from generative.rendering.patches import patch_orders, shuffled
 from lightning_modules.dgm.shape import (
     PATCHES,
     ROTATIONS,
@@ -21,12 +22,10 @@ from lightning_modules.dgm.shape import (
     measured,
     moved,
     partners,
-    patch_orders,
     rotation,
     scaling,
     shape,
     shearing,
-    shuffled,
     with_amplitudes_of,
 )
 from tests.lightning_modules.dgm.test_maps import data, dgm, noise, resnet
@@ -81,23 +80,6 @@ def test_borders() -> None:
     assert moved(images, scaling(0.5), fill="reflection").eq(1).all()
     with pytest.raises(ValueError, match="unknown fill 'black': choose one of reflection, grey"):
         moved(images, scaling(0.5), fill="black")
-
-
-def test_patches_are_permuted_and_come_back() -> None:
-    images = noise(3, 8)
-    orders = patch_orders(torch.tensor([5, 0, 9]), 4, seed=2)
-    assert orders.sort(dim=1).values.equal(torch.arange(16).expand(3, -1))
-    mixed = shuffled(images, orders)
-    for i in range(3):
-        for place, source in enumerate(orders[i].tolist()):
-            (to_row, to_column), (row, column) = divmod(place, 4), divmod(source, 4)
-            patch = images[i, :, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
-            assert torch.equal(mixed[i, :, 2 * to_row : 2 * to_row + 2, 2 * to_column : 2 * to_column + 2], patch)
-    assert torch.equal(shuffled(mixed, orders.argsort(dim=1)), images)
-    assert torch.equal(patch_orders(torch.tensor([9]), 4, seed=2), orders[2:]), "of the image's number alone"
-    assert not torch.equal(patch_orders(torch.tensor([9]), 4, seed=3), orders[2:])
-    with pytest.raises(ValueError, match="images of 8 x 8 pixels cannot be cut in 3 x 3 patches: leave out 3"):
-        shuffled(images, patch_orders(torch.arange(3), 3, seed=0))
 
 
 def test_phase_and_amplitude() -> None:
