@@ -107,7 +107,8 @@ def invert(
 
     ``images``: numbers in the test split, or a path; by default the first ``count`` test images. ``classes`` says what they
     are; where neither does, the best of all classes is taken. ``fit`` brings images of another shape to the model's.
-    ``rate``: of the search, by default each space's own. ``one_by_one``: so many of them are embedded again in batches of one, to compare.
+    ``rate``: of the search, by default each space's own. ``one_by_one``: so many of them are embedded again in batches of
+    one, to compare.
     """
     check_tuning(tuning_steps, tuning_rate)
     check_at_least("one_by_one", one_by_one, 0)
