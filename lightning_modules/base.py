@@ -1,4 +1,4 @@
-"""What callbacks and scripts may rely on: a Method has a clock and losses; it draws images, perhaps against a critic, or names them."""
+"""What callbacks and scripts may rely on: a Method has a clock and losses, draws images or names them, perhaps against a critic."""
 
 from __future__ import annotations
 
