@@ -24,6 +24,9 @@ class ImageData(Protocol):
     def targets(self, split: str) -> Mapping[str, Any]:
         """What else belongs to each image: of a set with masks "mask", [N, H, W] of classes, 255 of none."""
 
+    def at_resolution(self, resolution: int) -> ImageData:
+        """The same images larger or smaller; ValueError where they have one size."""
+
     def corrupted(self, split: str, numbers: Tensor, *, corruption: str, severity: int, seed: int) -> Tensor:
         """Images number ``numbers`` of a split under a common corruption, computed anew: uint8 [N, 3, H, W]."""
 

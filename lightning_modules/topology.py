@@ -114,7 +114,7 @@ def in_words(lines: list[dict[str, Any]]) -> str:
         table.append(
             f"| {line['class']} | {pair} | {' | '.join(numbers)} | {line['distance']:.3f} | {line['floor']:.3f} |"
         )
-    table.append(f"| mean | {'| ' * 7}| {mean['distance']:.3f} | {mean['floor']:.3f} |")
+    table.append(f"| mean | {'| ' * 6}| {mean['distance']:.3f} | {mean['floor']:.3f} |")
     return "\n".join(table) + "\n"
 
 
