@@ -111,6 +111,13 @@ class ImageDataModule(LightningDataModule):
             ]
         )
 
+    def at_resolution(self, resolution: int) -> ImageDataModule:
+        """The same images at another resolution; ValueError where there is only one."""
+        raise ValueError(
+            f"{self.name} has images of {' x '.join(map(str, self.image_shape[1:]))} pixels only: give a model of a data set "
+            "that can be had larger, such as fashion_mnist"
+        )
+
     def setup(self, stage: str) -> None:
         self.split("test" if stage == "test" else "train")
 

@@ -9,9 +9,12 @@ from torchvision import datasets
 
 from datamodules.stored import StoredImages, brought_to, read_idx
 
+SIDE = 28  # pixels of the published images
+PADDED = 32
+
 
 class MNIST(StoredImages):
-    """70,000 handwritten digits. ``resolution`` 28, or 32 within a black border."""
+    """70,000 handwritten digits. ``resolution`` 28, or 32 within a black border, or 16 and 8 by means over blocks of that."""
 
     title = "MNIST"
     num_classes = 10
@@ -30,12 +33,19 @@ class MNIST(StoredImages):
                     raise ValueError(
                         f"{folder} has {len(images)} {split} images and {len(labels)} labels: fetch the files again"
                     )
-                return brought_to(images, self.resolution, preset="pad"), torch.from_numpy(labels.astype(np.int64))
+                return self.at_size(images), torch.from_numpy(labels.astype(np.int64))
         if not self.download:
             return None
         self.downloader(str(self.data_dir), train=split == "train", download=True)
         self.download = False
         return self.read_original(split)
+
+    def at_size(self, images: np.ndarray) -> Tensor:
+        """The files' images [N, 28, 28] as uint8 [N, 1, resolution, resolution]."""
+        if self.resolution >= SIDE:
+            return brought_to(images, self.resolution, preset="pad")
+        padded = brought_to(images, PADDED, preset="pad")[:, 0].numpy()
+        return brought_to(padded, self.resolution, preset="area")
 
     def explain(self) -> str:
         return f"{self.title} is not in {self.data_dir}: {self.source}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import sys
 from pathlib import Path
@@ -52,6 +53,13 @@ class StoredImages(ImageDataModule):
             raise ValueError(f"resolution must be at least 1 pixel, got {resolution}")
         self.data_dir, self.resolution, self.download = Path(data_dir).expanduser(), resolution, download
         self.image_shape = (self.channels, resolution, resolution)
+
+    def at_resolution(self, resolution: int) -> StoredImages:
+        """The same images at another resolution, nothing loaded."""
+        other = copy.copy(self)
+        other.resolution, other.arrays = resolution, {}
+        other.image_shape = (self.channels, resolution, resolution)
+        return other
 
     def load(self, split: str) -> tuple[Tensor, Tensor]:
         facts = describe(self.data_dir)

@@ -12,6 +12,7 @@ import torch
 from torchvision import datasets
 
 from datamodules.cifar import CIFAR10
+from datamodules.digits import Digits
 from datamodules.ffhq import FFHQ
 from datamodules.imagenet import ImageNet
 from datamodules.images import OwnImages
@@ -51,12 +52,25 @@ def test_a_part_of_a_set_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "has 20 test images, the published MNIST 10000" in capsys.readouterr().err
 
 
+def test_digits_at_other_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_mnist(tmp_path / "mnist")
+    small = MNIST(data_dir=str(tmp_path / "mnist"), resolution=16, **SETTINGS)
+    large = small.at_resolution(32)
+    assert large.image_shape == (1, 32, 32)
+    assert small.image_shape == (1, 16, 16)
+    blocks = large.split("test")[0].float().unflatten(3, (16, 2)).unflatten(2, (16, 2)).mean(dim=(3, 5))
+    assert (small.split("test")[0] - blocks).abs().max() <= 0.5, "means over blocks, rounded"
+    assert torch.equal(small.at_resolution(16).split("train")[0], small.split("train")[0])
+    with pytest.raises(ValueError, match="digits has images of 8 x 8 pixels only"):
+        Digits(batch_size=4, seed=0).at_resolution(16)
+
+
 def test_files_that_do_not_belong_together(tmp_path: Path) -> None:
     write_mnist(tmp_path / "mnist")
     write_idx(tmp_path / "mnist", "train-labels-idx1-ubyte", np.zeros(3))
     with pytest.raises(ValueError, match="has 60 train images and 3 labels"):
         MNIST(data_dir=str(tmp_path / "mnist"), resolution=28, **SETTINGS).split("train")
-    with pytest.raises(ValueError, match="28 x 28 pixels does not fit into 20 x 20"):
+    with pytest.raises(ValueError, match="20 does not divide a picture of 32 x 32"):
         MNIST(data_dir=str(tmp_path / "mnist"), resolution=20, **SETTINGS).split("test")
 
 
