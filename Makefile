@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: help setup quickstart pictures test lint soak bench claims second-look
+.PHONY: help setup quickstart pictures test lint soak bench claims critics second-look
 
 help:
 	@echo "make quickstart  install, train Poly-INR on digits, show where the pictures are"
@@ -17,6 +17,7 @@ help:
 	@echo "make soak        the slow tests"
 	@echo "make bench       the benchmarks (BENCH_FLAGS=--quick for a minute)"
 	@echo "make second-look RUNS=... JUDGE=...   trained digits under a network as judge and against their training images"
+	@echo "make critics RUNS=...   how well critics tell whole digits from cut ones, pieces and holes of what they taught to draw"
 	@echo "make claims      docs/claims.md from docs/results (RUNS=... takes in new runs)"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -62,6 +63,12 @@ second-look: setup
 	@set -e; for run in $(RUNS); do \
 	$(PY) evaluate.py checkpoint=$$run/checkpoints/last.ckpt judge=classifier:$(JUDGE) split=train output=$(SECOND_LOOK) \
 		'metrics=[kid,coverage,authenticity,accuracy,tstr_accuracy]'; done
+
+# RUNS: folders of poly_inr/digits_dgm_critic and poly_inr/digits
+critics: setup
+	@set -e; for task in separation topology; do for run in $(RUNS); do \
+	$(PY) generate.py checkpoint=$$run/checkpoints/last.ckpt task=$$task output=$$run/critic num_threads=1; done; \
+	for run in $(RUNS); do cat $$run/critic/$$task.jsonl; done > docs/results/dgm/critic_$$task.jsonl; done
 
 claims: setup
 	$(PY) -m docs.make_claims $(if $(RUNS),--collect $(RUNS))

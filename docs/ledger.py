@@ -20,7 +20,9 @@ PRECISE = {
     "kid": 4,
     "coverage": 3,
     "authenticity": 3,
+    "mean_iou": 3,
 }
+LEAST_SEEDS = 3  # of each side, from which on an order is stated
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,19 @@ def difference(larger: list[float], smaller: list[float]) -> tuple[float, float,
     test = stats.ttest_ind(larger, smaller, equal_var=False)
     low, high = test.confidence_interval(0.95)
     return sum(larger) / len(larger) - sum(smaller) / len(smaller), float(low), float(high)
+
+
+def order(metric: str, better: list[float], worse: list[float], *, lower: bool = False) -> tuple[str, str]:
+    """The difference of two arms with its interval, and what that says of the order claimed; ``lower`` is better."""
+    if min(len(better), len(worse)) < LEAST_SEEDS:
+        return "", f"open: fewer than {LEAST_SEEDS} seeds were trained"
+    mean, low, high = difference(better, worse)
+    ours = f"{metric} {mean:+.4f}, 95 % interval {low:+.4f} to {high:+.4f} (Welch)"
+    if low <= 0 <= high:
+        return ours, "not reproduced at this scale: no order"
+    return ours, "reproduced at this scale" if (
+        high < 0
+    ) == lower else "not reproduced at this scale: the other way round"
 
 
 def stated(results: list[dict[str, Any]], metric: str) -> str:

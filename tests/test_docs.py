@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.ledger import interval
+from docs.ledger import interval, order
 from launch.compose import group_options
 from tests.conftest import ROOT
 
@@ -30,6 +30,17 @@ def test_interval_is_students() -> None:
     mean, half = interval([1.0, 2.0, 3.0])
     assert mean == 2.0
     assert half == pytest.approx(2.484, abs=1e-3), "three seeds: 2.5 standard deviations"
+
+
+def test_an_order_is_stated_where_the_interval_excludes_zero() -> None:
+    high, low = [3.0, 3.1, 3.2], [1.0, 1.1, 0.9]
+    assert order("x", high, low)[1] == "reproduced at this scale"
+    assert order("x", low, high, lower=True)[1] == "reproduced at this scale"
+    assert order("x", low, high)[1].endswith("the other way round")
+    assert order("x", high, low, lower=True)[1].endswith("the other way round")
+    assert order("x", [1.0, 2.0, 3.0], [1.1, 2.1, 2.8])[1].endswith("no order")
+    assert order("x", high, low[:2]) == ("", "open: fewer than 3 seeds were trained")
+    assert order("x", high, low)[0].startswith("x +2.1000, 95 % interval +1.")
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.parent.name + "/" + path.name)
