@@ -16,6 +16,7 @@ class ImageData(Protocol):
     """What the tasks of a method may ask of a data module."""
 
     name: str
+    image_shape: tuple[int, int, int]  # channels, height, width
     target_classes: tuple[str, ...]  # names of the classes of a mask's pixels
 
     def split(self, name: str) -> tuple[Tensor, Tensor]:

@@ -192,9 +192,10 @@ def maps_scored(
     if "mask" not in masked.targets("test") or masked.target_classes[BACKGROUND] != "background":
         raise ValueError(f"{masked.name} has no masks of objects before a background: give masked=voc2012")
     models = named_models(method, baselines)
-    if method.image_shape[0] != 3:
+    if masked.image_shape[0] != method.image_shape[0]:
         raise ValueError(
-            f"{masked.name} shows photos in colour, and the model takes {method.image_shape[0]} channels: give a model of colours"
+            f"images of {masked.name} have {masked.image_shape[0]} channels, and the model takes {method.image_shape[0]}: give "
+            "masked= and a checkpoint that are both grey or both in colour"
         )
     size = method.image_shape[1:]
     found: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in ("even map", "middle", *models)}

@@ -36,7 +36,7 @@ def test_rows_of_the_headers_build(experiment: str, overrides: list[str]) -> Non
 
 
 def test_every_table_has_its_rows() -> None:
-    assert len(ROWS) == 22
+    assert len(ROWS) == 23
 
 
 @pytest.mark.parametrize(

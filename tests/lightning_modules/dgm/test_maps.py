@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from datamodules.arrays import Arrays
+from datamodules.digits import DigitMasks
 from datamodules.voc import VOC2012
 from generate import generate
 from generative.rendering.images import to_uint8
@@ -223,6 +224,18 @@ def test_scores_over_photos_with_masks(tmp_path: Path) -> None:
     assert "| even map | none |" in written[1].read_text()
     with pytest.raises(ValueError, match="arrays has no masks of objects before a background: give masked=voc2012"):
         maps_scored(dgm(), tmp_path, seed=0, masked=data())
+    digits = DigitMasks(batch_size=4, seed=0)
+    with pytest.raises(
+        ValueError, match="images of digitmasks have 1 channels, and the model takes 3: give masked= and"
+    ):
+        maps_scored(dgm(), tmp_path, seed=0, masked=digits)
+    grey = build(plain(compose("train", ["experiment=none", "method=dgm", "run_dir=x"])))[1].eval()
+    assert isinstance(grey, DGMClassifier)
+    rows = [
+        json.loads(line)
+        for line in maps_scored(grey, tmp_path, seed=0, masked=digits, count=20)[0].read_text().splitlines()
+    ]
+    assert {row["num_images"] for row in rows} == {20}
 
 
 def save(method: Classification, path: Path) -> str:
