@@ -143,14 +143,15 @@ def resolution_claims() -> list[Claim]:
     record = json.loads((DOCS / "results" / "poly_inr" / "fashion_mnist_16px_upsample_scored.json").read_text())
     claims = []
     for extractor in dict.fromkeys(row["extractor"] for row in rows):
-        distances = {row["images"]: row["fd"] for row in rows if row["extractor"] == extractor}
+        of_extractor = [row for row in rows if row["extractor"] == extractor]
+        distances = {row["images"]: row["fd"] for row in of_extractor}
         drawn, *others = (value for name, value in distances.items() if name.startswith("Poly-INR"))
         values = ", ".join(f"{name.removeprefix('Poly-INR, ')} {value:.3g}" for name, value in distances.items())
         verdict = "lower than all four" if drawn < min(others) else "not lower than all four"
         claims.append(
             Claim(
                 "Table 6.3", says,
-                f"Fashion-MNIST, learned at {rows[0]['native']}, drawn at {rows[0]['resolution']}: FD of {extractor}: {values}",
+                f"Fashion-MNIST, learned at {rows[0]['native']}, drawn at {rows[0]['resolution']}: FD of {extractor}, {of_extractor[0]['num_images']} images: {values}",
                 str(record["train_seed"]), record["environment"]["processor"], f"{record['kimg']:g}",
                 f"`python train.py experiment={record['experiment']}`, `python generate.py task=upsample_scored resolution=32`",
                 f"not testable here on ImageNet; {verdict} (one seed)",
