@@ -148,10 +148,11 @@ def resolution_claims() -> list[Claim]:
         drawn, *others = (value for name, value in distances.items() if name.startswith("Poly-INR"))
         values = ", ".join(f"{name.removeprefix('Poly-INR, ')} {value:.3g}" for name, value in distances.items())
         verdict = "lower than all four" if drawn < min(others) else "not lower than all four"
+        sizes = f"learned at {rows[0]['native']}, drawn at {rows[0]['resolution']}"
         claims.append(
             Claim(
                 "Table 6.3", says,
-                f"Fashion-MNIST, learned at {rows[0]['native']}, drawn at {rows[0]['resolution']}: FD of {extractor}, {of_extractor[0]['num_images']} images: {values}",
+                f"Fashion-MNIST, {sizes}: FD of {extractor}, {of_extractor[0]['num_images']} images: {values}",
                 str(record["train_seed"]), record["environment"]["processor"], f"{record['kimg']:g}",
                 f"`python train.py experiment={record['experiment']}`, `python generate.py task=upsample_scored resolution=32`",
                 f"not testable here on ImageNet; {verdict} (one seed)",
