@@ -44,18 +44,19 @@ def may_import(path: Path, name: str) -> bool:
         return top not in {*OURS, *HARNESS} or name.startswith("generative.")
     if package == "lightning_modules" and len(inner) > 1:
         own = f"lightning_modules.{inner[0]}."
-        allowed = ("generative.", "lightning_modules.base.", "lightning_modules.classification.", own)
+        shared = tuple(f"lightning_modules.{name}." for name in ("base", "classification", "held_out"))
+        allowed = ("generative.", *shared, own)
         return top not in {*OURS, "hydra", "wandb"} or name.startswith(allowed)
     if package == "lightning_modules":
-        allowed = ("generative.", "lightning_modules.steps.", "lightning_modules.base.")
+        allowed = ("generative.", *(f"lightning_modules.{name}." for name in ("steps", "base", "held_out")))
         return top not in {*OURS, "hydra", "wandb"} or name.startswith(allowed)
     if package == "datamodules":
         allowed = ("datamodules.", "generative.rendering.", "generative.randomness.", "generative.augmentation.")
         return top not in {*OURS, "hydra", "wandb"} or name.startswith(allowed)
     if package == "callbacks":
         return top != "launch" and (top != "lightning_modules" or name.startswith("lightning_modules.base."))
-    # train.py and its siblings, and what they share, never name a method.
-    return top != "lightning_modules" or name.startswith("lightning_modules.base.")
+    # train.py and its siblings, and what they share, never name a method; they may look through the package.
+    return top != "lightning_modules" or name == top or name.startswith("lightning_modules.base.")
 
 
 def sources() -> list[Path]:
