@@ -68,7 +68,8 @@ second-look: setup
 critics: setup
 	@set -e; for task in separation topology; do for run in $(RUNS); do \
 	$(PY) generate.py checkpoint=$$run/checkpoints/last.ckpt task=$$task output=$$run/critic num_threads=1; done; \
-	for run in $(RUNS); do cat $$run/critic/$$task.jsonl; done > docs/results/dgm/critic_$$task.jsonl; done
+	for run in $(RUNS); do cat $$run/critic/$$task.jsonl; done > docs/results/dgm/critic_$$task.jsonl; done; \
+	for run in $(RUNS); do tail -n 1 $$run/results.jsonl; done > docs/results/dgm/critic_results.jsonl
 
 claims: setup
 	$(PY) -m docs.make_claims $(if $(RUNS),--collect $(RUNS))

@@ -29,9 +29,9 @@ def style_claim() -> list[Claim]:
     if not ours:
         return []
     says = "The polynomial is better than its special case a_j = b_j = 0 (implied, no figure)"
-    facts = common(read_results(special), special) | {
-        "command": f"`python train.py experiment={whole}` and `{special}`"
-    }
+    arms = [common(read_results(arm), arm) for arm in (whole, special)]
+    facts = {key: " against ".join(dict.fromkeys(arm[key] for arm in arms)) for key in ("seeds", "hardware", "kimg")}
+    facts["command"] = f"`python train.py experiment={whole}` and `{special}`"
     return [Claim("Section 6.3", says, ours, **facts, verdict=verdict)]
 
 
@@ -148,13 +148,15 @@ def resolution_claims() -> list[Claim]:
         drawn, *others = (value for name, value in distances.items() if name.startswith("Poly-INR"))
         values = ", ".join(f"{name.removeprefix('Poly-INR, ')} {value:.3g}" for name, value in distances.items())
         verdict = "lower than all four" if drawn < min(others) else "not lower than all four"
-        sizes = f"learned at {rows[0]['native']}, drawn at {rows[0]['resolution']}"
+        count, resolution = of_extractor[0]["num_images"], rows[0]["resolution"]
+        asked = f"resolution={resolution} count={count} extractors=[{extractor}]"
+        sizes = f"learned at {rows[0]['native']}, drawn at {resolution}"
         claims.append(
             Claim(
                 "Table 6.3", says,
-                f"Fashion-MNIST, {sizes}: FD of {extractor}, {of_extractor[0]['num_images']} images: {values}",
+                f"Fashion-MNIST, {sizes}: FD of {extractor}, {count} images: {values}",
                 str(record["train_seed"]), record["environment"]["processor"], f"{record['kimg']:g}",
-                f"`python train.py experiment={record['experiment']}`, `python generate.py task=upsample_scored resolution=32`",
+                f"`python train.py experiment={record['experiment']}`, `python generate.py task=upsample_scored {asked}`",
                 f"not testable here on ImageNet; {verdict} (one seed)",
             )
         )  # fmt: skip

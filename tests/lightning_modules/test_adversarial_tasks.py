@@ -68,7 +68,7 @@ def test_a_critic_of_brightness_sees_no_order(tmp_path: Path) -> None:
 
 
 def test_a_critic_that_knows_the_images_separates_them(tmp_path: Path) -> None:
-    """Digits leave the corners of the picture empty, and the middle not: whole images are darkest there."""
+    """All but the few whose parts are alike, which another order leaves as they are."""
     stored, _ = DATA.split("test")
     known = {image.numpy().tobytes() for image in to_uint8(stored)}
 
