@@ -327,6 +327,120 @@ def test_generate_by_compiled_code(
     assert re.search(r"compiled in \d+\.\d s\n", capsys.readouterr().err)
 
 
+@pytest.fixture
+def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A processor counts as a device on which passes over the features cost as much as products."""
+    monkeypatch.setattr(module, "IN_PLACE_ON", set())
+
+
+@pytest.mark.usefixtures("as_on_a_gpu")
+@pytest.mark.parametrize(("height", "width", "batch"), SIZES)
+@pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)
+def test_few_passes_give_the_values_of_the_formula(parameterization: str, height: int, width: int, batch: int) -> None:
+    generator = small(parameterization, num_levels=1 if (height, width) == (5, 1) else 5)
+    affine, positions = codes(generator, batch), torch.rand(height, width, 2)
+    expected = formula(generator, affine, positions)
+    with torch.no_grad():
+        assert relative(generator.render(affine, positions), expected) < 1e-5
+        exact = generator.double().render(affine.double(), positions.double())
+    assert relative(exact, formula(generator, affine.double(), positions.double())) < 1e-12
+
+
+@pytest.mark.usefixtures("as_on_a_gpu")
+def test_few_passes_under_autocast() -> None:
+    """The type of the formula there, and no further from float32 than twice what the formula is."""
+    generator = small()
+    affine, grid = codes(generator, 2), coordinate_grid(7, 9)
+    exact = formula(generator, affine, grid)
+    with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
+        drawn = generator.render(affine, grid)
+        error = relative(formula(generator, affine, grid).float(), exact)
+    assert drawn.dtype == torch.bfloat16
+    assert 1e-4 < relative(drawn.float(), exact) < 2 * error
+
+
+class Products(TorchDispatchMode):
+    """How often the weights are brought to another type, and the operations on tensors of all pixels' features."""
+
+    def __init__(self, width: int, features: int) -> None:
+        super().__init__()
+        self.width, self.features = width, features
+        self.casts, self.passes = 0, []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        result = func(*args, **(kwargs or {}))
+        if func is torch.ops.aten._to_copy.default and result.shape == (self.width, self.width):
+            self.casts += 1
+        if isinstance(result, Tensor) and result.numel() == self.features:
+            self.passes.append(func.overloadpacket.__name__)
+        return result
+
+
+@pytest.mark.usefixtures("as_on_a_gpu")
+def test_weights_are_cast_once_a_drawing_and_products_over_three_terms_are_sums(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(module.PIXELS_AT_ONCE, "other", CHUNK)
+    monkeypatch.setitem(module.PIXELS_AT_ONCE, "cpu", CHUNK)
+    generator = small(width=12)
+    affine, grid = codes(generator, 3), coordinate_grid(8, 8)
+    with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad(), Products(12, CHUNK * 12) as seen:
+        generator.render(affine, grid)
+    assert seen.casts == 5, "each level's weight once, not once in each of 12 chunks"
+    assert seen.passes.count("addmm") == 4 * 12
+    assert not {"mm", "bmm", "baddbmm"} & set(seen.passes)
+
+
+@pytest.mark.usefixtures("as_on_a_gpu")
+@pytest.mark.parametrize("parameterization", PARAMETERIZATIONS)
+def test_large_images_are_drawn_by_compiled_passes(parameterization: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a size on, whatever the batch; the values are those of the formula, by a compiler that only traces."""
+    traced: list[int] = []
+
+    def compiled(*settings: float | None) -> module.Passes:
+        first, between = module.eager_passes(*settings)
+
+        def counted(y: Tensor, x: Tensor, affine: Tensor) -> Tensor:
+            traced.append(len(y))
+            return torch.compile(between, fullgraph=True, dynamic=True, backend="eager")(y, x, affine)
+
+        return module.Passes(first, counted)
+
+    monkeypatch.setattr(module, "compiled_where_possible", compiled)
+    monkeypatch.setattr(module, "COMPILED_FROM", 16 * 16)
+    generator = small(parameterization)
+    affine = codes(generator, 2)
+    with torch.no_grad():
+        generator.render(affine, coordinate_grid(3, 5))
+        assert traced == []
+        drawn = generator.render(affine, coordinate_grid(4, 4))
+    assert traced == [1] * 8
+    assert relative(drawn, formula(generator, affine, coordinate_grid(4, 4))) < 1e-5
+
+
+@pytest.mark.usefixtures("as_on_a_gpu")
+def test_without_a_compiler_large_images_are_drawn_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One warning, not one an image."""
+    errors = module.compiler_errors()
+
+    def broken(*tensors: Tensor) -> Tensor:
+        raise errors(lambda: None, RuntimeError("no compiler"), None)
+
+    monkeypatch.setattr(module, "compiled_passes", lambda *settings: module.Passes(broken, broken))
+    monkeypatch.setattr(module, "COMPILED_FROM", 1)
+    module.compiled_where_possible.cache_clear()
+    generator = small()
+    affine, grid = codes(generator, 2), coordinate_grid(4, 4)
+    with torch.no_grad(), pytest.warns(UserWarning, match="torch.compile needs a C\\+\\+ compiler") as warned:
+        drawn = [generator.render(affine, grid) for _ in range(2)]
+    module.compiled_where_possible.cache_clear()
+    assert len(warned) == 1
+    assert torch.equal(*drawn)
+    assert relative(drawn[0], formula(generator, affine, grid)) < 1e-5
+    with pytest.raises(ValueError, match=r"leave out compile=true"):
+        generator.synthesis.compile_drawing()
+
+
 def test_what_has_no_compiled_code_says_so() -> None:
     _, method = build(plain(compose("train", ["experiment=none", "method=classifier", "run_dir=x"])))
     with pytest.raises(ValueError, match="Classifier has no compiled code to draw by: leave out compile=true"):
