@@ -24,7 +24,8 @@ from benchmarks.harness import Table, Times, interleaved
 from lightning_modules.dgm.bases import canonical_grid, identity_map
 from lightning_modules.dgm.layers import ConvNorm
 from lightning_modules.dgm.networks import DGM, Level
-from lightning_modules.dgm.plain import normalized, transformed, walk_plainly
+from lightning_modules.dgm.pixels import normalized, transformed
+from lightning_modules.dgm.plain import walk_plainly
 
 COLUMNS = [
     "ratio",
@@ -156,7 +157,7 @@ def stage(table: Table, case: Case, *, repetitions: int) -> None:
         return F.relu_(bases.mixed(planes, before_last))
 
     def plainly(added: Tensor = before) -> Tensor:
-        planes = transformed(affine, moments, canonical, grid)[1].unflatten(2, (size, size))
+        planes = transformed(affine, moments, canonical, grid)[0].unflatten(2, (size, size))
         return F.relu(normalized(bases.mix, planes) + added)
 
     peers = {

@@ -1,7 +1,7 @@
 """The coordinate pipeline: from a grid, moved and stretched by what the moments say, to the bases g^c(x, y) of eq. 5.3.
 
 Every plane of coordinates is a u + b v + c of the canonical grid's (u, v), so three numbers an image and channel stand
-for N x N of them, through the first 1 x 1 convolution and its batch norm. ``plain.py`` computes the same pixel by pixel.
+for N x N of them, through the first 1 x 1 convolution and its batch norm. ``pixels.py`` computes the same pixel by pixel.
 """
 
 from __future__ import annotations
@@ -66,10 +66,14 @@ class AffinePredictor(nn.Module):
             for unused in (self.hidden[1], self.hidden_norms[1]):
                 unused.requires_grad_(False)
 
-    def forward(self, moments: Tensor, grid_map: Tensor) -> tuple[Tensor, Tensor]:
+    def hidden_features(self, moments: Tensor) -> Tensor:
         h = moments
         for i in (0, 1) if self.variant == "tables" else (0, 0):
             h = F.relu(self.hidden_norms[i](self.hidden[i](h)))
+        return h
+
+    def forward(self, moments: Tensor, grid_map: Tensor) -> tuple[Tensor, Tensor]:
+        h = self.hidden_features(moments)
         start = identity_map(h) if self.variant == "tables" else grid_map
         grid_map = moved(start, self.matrix(h).unflatten(1, (2, 2)), self.shift(h))
         channels = h.shape[1]
@@ -125,16 +129,22 @@ class FirstBases(nn.Module):
         self.layers = nn.ModuleList(ConvNorm(channels, channels, 1, normalization=normalization) for _ in range(2))
         self.kept: Kept[Tensor] = Kept()
 
-    def forward(self, height: int, width: int) -> Tensor:
+    def forward(self, height: int, width: int, canonical: Tensor | None = None) -> Tensor:
+        """``canonical``: the pixels of the grid [2, N N], where these are at hand and the bases shall lie as they do."""
         if self.training:
-            return self.compute(height, width)
+            return self.compute(height, width, canonical)
         precision = (torch.is_autocast_enabled("cpu"), torch.is_autocast_enabled("cuda"))
         weights = [*self.parameters(), *self.buffers()]
-        return self.kept.get(weights, lambda: self.compute(height, width), settings=(height, width, precision))
+        return self.kept.get(
+            weights, lambda: self.compute(height, width, canonical), settings=(height, width, precision)
+        )
 
-    def compute(self, height: int, width: int) -> Tensor:
-        weight = self.coordinates.weight
-        h = self.coordinates(as_image(canonical_grid(height, width, like=weight)[None, :2].mT, height, width))
+    def compute(self, height: int, width: int, canonical: Tensor | None) -> Tensor:
+        if canonical is None:
+            rows = canonical_grid(height, width, like=self.coordinates.weight)[None, :2].mT
+            h = self.coordinates(as_image(rows, height, width))
+        else:
+            h = self.coordinates(canonical.view(1, 2, height, width))
         for layer in self.layers:
             h = F.relu(layer(h), inplace=True)
         return h

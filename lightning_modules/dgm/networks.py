@@ -17,7 +17,8 @@ from lightning_modules.dgm.bases import (
     canonical_planes,
     identity_map,
 )
-from lightning_modules.dgm.layers import BLOCKS, NORMALIZATIONS, ConvNorm, clipped_sum
+from lightning_modules.dgm.layers import BLOCKS, NORMALIZATIONS, ConvNorm, clipped_sum, is_folded
+from lightning_modules.dgm.pixels import canonical_pixels, next_bases, transformed
 
 
 def moments(projected: Tensor) -> Tensor:
@@ -54,15 +55,33 @@ class Level(nn.Module):
         num_planes = channels if variant == "released" else 2 * channels
         self.bases = LevelBases(num_planes, channels, normalization=normalization)
 
-    def forward(self, before: LevelOutput, bases: Tensor, grid_map: Tensor) -> tuple[LevelOutput, Tensor, Tensor]:
+    def forward(
+        self, before: LevelOutput, bases: Tensor, grid: Tensor, canonical: Tensor | None
+    ) -> tuple[LevelOutput, Tensor, Tensor]:
+        """``grid``: as a map of the canonical grid [B, 2, 3]; where the pixels of that [2, N N] are given, its own [B, 2, N N]."""
         features = self.blocks(clipped_sum(self.projection(before.projected), before.features))
+        if canonical is None:
+            bases, grid = self.mapped(before, bases, grid)
+        else:
+            bases, grid = self.at_pixels(before, bases, grid, canonical)
+        projected = bases * features
+        return LevelOutput(features, projected, moments(projected)), bases, grid
+
+    def mapped(self, before: LevelOutput, bases: Tensor, grid_map: Tensor) -> tuple[Tensor, Tensor]:
+        """The next bases [B, C, N, N] and the map of the grid they are made of."""
         if self.affine is None:
-            planes = canonical_planes(features.shape[1], features)
+            planes = canonical_planes(before.features.shape[1], before.features)
         else:
             planes, grid_map = self.affine(before.moments, grid_map)
-        bases = self.bases(planes, bases)
-        projected = bases * features
-        return LevelOutput(features, projected, moments(projected)), bases, grid_map
+        return self.bases(planes, bases), grid_map
+
+    def at_pixels(self, before: LevelOutput, bases: Tensor, grid: Tensor, canonical: Tensor) -> tuple[Tensor, Tensor]:
+        """The next bases [B, C, N, N] and the grid they are made of."""
+        if self.affine is None:
+            planes = canonical.repeat_interleave(before.features.shape[1], dim=0)[None]  # the same for every image
+        else:
+            planes, grid = transformed(self.affine, before.moments, canonical, grid)
+        return next_bases(self.bases, planes, bases), grid
 
 
 class DGM(ClassifierNetwork):
@@ -134,20 +153,24 @@ class DGM(ClassifierNetwork):
     def walk(self, images: Tensor) -> Iterator[LevelOutput]:
         """Level after level."""
         self.check_image_size(*images.shape[2:])
+        folded = is_folded(images)
         # On the CPU 1.2 to 1.4 times as fast as the order of rows in a step of 64 channels.
-        features = self.blocks(self.stem(images.contiguous(memory_format=torch.channels_last)))
+        order = torch.channels_last if folded else torch.contiguous_format
+        features = self.blocks(self.stem(images.contiguous(memory_format=order)))
         if self.bases is None:
             yield LevelOutput(features, features, moments(features))
             for blocks in self.levels:
                 features = blocks(features)
                 yield LevelOutput(features, features, moments(features))
             return
-        bases, grid_map = self.bases(*features.shape[2:]), identity_map(features)
+        canonical = None if folded else canonical_pixels(features)
+        bases = self.bases(*features.shape[2:], canonical)
+        grid = identity_map(features) if canonical is None else canonical.expand(len(features), -1, -1)
         projected = bases * features
         output = LevelOutput(features, projected, moments(projected))
         yield output
         for level in self.levels:
-            output, bases, grid_map = level(output, bases, grid_map)
+            output, bases, grid = level(output, bases, grid, canonical)
             yield output
 
     def last_level(self, images: Tensor) -> LevelOutput:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 import torch
 from skimage.measure import moments as raw_moments
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from generative.rendering.coordinates import coordinate_grid
+from lightning_modules.dgm import layers
 from lightning_modules.dgm.bases import AffinePredictor, LevelBases
 from lightning_modules.dgm.convert import network_of_released, renamed
 from lightning_modules.dgm.counts import PRINTED, agrees, count_row, published_count
@@ -142,6 +145,67 @@ def test_training_gradients_equal_those_of_pixels(form: dict) -> None:
             assert relative(ours.grad, plainly.grad) < 1e-6, name
     for (name, ours), (_, plainly) in zip(network.named_buffers(), other.named_buffers(), strict=True):
         torch.testing.assert_close(ours, plainly, rtol=1e-9, atol=1e-12, msg=name)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+def test_the_formulation_of_a_gpu_equals_that_of_a_processor(form: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Levels in evaluation; losses, gradients and statistics of a training step."""
+    found = []
+    x = images(dtype=torch.float64)
+    for folded_on in ({"cpu"}, set()):
+        monkeypatch.setattr(layers, "FOLDED_ON", folded_on)
+        network = small(**form).double()
+        assert isinstance(layers.is_folded(x), bool)
+        logits = network.train()(x)
+        logits.square().sum().backward()
+        gradients = {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
+        buffers = dict(network.named_buffers())
+        with torch.no_grad():
+            network.eval()
+            maps = [output.map() for output in network.walk(x)]
+        found.append(({"logits": logits}, gradients, buffers, dict(enumerate(maps))))
+    for ours, theirs in zip(*found, strict=True):
+        assert ours.keys() == theirs.keys()
+        for name in ours:
+            torch.testing.assert_close(ours[name], theirs[name], rtol=1e-6, atol=1e-9, msg=str(name))
+
+
+class Calls(TorchDispatchMode):
+    """The operations that were called, and whether any tensor lay by position."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+        self.by_position = False
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        result = func(*args, **(kwargs or {}))
+        self.names.append(func.overloadpacket.__name__)
+        if isinstance(result, Tensor) and result.ndim == 4 and min(result.shape) > 1:
+            self.by_position |= not result.is_contiguous()
+        return result
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_gpu_does_nothing_that_the_plain_formulation_does_not(
+    training: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So it cannot be slower there; a processor takes other operations."""
+    network = small(variant="released").train(training)
+    with torch.set_grad_enabled(training), Calls() as plain:
+        network.classify(walk_plainly(network, images())[-1].moments)
+    monkeypatch.setattr(layers, "FOLDED_ON", set())
+    with torch.set_grad_enabled(training), Calls() as ours:
+        network(images())
+    in_place = {"relu_": "relu", "add_": "add"}
+    counted = [Counter(in_place.get(name, name) for name in calls.names) for calls in (ours, plain)]
+    assert not counted[0] - counted[1]
+    assert not ours.by_position
+    monkeypatch.undo()
+    with torch.set_grad_enabled(training), Calls() as folded:
+        network(images())
+    assert folded.by_position
+    assert "baddbmm" in folded.names
 
 
 def test_kept_bases_follow_the_weights() -> None:
