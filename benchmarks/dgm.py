@@ -2,16 +2,21 @@
 
 python benchmarks/dgm.py [--quick] [--device cuda]: a Markdown table and, as the last line, a JSON object. The peer has the same
 weights and passes the same golden file (tests/lightning_modules/dgm); `channels_last` is the peer on images in that memory
-format, which ours uses throughout. `ratio` is the peer's time over ours. The floor of the stage is one pass that adds and
+format, which ours uses on a processor. `ratio` is the peer's time over ours. The floor of the stage is one pass that adds and
 clips tensors of its size, that of the network its convolutions alone, without normalisation, coordinates or sums; training has
 three of each. `floor_share` is the floor's time over ours. Peers run interleaved; medians of the repetitions are compared.
+
+On a GPU ours is the plain formulation but for operations in place, so there is no stage to compare and `ratio` is to be 1 or
+more. `compiled_` rows are ours under torch.compile, `deterministic_` rows under `deterministic=true`, each beside the plain one
+without.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -20,7 +25,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.harness import Table, Times, interleaved
+from benchmarks.harness import Table, Times, deterministically, interleaved
 from lightning_modules.dgm.bases import canonical_grid, identity_map
 from lightning_modules.dgm.layers import ConvNorm
 from lightning_modules.dgm.networks import DGM, Level
@@ -73,6 +78,14 @@ class Case:
 
     def ours(self) -> Tensor:
         return self.network(self.images)
+
+    @functools.cached_property
+    def compiled_network(self) -> Callable[[Tensor], Tensor]:
+        compiled: Callable[[Tensor], Tensor] = torch.compile(self.network)
+        return compiled
+
+    def compiled(self) -> Tensor:
+        return self.compiled_network(self.images)
 
     def plainly(self) -> Tensor:
         return self.network.classify(walk_plainly(self.network, self.images)[-1].moments)
@@ -171,27 +184,35 @@ def stage(table: Table, case: Case, *, repetitions: int) -> None:
 
 
 def inference(table: Table, case: Case, *, repetitions: int) -> None:
+    kinds = {"inference": case.ours} | ({"compiled_inference": case.compiled} if case.device == "cuda" else {})
     peers = {
-        "ours": case.ours,
         "plain": case.plainly,
         "plain_channels_last": case.plainly_channels_last,
         "floor": case.convolutions(backward=False),
     }
     with torch.no_grad():
-        times = interleaved({name: case.timed(run) for name, run in peers.items()}, repetitions=repetitions)
-        error = relative_error(case.ours(), case.plainly())
-    table.add(f"inference_{case.name}", row_of(times) | {"relative_error": error})
+        times = measured(case, kinds | peers, repetitions)
+        for kind, run in kinds.items():
+            error = {"relative_error": relative_error(run(), case.plainly())}
+            table.add(f"{kind}_{case.name}", row_of(times | {"ours": times[kind]}) | error)
 
 
 def training(table: Table, case: Case, *, repetitions: int) -> None:
-    peers = {
-        "ours": case.train(case.ours),
-        "plain": case.train(case.plainly),
-        "plain_channels_last": case.train(case.plainly_channels_last),
-        "floor": case.convolutions(backward=True),
+    on_gpu = {"compiled_train": case.compiled, "deterministic_train": case.ours} if case.device == "cuda" else {}
+    kinds = {"train": case.ours} | on_gpu
+    peers = {"plain": case.train(case.plainly), "plain_channels_last": case.train(case.plainly_channels_last)}
+    steps = {
+        kind: deterministically(case.train(run)) if kind.startswith("deterministic") else case.train(run)
+        for kind, run in kinds.items()
     }
-    times = interleaved({name: case.timed(run) for name, run in peers.items()}, repetitions=repetitions)
-    table.add(f"train_{case.name}", row_of(times) | {"relative_error": relative_error(case.ours(), case.plainly())})
+    times = measured(case, steps | peers | {"floor": case.convolutions(backward=True)}, repetitions)
+    for kind, run in kinds.items():
+        error = {"relative_error": relative_error(run(), case.plainly())}
+        table.add(f"{kind}_{case.name}", row_of(times | {"ours": times[kind]}) | error)
+
+
+def measured(case: Case, peers: Mapping[str, Callable[[], object]], repetitions: int) -> dict[str, Times]:
+    return interleaved({name: case.timed(run) for name, run in peers.items()}, repetitions=repetitions)
 
 
 def main() -> None:
@@ -203,10 +224,12 @@ def main() -> None:
     sizes = {"channels": 64, "size": 16, "batch": 4} if arguments.quick else {"channels": 256, "size": 32, "batch": 8}
     case = Case(**sizes, device=arguments.device)
     case.network.eval()
-    stage(table, case, repetitions=5 if arguments.quick else 15)
-    inference(table, case, repetitions=5)
+    if arguments.device == "cpu":
+        stage(table, case, repetitions=5 if arguments.quick else 15)
+    repetitions = 20 if arguments.device == "cuda" else 5
+    inference(table, case, repetitions=repetitions)
     case.network.train()
-    training(table, case, repetitions=5)
+    training(table, case, repetitions=repetitions)
     return table.print_json()
 
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import argparse
 import functools
+import math
 import sys
 import time
+import unittest.mock
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,8 +23,9 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.harness import Table, Times, growth_of_peak, interleaved, peak_megabytes
+from benchmarks.harness import Table, Times, deterministically, growth_of_peak, interleaved, peak_megabytes
 from generative.rendering.coordinates import coordinate_grid
+from lightning_modules.poly_inr import synthesis
 from lightning_modules.poly_inr.networks import Generator
 from lightning_modules.poly_inr.plain import render_plainly
 
@@ -177,29 +180,56 @@ def training(table: Table, case: Case, *, repetitions: int) -> None:
 
 
 def on_a_gpu(table: Table, case: Case, *, repetitions: int) -> None:
-    """Drawing under autocast to bfloat16, the plain formulation under the same; errors are against its float32."""
+    """Drawing under autocast to bfloat16, the plain formulation under the same; errors are against its float32.
 
-    def waiting(run: Callable[[], object]) -> Callable[[], object]:
-        def timed() -> object:
-            with torch.autocast(case.device, dtype=torch.bfloat16):
-                result = run()
-            torch.cuda.synchronize()
-            return result
-
-        return timed
-
+    ``default`` is what a user gets: one compiled pass between two products. ``unfused`` does without a compiler.
+    """
+    waiting = functools.partial(waiting_for_autocast, case)
     exact = case.peers()["draw_plainly"]()
-    peers = {name: waiting(run) for name, run in case.peers().items() if name.startswith("draw")}
-    seconds = waiting(case.generator.synthesis.compile_drawing)()
-    assert isinstance(seconds, float)
-    times = interleaved({**peers, "floor": waiting(case.floor(dtype=torch.bfloat16))}, repetitions=repetitions)
-    for kind, name in {"eager": "draw", "compiled": "draw_compiled"}.items():
+    peers = {name: waiting(run) for name, run in case.peers().items() if name in ("draw", "draw_plainly")}
+    started = time.perf_counter()
+    peers["draw"]()
+    seconds = time.perf_counter() - started
+
+    def unfused() -> object:
+        with unittest.mock.patch.object(synthesis, "COMPILED_FROM", math.inf):
+            return peers["draw"]()
+
+    floor = waiting(case.floor(dtype=torch.bfloat16))
+    times = interleaved({**peers, "unfused": unfused, "floor": floor}, repetitions=repetitions)
+    for kind, name, run in (("default", "draw", peers["draw"]), ("unfused", "unfused", unfused)):
         row = compared(case, times, name, "draw_plainly")
-        row["relative_error"] = relative_error(peers[name](), exact)
-        row |= memory(*(allocated(peers[peer]) for peer in (name, "draw_plainly")))
-        if kind == "compiled":
+        row["relative_error"] = relative_error(run(), exact)
+        row |= memory(allocated(run), allocated(peers["draw_plainly"]))
+        if kind == "default":
             row["compile_s"] = seconds
         table.add(f"{kind}_{case.name}_bf16", row)
+
+
+def training_on_a_gpu(table: Table, case: Case, *, repetitions: int) -> None:
+    """Forward and backward passes of the generator under autocast to bfloat16, and the price of determinism."""
+    waiting = functools.partial(waiting_for_autocast, case)
+    steps = {name: run for name, run in case.peers().items() if name.startswith("train")}
+    steps["train_deterministic"] = deterministically(steps["train_stored"])
+    peers = {name: waiting(run) for name, run in steps.items()}
+    floor = waiting(case.floor(backward=True, dtype=torch.bfloat16))
+    times = interleaved({**peers, "floor": floor}, repetitions=repetitions)
+    for ours in ("train", "train_stored", "train_deterministic"):
+        row = compared(case, times, ours, "train_plainly")
+        row |= memory(allocated(peers[ours]), allocated(peers["train_plainly"]))
+        table.add(f"{ours}_{case.name}_bf16", row)
+
+
+def waiting_for_autocast(case: Case, run: Callable[[], object]) -> Callable[[], object]:
+    """``run`` under autocast to bfloat16, until the GPU is done."""
+
+    def waited() -> object:
+        with torch.autocast(case.device, dtype=torch.bfloat16):
+            result = run()
+        torch.cuda.synchronize()
+        return result
+
+    return waited
 
 
 def allocated(run: Callable[[], object]) -> float:
@@ -220,7 +250,9 @@ def main() -> None:
         return print_peak_memory(arguments.peak_memory_of)
     table = Table(COLUMNS)
     if arguments.device == "cuda":
-        on_a_gpu(table, Case(width=1024, num_levels=10, resolution=256, batch=8, device="cuda"), repetitions=20)
+        sizes = {"width": 256, "num_levels": 4} if arguments.quick else {"width": 1024, "num_levels": 10}
+        on_a_gpu(table, Case(**sizes, resolution=256, batch=8, device="cuda"), repetitions=20)
+        training_on_a_gpu(table, Case(**sizes, resolution=64, batch=8, device="cuda"), repetitions=20)
     elif arguments.quick:
         drawing(table, Case(width=256, num_levels=4, resolution=64, batch=1), repetitions=5)
         training(table, Case(width=256, num_levels=4, resolution=32, batch=2), repetitions=5)

@@ -40,6 +40,7 @@ FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # What torch says of them is told by no class.
 WORKER_DIED = re.compile(r"DataLoader worker \(pid")
 CPU_MEMORY = re.compile(r"can't allocate memory")
+NO_DETERMINISTIC_FORM = re.compile(r"^(\S+) does not have a deterministic implementation")
 RANK_DIED = re.compile(r"Connection (closed|reset) by peer|gloo/transport|Broken pipe|remote process exited")
 
 
@@ -91,6 +92,8 @@ def failure_kind(error: BaseException) -> str:
             return "disk_full"
         if isinstance(cause, RuntimeError) and WORKER_DIED.search(text):
             return "worker_died"
+        if isinstance(cause, RuntimeError) and NO_DETERMINISTIC_FORM.search(text):
+            return "bad_input"
         if "DistError" in names or (isinstance(cause, RuntimeError) and RANK_DIED.search(text)):
             return "rank_died"
     cause = first_cause(error)
@@ -106,13 +109,24 @@ def is_defect(error: BaseException) -> bool:
     return failure_kind(error) == "error" and not isinstance(error, RunEnded)
 
 
+def sentence(error: BaseException) -> str:
+    """What is said of ``error`` in one line."""
+    for cause in causes(error):
+        operation = NO_DETERMINISTIC_FORM.search(str(cause))
+        if operation is not None and isinstance(cause, RuntimeError):
+            return (
+                f"deterministic=true: {operation[1]} has no deterministic form on this device; choose deterministic=warn to "
+                "have all other operations so, or deterministic=false"
+            )
+    return " ".join(str(first_cause(error)).split()) or failure_kind(error).replace("_", " ")
+
+
 def print_error(error: BaseException) -> None:
     """One line, unless it is a defect of ours or ``POLYMORPH_TRACEBACK=1`` asks for more: then its traceback."""
     if is_defect(error) or os.environ.get(SHOW_TRACEBACK) == "1":
         traceback.print_exception(error)
     else:
-        text = " ".join(str(first_cause(error)).split()) or failure_kind(error).replace("_", " ")
-        print(f"error: {text} ({SHOW_TRACEBACK}=1 shows where)", file=sys.stderr, flush=True)
+        print(f"error: {sentence(error)} ({SHOW_TRACEBACK}=1 shows where)", file=sys.stderr, flush=True)
 
 
 @contextmanager

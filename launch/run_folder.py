@@ -70,6 +70,8 @@ class RunFolder:
 def check_settings(config: DictConfig) -> None:
     """ValueError for a setting of the run itself that is of the wrong kind or range."""
     check_threads(config["num_threads"])
+    if config["deterministic"] not in (True, False, "warn"):
+        raise ValueError(f"deterministic must be true, false or warn, got {config['deterministic']!r}")
     for key, kind in {"seed": int, "max_kimg": (int, float), "save_every_kimg": (int, float)}.items():
         value = config[key]
         if not isinstance(value, kind) or isinstance(value, bool):  # type: ignore[arg-type]

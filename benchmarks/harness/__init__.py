@@ -50,6 +50,20 @@ def interleaved(peers: dict[str, Callable[[], object]], *, repetitions: int) -> 
     return {name: Times(taken.wall[1:], taken.cpu[1:]) for name, taken in times.items()}
 
 
+def deterministically(run: Callable[[], object]) -> Callable[[], object]:
+    """``run`` as under train.py's ``deterministic=true``."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
+
+    def bound() -> object:
+        torch.use_deterministic_algorithms(True)
+        try:
+            return run()
+        finally:
+            torch.use_deterministic_algorithms(False)
+
+    return bound
+
+
 def peak_megabytes(script: str, peer: str) -> float:
     """The memory that ``script --peak-memory-of peer`` reports: one process a peer, for the peak never falls again."""
     done = subprocess.run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
@@ -47,6 +48,16 @@ def intersection_over_union(confusion: Tensor) -> Tensor:
 def mean_iou(confusion: Tensor) -> float:
     """The mean over the classes that are in the masks or in the predictions."""
     return float(intersection_over_union(confusion).nanmean())
+
+
+def pixel_cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
+    """Sum over the pixels that count: logits [B, classes, H, W] and classes [B, H, W].
+
+    A GPU has no deterministic form of this loss over images; it has one over rows.
+    """
+    if torch.are_deterministic_algorithms_enabled():
+        logits, masks = logits.movedim(1, -1).flatten(0, 2), masks.flatten()
+    return F.cross_entropy(logits, masks, ignore_index=NO_CLASS, reduction="sum")
 
 
 class Segmentation(Method):
@@ -150,7 +161,7 @@ class Segmentation(Method):
         for part in parts(batch, self.accumulate):
             images, masks = part["image"], part["mask"].long()
             logits = self.network(images, self.dropout_factors(part["first_number"], len(images)))
-            loss = F.cross_entropy(logits, masks, ignore_index=NO_CLASS, reduction="sum") * share
+            loss = pixel_cross_entropy(logits, masks) * share
             self.manual_backward(loss / self.accumulate)
             accuracy = (logits.argmax(dim=1) == masks).sum() * share
             self.record({"loss/cross_entropy": loss, "score/pixel_accuracy": accuracy})
