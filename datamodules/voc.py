@@ -8,6 +8,7 @@ from torchvision import datasets
 
 from datamodules.batches import NO_CLASS
 from datamodules.segmentation import SegmentationDataModule
+from datamodules.splits import check_apart
 
 LISTS = Path("ImageSets", "Segmentation")
 AUGMENTED_MASKS = "SegmentationClassAug"
@@ -102,12 +103,3 @@ def listed(path: Path) -> list[str]:
             + (f"put SBD's list there{augmented}" if path.stem == "trainaug" else "unpack the archive again")
         )
     return [Path(line.split()[0]).stem for line in path.read_text().splitlines() if line.strip()]
-
-
-def check_apart(train: list[str], test: list[str], folder: Path) -> None:
-    both = sorted(set(train) & set(test))
-    if both:
-        raise ValueError(
-            f"{len(both)} images of {folder}, such as {both[0]}, are in the lists of both splits: take those of val.txt "
-            "out of the other"
-        )
