@@ -16,11 +16,11 @@ from torch import Tensor
 
 from datamodules.base import ImageDataModule
 from datamodules.batches import Rows
-from datamodules.files import FileRows, decoded
+from datamodules.files import FileRows, picture_in
+from datamodules.notices import warn_once
 from datamodules.orientation import DrawnOn, Stored, stored
 from datamodules.prepared import MOST_IN_MEMORY
 from datamodules.presets import fit
-from datamodules.splits import warn_once
 
 LABELLED_OVERHANG = 1.0  # pixels that a box reaches over the border where a tool rounds its edges or counts them from 1
 
@@ -109,9 +109,7 @@ class BoxedImages(ImageDataModule):
 
     def pictures(self, files: Sequence[Path]) -> Rows:
         """Read at once where memory allows, so that a damaged file is named before anything trains."""
-        rows = FileRows(
-            files, partial(read_picture, channels=self.image_shape[0], side=self.resolution), self.image_shape
-        )
+        rows = FileRows(files, partial(fitted, channels=self.image_shape[0], side=self.resolution), self.image_shape)
         return rows[:] if math.prod(rows.shape) <= MOST_IN_MEMORY else rows
 
     def boxes_of(self, found: Sequence[Inspected]) -> tuple[Tensor, Tensor]:
@@ -189,7 +187,7 @@ def check_listed_once(found: Sequence[Inspected]) -> None:
         sources[image] = one.source
 
 
-def read_picture(file: Path, *, channels: int, side: int) -> Tensor:
+def fitted(file: Path, *, channels: int, side: int) -> Tensor:
     """uint8 [channels, side, side]; ValueError names a file that cannot be read."""
-    pixels = np.array(fit(decoded(file).convert("L" if channels == 1 else "RGB"), side))
+    pixels = np.array(fit(picture_in(file).convert("L" if channels == 1 else "RGB"), side))
     return torch.from_numpy(pixels.reshape(side, side, channels)).permute(2, 0, 1)

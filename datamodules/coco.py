@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from datamodules.splits import warn_once
+from datamodules.notices import warn_once
 
 
 @dataclass(frozen=True)

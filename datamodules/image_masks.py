@@ -11,9 +11,10 @@ import numpy as np
 from PIL import Image
 
 from datamodules.batches import NO_CLASS
-from datamodules.segmentation import SegmentationDataModule
-from datamodules.splits import TEST_NAMES, held_out, part_to_test_on, warn_once
-from generative.rendering.files import is_image
+from datamodules.notices import warn_once
+from datamodules.segmentation import MASK_MODES, SegmentationDataModule
+from datamodules.splits import TEST_NAMES, held_out, part_to_test_on
+from generative.rendering.containers import Folder, counted, in_words
 
 PARTS = ("train", *TEST_NAMES)
 MOST_LISTED = 8  # values of a message
@@ -118,9 +119,9 @@ class ImageMasks(SegmentationDataModule):
         alone = [stem for stem in pictures if stem + self.mask_suffix not in drawn]
         if alone:
             raise ValueError(
-                f"{len(alone)} of the {len(pictures)} images in {images} have no mask in {masks}, such as {pictures[alone[0]].name}, "
-                f"whose mask would be {Path(alone[0]).name}{self.mask_suffix}.png{suffix_hint(alone[0], drawn)}: add masks, also of "
-                "images with nothing on them, or take these images out"
+                f"{len(alone)} of the {len(pictures)} images in {images} have no mask in {masks}, such as "
+                f"{pictures[alone[0]].name}, whose mask would be {Path(alone[0]).name}{self.mask_suffix}.png"
+                f"{suffix_hint(alone[0], drawn)}: add masks, also of images with nothing on them, or take these images out"
             )
         if len(drawn) > len(pairs):
             used = {mask for _, mask in pairs}
@@ -136,7 +137,7 @@ class ImageMasks(SegmentationDataModule):
         """Values, or colours as one number each; ValueError where a mask has colours and the classes have numbers."""
         if self.by_colour:
             return packed_colours(path, picture)
-        if picture.mode in ("P", "L") or picture.mode.startswith("I"):
+        if picture.mode in MASK_MODES:
             return np.asarray(picture)
         if picture.mode == "1":
             return np.asarray(picture.convert("L"))
@@ -189,8 +190,8 @@ def check_classes(classes: Sequence[str], values: Sequence[Any], ignored: Sequen
     colours = [value for value in stated if isinstance(value, list) and is_colour(value)]
     if len(stated) not in (len(numbers), len(colours)):
         raise ValueError(
-            f"datamodule.values and datamodule.ignore must be all numbers from 0 on, or all colours [red, green, blue] of 0 to 255, "
-            f"got {list(values)} and {list(ignored)}"
+            "datamodule.values and datamodule.ignore must be all numbers from 0 on, or all colours [red, green, blue] of 0 to "
+            f"255, got {list(values)} and {list(ignored)}"
         )
     twice = next((value for value in stated if stated.count(value) > 1), None)
     if twice is not None:
@@ -214,7 +215,7 @@ def unpacked(colour: int) -> list[int]:
 
 def packed_colours(path: Path, picture: Image.Image) -> np.ndarray:
     """0xRRGGBB of each pixel, int32 [H, W]; ValueError where pixels are transparent, which have no colour."""
-    if picture.mode in ("RGBA", "LA", "PA") and picture.getchannel("A").getextrema()[0] < 255:
+    if picture.mode in ("RGBA", "LA") and picture.getchannel("A").getextrema()[0] < 255:
         raise ValueError(f"{path} has transparent pixels, which are of no colour: save the mask without transparency")
     red, green, blue = np.asarray(picture.convert("RGB"), np.int32).transpose(2, 0, 1)
     return red << 16 | green << 8 | blue
@@ -227,8 +228,11 @@ def listed(values: Sequence[object]) -> str:
 
 def by_stem(folder: Path) -> dict[str, Path]:
     """The images below a folder under their paths there without suffix, in order; ValueError where two share one."""
+    files = Folder(folder)
+    if files.others:
+        warn_once(f"passed over in {folder}: {in_words(counted(files.others))}")
     found: dict[str, Path] = {}
-    for path in sorted(path for path in folder.rglob("*") if is_image(path)):
+    for path in (folder / name for name in files.names):
         stem = str(path.relative_to(folder).with_suffix(""))
         if stem in found:
             raise ValueError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -11,8 +10,9 @@ from pathlib import Path, PurePosixPath
 
 from datamodules.boxes import LABELLED_OVERHANG, BoxedImages, Inspected
 from datamodules.coco import ListedImage, read_coco
-from datamodules.splits import TEST_NAMES, check_apart, held_out, part_to_test_on, warn_once
-from generative.rendering.files import is_image
+from datamodules.notices import warn_once
+from datamodules.splits import TEST_NAMES, check_apart, held_out, part_to_test_on
+from generative.rendering.containers import Folder
 
 BESIDE = "_annotations.coco.json"  # Roboflow's, beside the images of a split
 PARTS = ("train", *TEST_NAMES)
@@ -166,11 +166,10 @@ class Pictures:
         """All images of the set but those in folders of other parts, under the last part of their names."""
         found: dict[str, list[Path]] = {}
         others = set(PARTS) - {self.part}
-        for folder, folders, files in os.walk(self.root):
-            folders[:] = sorted(name for name in folders if name not in others)
-            for name in sorted(files):
-                if is_image(Path(name)):
-                    found.setdefault(name, []).append(Path(folder, name))
+        for name in Folder(self.root).names:
+            path = self.root / name
+            if not others & set(Path(name).parts[:-1]):
+                found.setdefault(path.name, []).append(path)
         return found
 
     def by_last_part(self, name: str, index: dict[str, list[Path]]) -> Path | None:
@@ -184,11 +183,11 @@ class Pictures:
     def tell_unlisted(self, found: Iterable[Path]) -> None:
         """A warning about images in the part's own folder that its file does not list."""
         listed = set(found)
-        for folder in {self.root / self.part, self.root / "images" / self.part}:
-            unlisted = [path for path in folder.rglob("*") if is_image(path) and path not in listed]
+        for folder in (self.root / self.part, self.root / "images" / self.part):
+            unlisted = [name for name in Folder(folder).names if folder / name not in listed] if folder.is_dir() else []
             if unlisted:
                 warn_once(
-                    f"{len(unlisted)} images in {folder}, such as {unlisted[0].name}, are not listed by {self.file}: left out"
+                    f"{len(unlisted)} images in {folder}, such as {unlisted[0]}, are not listed by {self.file}: left out"
                 )
 
 

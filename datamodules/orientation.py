@@ -11,19 +11,9 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from PIL import ExifTags, Image
+from PIL import Image
 
-from generative.rendering.files import reason
-
-TURNS = {  # EXIF's orientation -> what makes the picture upright
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+from generative.rendering.pictures import LYING, orientation_of, reason, upright_size
 
 
 class DrawnOn(Enum):
@@ -50,7 +40,7 @@ class Stored:
     @property
     def upright(self) -> tuple[int, int]:
         """Height and width as it is shown."""
-        return (self.width, self.height) if self.orientation >= 5 else self.size
+        return (self.width, self.height) if self.orientation in LYING else self.size
 
     def drawn_on(self, size: tuple[int, int] | None) -> DrawnOn:
         """What ``size`` (height, width; None: not stated) says of masks or boxes of this picture."""
@@ -72,15 +62,15 @@ class Stored:
             left, right = self.width - right, self.width - left
         if self.orientation in (3, 4, 6, 7):
             top, bottom = self.height - bottom, self.height - top
-        return (top, left, bottom, right) if self.orientation >= 5 else (left, top, right, bottom)
+        return (top, left, bottom, right) if self.orientation in LYING else (left, top, right, bottom)
 
 
 def stored(path: Path) -> Stored:
     """By the header of an image file; ValueError where there is none that can be read."""
     try:
         with Image.open(path) as picture:
-            turn = picture.getexif().get(ExifTags.Base.Orientation, 1)
-            return Stored(picture.height, picture.width, turn if turn in TURNS else 1)
+            orientation, size = orientation_of(picture), upright_size(picture)
+            return Stored(*(size[::-1] if orientation in LYING else size), orientation)
     except FileNotFoundError as error:
         raise ValueError(f"{path} is missing: fetch the set again, or take the image off its list") from error
     except (OSError, Image.DecompressionBombError) as error:

@@ -15,12 +15,13 @@ from torch import Tensor
 
 from datamodules.base import ImageDataModule
 from datamodules.batches import NO_CLASS, Rows
-from datamodules.files import NUM_THREADS, FileRows, decoded
-from datamodules.orientation import TURNS, DrawnOn, stored
-from datamodules.splits import warn_once
+from datamodules.files import NUM_THREADS, FileRows, decoded, picture_in
+from datamodules.notices import warn_once
+from datamodules.orientation import DrawnOn, stored
 from datamodules.stored import tell_count
 from generative.augmentation import SCALE_DRAWS, scale_flip_and_crop
 from generative.randomness import Stream
+from generative.rendering.pictures import TURNS
 
 MASK_MODES = ("P", "L")  # one number a pixel: of the palette, or grey
 NUM_LOOKED_AT = 16  # masks of a split, spread over it, that are read before anything trains
@@ -182,8 +183,7 @@ class SegmentationDataModule(ImageDataModule):
 
     def decode_image(self, path: Path) -> Tensor:
         """uint8 [3, *canvas], black where the image ends."""
-        picture = decoded(path).convert("RGB")
-        return torch.from_numpy(self.placed(path, picture, Image.Resampling.BILINEAR, fill=0)).permute(2, 0, 1)
+        return torch.from_numpy(self.placed(path, picture_in(path), Image.Resampling.BILINEAR, fill=0)).permute(2, 0, 1)
 
     def decode_mask(self, path: Path) -> Tensor:
         """uint8 [*canvas]: classes, or NO_CLASS, also where the image ends."""

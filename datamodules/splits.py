@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Iterable, Sequence
-from functools import cache
 from typing import TypeVar
 
+from datamodules.notices import warn_once
 from datamodules.stored import HELD_OUT
 
 Item = TypeVar("Item")
 TEST_NAMES = ("test", "valid", "val", "validation")  # of the part that is tested on: the first that is there
-
-
-@cache
-def warn_once(text: str) -> None:
-    """To the error stream, once a process: both splits of a set come to the same conclusion."""
-    print(f"warning: {text}", file=sys.stderr)
 
 
 def part_to_test_on(there: Collection[str], where: object) -> str | None:

@@ -93,8 +93,8 @@ class VOC2012(SegmentationDataModule):
         super().check_values(seen)
         if BORDER in seen and seen.keys() <= {0, BORDER}:
             raise ValueError(
-                f"{seen[BORDER]} and the masks beside it hold no class but 0 (background) and {BORDER}, which stands for a border of "
-                f"no class in {self.title}: if {BORDER} is an object, these are masks of your own, take datamodule=image_masks"
+                f"{seen[BORDER]} and the masks beside it hold no class but 0 (background) and {BORDER}, which stands for a border "
+                f"of no class in {self.title}: if {BORDER} is an object, these are masks of your own, take datamodule=image_masks"
             )
 
     def shown_size(self, path: Path, size: tuple[int, int]) -> tuple[int, int]:

@@ -15,7 +15,8 @@ from PIL import Image
 
 from datamodules.deeppcb import DeepPCB
 from datamodules.inspection import Inspection
-from datamodules.orientation import TURNS, stored
+from datamodules.orientation import stored
+from generative.rendering.pictures import TURNS
 from tests.conftest import ROOT
 from tests.layouts import coco, write_deeppcb, write_inspection, write_pictures
 
@@ -104,7 +105,7 @@ BOARD_FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a truncated image": (
         lambda root: cut(root / "group00041/00041/00041003_test.jpg"),
-        r"00041003_test.jpg cannot be read \(.*\): fetch it again",
+        r"00041003_test.jpg is not a readable image: image file is truncated",
     ),
     "four numbers": (
         lambda root: (root / "group00041/00041_not/00041000.txt").write_text("1 2 3 4"),
@@ -453,7 +454,7 @@ def test_a_large_set_stays_in_its_files(tmp_path: Path, monkeypatch: pytest.Monk
     assert torch.equal(rows[torch.tensor([3, 1])], whole[torch.tensor([3, 1])])
     assert torch.equal(rows[2:4], whole[2:4])
     cut(tmp_path / "PCBData/group00041/00041/00041003_test.jpg")
-    with pytest.raises(ValueError, match=r"00041003_test.jpg cannot be read"):
+    with pytest.raises(ValueError, match=r"00041003_test.jpg is not a readable image"):
         rows[torch.tensor([3])]
 
 
