@@ -164,16 +164,13 @@ class ImageMasks(SegmentationDataModule):
             return
         show = unpacked if self.by_colour else int
         path = seen[unknown[0]]
-        lossy = (
-            "; its format changes values when it saves, so draw the masks as PNG"
-            if path.suffix.lower() in LOSSY
-            else ""
-        )
+        own, others = ([show(value) for value in unknown if (seen[value] == path) == there] for there in (True, False))
+        stated = [show(value) for value, number in self.values.items() if number != NO_CLASS]
+        lossy = "; its format changes values when it saves: draw masks as PNG" if path.suffix.lower() in LOSSY else ""
         raise ValueError(
-            f"{path} holds {listed([show(value) for value in unknown])}, and datamodule.values are "
-            f"{listed([show(value) for value, number in self.values.items() if number != NO_CLASS])} for "
-            f"{', '.join(self.target_classes)}: give the value of each class in datamodule.values, and those of pixels that count "
-            f"nowhere in datamodule.ignore{lossy}"
+            f"{path} holds {listed(own)}{f' (other masks {listed(others)})' if others else ''}, and datamodule.values are "
+            f"{listed(stated)} for {', '.join(self.target_classes)}: give the value of each class in datamodule.values, and "
+            f"those of pixels that count nowhere in datamodule.ignore{lossy}"
         )
 
 
