@@ -118,9 +118,8 @@ class BoxedImages(ImageDataModule):
         kept = []
         for one in found:
             picture = stored(one.image)
-            rows = self.boxes_within(one, picture, done)
             scale = self.resolution / max(picture.size)
-            kept.append([(torch.tensor(box) * scale, label) for box, label in rows])
+            kept.append([(torch.tensor(box) * scale, label) for box, label in self.boxes_within(one, picture, done)])
         for what, count in done.items():
             warn_once(f"{self.data_dir}: {count} {what}")
         most = max(map(len, kept))

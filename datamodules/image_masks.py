@@ -13,8 +13,9 @@ from PIL import Image
 from datamodules.batches import NO_CLASS
 from datamodules.notices import warn_once
 from datamodules.segmentation import MASK_MODES, SegmentationDataModule
-from datamodules.splits import TEST_NAMES, held_out, part_to_test_on
+from datamodules.splits import TEST_NAMES, check_apart, held_out, part_to_test_on, real_paths
 from generative.rendering.containers import Folder, counted, in_words
+from generative.rendering.pictures import lets_through
 
 PARTS = ("train", *TEST_NAMES)
 MOST_LISTED = 8  # values of a message
@@ -88,7 +89,11 @@ class ImageMasks(SegmentationDataModule):
             train = self.paired(*there["train"])
             test_part = part_to_test_on(there, self.data_dir)
             if test_part is not None:
-                return {"train": train, "test": self.paired(*there[test_part])}
+                test = self.paired(*there[test_part])
+                check_apart(
+                    real_paths(image for image, _ in train), real_paths(image for image, _ in test), self.data_dir
+                )
+                return {"train": train, "test": test}
         else:
             images, masks = self.data_dir / "images", self.data_dir / "masks"
             if not images.is_dir() or not masks.is_dir():
@@ -212,7 +217,7 @@ def unpacked(colour: int) -> list[int]:
 
 def packed_colours(path: Path, picture: Image.Image) -> np.ndarray:
     """0xRRGGBB of each pixel, int32 [H, W]; ValueError where pixels are transparent, which have no colour."""
-    if picture.mode in ("RGBA", "LA") and picture.getchannel("A").getextrema()[0] < 255:
+    if picture.mode in ("RGBA", "LA") and lets_through(picture):
         raise ValueError(f"{path} has transparent pixels, which are of no colour: save the mask without transparency")
     red, green, blue = np.asarray(picture.convert("RGB"), np.int32).transpose(2, 0, 1)
     return red << 16 | green << 8 | blue

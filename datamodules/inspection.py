@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from datamodules.boxes import LABELLED_OVERHANG, BoxedImages, Inspected
 from datamodules.coco import ListedImage, read_coco
 from datamodules.notices import warn_once
-from datamodules.splits import TEST_NAMES, check_apart, held_out, part_to_test_on
+from datamodules.splits import TEST_NAMES, check_apart, held_out, part_to_test_on, real_paths
 from generative.rendering.containers import Folder
 
 BESIDE = "_annotations.coco.json"  # Roboflow's, beside the images of a split
@@ -76,7 +76,9 @@ class Inspection(BoxedImages):
             test_part = part_to_test_on(there, self.data_dir)
             if test_part is not None:
                 test = self.read(there[test_part], test_part)
-                check_apart(*([str(one.image.resolve()) for one in part] for part in (train, test)), self.data_dir)
+                check_apart(
+                    real_paths(one.image for one in train), real_paths(one.image for one in test), self.data_dir
+                )
                 return {"train": train, "test": test}
         else:
             whole = one_of([self.data_dir / name for name in WHOLE])
@@ -147,9 +149,15 @@ class Pictures:
     def find(self, names: Sequence[str]) -> list[Path]:
         """The file of each; ValueError with the number of those that are missing, and where two could be meant."""
         found = [self.named(name) for name in names]
-        if None in found:
+        if elsewhere := [name for name, path in zip(names, found, strict=True) if path is None]:
             index = self.index()
-            found = [path or self.by_last_part(name, index) for path, name in zip(found, names, strict=True)]
+            by_last_part = {name: path for name in elsewhere if (path := self.by_last_part(name, index)) is not None}
+            found = [path or by_last_part.get(name) for path, name in zip(found, names, strict=True)]
+            for name, path in [*by_last_part.items()][:1]:
+                warn_once(
+                    f"{len(by_last_part)} images that {self.file} lists were found by the last part of their names, such as "
+                    f"{name} in {path.parent}"
+                )
         missing = [name for name, path in zip(names, found, strict=True) if path is None]
         if missing:
             raise ValueError(

@@ -17,7 +17,7 @@ from datamodules.base import ImageDataModule
 from datamodules.batches import NO_CLASS, Rows
 from datamodules.files import NUM_THREADS, FileRows, decoded, picture_in
 from datamodules.notices import warn_once
-from datamodules.orientation import DrawnOn, stored
+from datamodules.orientation import DrawnOn, Stored, stored
 from datamodules.stored import tell_count
 from generative.augmentation import SCALE_DRAWS, scale_flip_and_crop
 from generative.randomness import Stream
@@ -138,7 +138,8 @@ class SegmentationDataModule(ImageDataModule):
         By the headers of the files, so that what is missing or does not fit ends a run before it starts.
         """
         image, mask = (stored(path) for path in pair)
-        drawn_on = image.drawn_on(mask.upright)
+        form = image if mask.orientation == 1 else Stored(*image.upright, orientation=1)  # a mask that says it itself
+        drawn_on = form.drawn_on(mask.upright)
         if drawn_on is DrawnOn.NEITHER:
             raise ValueError(
                 f"{pair[1]} is {mask.upright[0]} x {mask.upright[1]} pixels and its image {image.upright[0]} x {image.upright[1]}: "

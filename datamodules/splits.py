@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from datamodules.notices import warn_once
@@ -30,6 +31,11 @@ def check_apart(ours: Iterable[str], theirs: Iterable[str], where: object) -> No
         raise ValueError(
             f"{len(both)} images of {where}, such as {both[0]}, are in the lists of both splits: take them out of one"
         )
+
+
+def real_paths(files: Iterable[Path]) -> list[str]:
+    """Where links lead: the same image under two names is one."""
+    return [str(file.resolve()) for file in files]
 
 
 def held_out(whole: Sequence[Item], split: str, where: object) -> list[Item]:

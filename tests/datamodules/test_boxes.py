@@ -382,7 +382,10 @@ def test_images_are_found_as_labelling_tools_name_them(tmp_path: Path, capsys: p
     again = inspection(tmp_path).split("train")[0]
     rows = {image.numpy().tobytes() for image in whole}
     assert rows == {image.numpy().tobytes() for image in again}
-    assert "not listed" not in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "not listed" not in said
+    assert "16 images that" in said
+    assert r"were found by the last part of their names, such as ..\..\label-studio\media\02.png in" in said
     edit(tmp_path / "test.json", lambda facts: (facts["images"].pop(), facts["annotations"].pop()))
     inspection(tmp_path).split("test")
     assert "1 images in" in (said := capsys.readouterr().err)

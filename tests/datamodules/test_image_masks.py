@@ -145,7 +145,7 @@ def test_masks_of_another_ending(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize("orientation", [3, 6])
-@pytest.mark.parametrize("drawn_on", ["upright", "stored"])
+@pytest.mark.parametrize("drawn_on", ["upright", "stored", "says itself"])
 def test_masks_of_phone_photos(
     drawn_on: str, orientation: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -159,13 +159,15 @@ def test_masks_of_phone_photos(
     (tmp_path / "train/images/00.png").unlink()
     if drawn_on == "stored" and orientation == 6:
         Image.fromarray(NUMBERS[:30]).transpose(back).save(tmp_path / "train/masks/00.png")
+    if drawn_on == "says itself":
+        Image.fromarray(NUMBERS[:30]).transpose(back).save(tmp_path / "train/masks/00.png", exif=exif)
     datamodule = image_masks(tmp_path, classes=["background", "scratch", "dent"])
     assert np.array_equal(whole(datamodule)[0, :30], NUMBERS[:30])
     image = datamodule.split("train")[0][torch.tensor([0])][0, :, :30]
     assert (image.permute(1, 2, 0).float() - torch.from_numpy(COLOURS[:30]).float()).abs().mean() < 8
     said = capsys.readouterr().err
     assert ("which are as the file is stored, with them" in said) == (drawn_on == "stored" and orientation == 6)
-    assert ("taken as drawn on the upright photo" in said) == (orientation == 3)
+    assert ("taken as drawn on the upright photo" in said) == (orientation == 3 and drawn_on != "says itself")
 
 
 def write_lossy(folder: Path) -> None:
@@ -197,7 +199,7 @@ FAULTS: dict[str, tuple[Callable[[Path], object], dict[str, Any], str]] = {
     "another colour": (
         lambda root: write_mask(root, COLOURS),
         {"values": [BLACK, RED]},
-        r"00.png holds \[0, 255, 0\] \(other masks \[1, 1, 1\]\), and datamodule.values are \[0, 0, 0\], \[255, 0, 0\] for background, defect",
+        r"00.png holds \[0, 255, 0\] \(other masks \[1, 1, 1\]\), and datamodule.values are \[0, 0, 0\], \[255, 0, 0\] for",
     ),
     "transparency": (
         lambda root: write_mask(root, np.dstack([COLOURS, NUMBERS])),
@@ -225,6 +227,13 @@ FAULTS: dict[str, tuple[Callable[[Path], object], dict[str, Any], str]] = {
     "two places": pairs_fault(
         lambda root: shutil.copytree(root / "train/images", root / "images/train"),
         r"train/images and .*images/train are both there: put the images of train into one",
+    ),
+    "an image in both splits": pairs_fault(
+        lambda root: (
+            (root / "test/images/00.png").unlink(),
+            (root / "test/images/00.png").symlink_to(root / "train/images/00.png"),
+        ),
+        r"1 images of .*, such as .*train/images/00.png, are in the lists of both splits",
     ),
     "no images": pairs_fault(
         lambda root: [file.unlink() for file in (root / "train/images").iterdir()],
