@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from torchvision import datasets
@@ -12,6 +13,8 @@ from datamodules.segmentation import SegmentationDataModule
 FOLDERS = {"train": "train", "test": "val"}  # the labels of the published test split are secret
 TABLE = [row for row in datasets.Cityscapes.classes if row.id >= 0]
 NO_ID = 255  # -1 as a byte: license plates
+LAST_TRAIN_ID = 18  # classes that count are 0 .. 18 by train id, 7 .. 33 by id
+UNPACK_IDS = "the ids, labelIds, are needed: unpack gtFine_trainvaltest.zip again"
 
 
 class Cityscapes(SegmentationDataModule):
@@ -58,9 +61,22 @@ class Cityscapes(SegmentationDataModule):
             if not folder.is_dir():
                 raise ValueError(f"{self.explain()}; {folder} is missing")
         found = sorted(images.glob("*/*_leftImg8bit.png"))
-        return [
+        pairs = [
             (path, masks / path.parent.name / path.name.replace("_leftImg8bit", "_gtFine_labelIds")) for path in found
         ]
+        for _, mask in pairs:
+            train_ids = mask.with_name(mask.name.replace("_labelIds", "_labelTrainIds"))
+            if not mask.exists() and train_ids.exists():
+                raise ValueError(f"{mask} is missing, and {train_ids.name} is there: {UNPACK_IDS}")
+        return pairs
+
+    def check_values(self, seen: Mapping[int, Path]) -> None:
+        super().check_values(seen)
+        if not any(LAST_TRAIN_ID < value < NO_ID for value in seen):
+            raise ValueError(
+                f"{next(iter(seen.values()))} and the masks beside it hold no number from {LAST_TRAIN_ID + 1} on, such as trees or "
+                f"sky, so these are train ids under the name of ids, and roads would count nowhere: {UNPACK_IDS}"
+            )
 
     def shown_size(self, path: Path, size: tuple[int, int]) -> tuple[int, int]:
         if size[1] != 2 * size[0]:

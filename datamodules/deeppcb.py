@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 
 from datamodules.batches import Rows
-from datamodules.boxes import BoxedImages, Inspected
+from datamodules.boxes import LABELLED_OVERHANG, BoxedImages, Inspected
+from datamodules.splits import check_apart
 from datamodules.stored import tell_count
 
 LISTS = {"train": "trainval.txt", "test": "test.txt"}
@@ -29,6 +30,7 @@ class DeepPCB(BoxedImages):
         *,
         data_dir: str,
         resolution: int,
+        max_overhang: float = LABELLED_OVERHANG,
         batch_size: int,
         seed: int,
         flip: bool = False,
@@ -39,6 +41,7 @@ class DeepPCB(BoxedImages):
             data_dir=data_dir,
             resolution=resolution,
             channels=1,
+            max_overhang=max_overhang,
             batch_size=batch_size,
             seed=seed,
             flip=flip,
@@ -60,6 +63,10 @@ class DeepPCB(BoxedImages):
             raise ValueError(
                 f"{folder / LISTS[split]} has the line {' '.join(bad)!r}: each should name an image and its boxes"
             )
+        other = folder / LISTS["test" if split == "train" else "train"]
+        if other.exists():
+            theirs = [line.split()[0] for line in other.read_text().splitlines() if line.strip()]
+            check_apart([image for image, _ in lines], theirs, folder)
         tell_count(folder, split, len(lines), published=COUNTS[split], title="DeepPCB")
         return [self.inspected(folder / image, folder / boxes) for image, boxes in lines]
 

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from generative.rendering.pictures import open_picture, reason, upright, upright_size
+from datamodules.notices import warn_once
+from generative.rendering.pictures import WHITE, open_picture, read_picture, reason, upright, upright_size
 
 NUM_THREADS = 4  # that decode: Pillow lets go of the interpreter's lock while it does
 
@@ -58,3 +59,14 @@ def decoded(path: Path) -> Image.Image:
     except Exception as error:  # Pillow's decoders let through whatever damaged bytes lead to
         what = str(error).removeprefix(f"{path} is not a readable image: ")
         raise ValueError(f"{path} cannot be read ({what or type(error).__name__}): fetch it again") from error
+
+
+def picture_in(path: Path) -> Image.Image:
+    """The picture in a file, in colour and upright, transparent parts on white, which is said.
+
+    ValueError names a file that cannot be read.
+    """
+    picture = read_picture(path.read_bytes(), str(path))
+    if picture.transparent:
+        warn_once(f"{path.parent}: transparent parts of its pictures are shown on {WHITE}")
+    return picture.image

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+import re
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path, PurePosixPath
 
-from datamodules.boxes import BoxedImages, Inspected
-from datamodules.stored import HELD_OUT
+from datamodules.boxes import LABELLED_OVERHANG, BoxedImages, Inspected
+from datamodules.coco import ListedImage, read_coco
+from datamodules.notices import warn_once
+from datamodules.splits import TEST_NAMES, check_apart, held_out, part_to_test_on, real_paths
+from generative.rendering.containers import Folder
 
-BESIDE = "_annotations.coco.json"  # as labelling tools put it beside the images of a split
+BESIDE = "_annotations.coco.json"  # Roboflow's, beside the images of a split
+PARTS = ("train", *TEST_NAMES)
+WHOLE = ("annotations/instances_default.json", "result.json", "result_coco.json")  # CVAT's, Label Studio's: no splits
 
 
 class Inspection(BoxedImages):
-    """``data_dir`` holds ``train.json`` and the images' folder ``train``, or ``train/_annotations.coco.json``; ``test`` likewise.
+    """``data_dir`` holds the boxes of a split in one file, and the images where that file says, as labelling tools export.
 
-    Without a test split every tenth image is held out. ``classes``: the names of the defects, in the order of their
-    numbers here; the file may number them as it likes.
+    The file of ``train`` is ``train.json``, ``train/_annotations.coco.json`` (Roboflow) or
+    ``annotations/instances_train.json`` (CVAT, COCO); that of the test split likewise, where ``valid`` or ``val`` stands for
+    ``test`` if there is none. Without either, and of a set without splits (``annotations/instances_default.json``,
+    ``result.json``), every tenth image is held out. Images lie in ``train/``, ``images/train/`` or ``images/``, or beside the file;
+    one that is not where its name says is found by the last part of it.
+
+    ``classes``: the names of the defects, in the order of their numbers here; the file may number them as it likes.
+    ``keep_crowds`` takes boxes marked ``iscrowd`` as well.
     """
 
     def __init__(
@@ -28,6 +39,8 @@ class Inspection(BoxedImages):
         resolution: int,
         classes: list[str],
         channels: int = 3,
+        keep_crowds: bool = False,
+        max_overhang: float = LABELLED_OVERHANG,
         batch_size: int,
         seed: int,
         flip: bool = False,
@@ -38,59 +51,154 @@ class Inspection(BoxedImages):
             data_dir=data_dir,
             resolution=resolution,
             channels=channels,
+            max_overhang=max_overhang,
             batch_size=batch_size,
             seed=seed,
             flip=flip,
             crop_padding=crop_padding,
             num_workers=num_workers,
         )
+        twice = sorted({name for name in classes if classes.count(name) > 1})
+        if twice:
+            raise ValueError(f"datamodule.classes names {twice[0]!r} twice: give each class once")
         self.target_classes = tuple(classes)
+        self.keep_crowds = keep_crowds
 
     def find(self, split: str) -> Sequence[Inspected]:
-        places = {name: (self.data_dir / f"{name}.json", self.data_dir / name / BESIDE) for name in self.splits}
-        there = {name: next((file for file in files if file.exists()), None) for name, files in places.items()}
-        train, test = there["train"], there["test"]
-        if train is None:
-            raise ValueError(
-                f"a set of inspection images is not in {self.data_dir}: put boxes in COCO's format into {places['train'][0]} "
-                f"and the images into {self.data_dir / 'train'}"
-            )
-        if test is not None:
-            return self.read(train if split == "train" else test, split)
-        whole = self.read(train, "train")
-        return [one for number, one in enumerate(whole) if (number % HELD_OUT == HELD_OUT - 1) == (split == "test")]
+        return self.found[split]
 
-    def read(self, file: Path, split: str) -> list[Inspected]:
+    @cached_property
+    def found(self) -> dict[str, list[Inspected]]:
+        """Both splits: what is wrong with the boxes of one ends a run before it starts."""
+        there = {part: file for part in PARTS if (file := self.file_of(part)) is not None}
+        if "train" in there:
+            train = self.read(there["train"], "train")
+            test_part = part_to_test_on(there, self.data_dir)
+            if test_part is not None:
+                test = self.read(there[test_part], test_part)
+                check_apart(
+                    real_paths(one.image for one in train), real_paths(one.image for one in test), self.data_dir
+                )
+                return {"train": train, "test": test}
+        else:
+            whole = one_of([self.data_dir / name for name in WHOLE])
+            if whole is None:
+                raise ValueError(self.explain())
+            train = self.read(whole, "default")
+        return {split: held_out(train, split, self.data_dir) for split in self.splits}
+
+    def file_of(self, part: str) -> Path | None:
+        names = (f"{part}.json", f"{part}/{BESIDE}", f"annotations/instances_{part}.json")
+        return one_of([self.data_dir / name for name in names])
+
+    def explain(self) -> str:
+        others = sorted(str(path.relative_to(self.data_dir)) for path in self.data_dir.glob("**/*.json"))
+        return (
+            f"a set of inspection images is not in {self.data_dir}: put boxes in COCO's format into {self.data_dir / 'train.json'} "
+            f"and the images into {self.data_dir / 'train'}" + (f"; there is {', '.join(others[:3])}" if others else "")
+        )
+
+    def read(self, file: Path, part: str) -> list[Inspected]:
         """The images of a file of boxes, in the order of their names."""
-        try:
-            facts = json.loads(file.read_text())
-            images = {image["id"]: str(image["file_name"]) for image in facts["images"]}
-            names = {category["id"]: str(category["name"]) for category in facts["categories"]}
-            boxes: dict[Any, list[tuple[float, ...]]] = {key: [] for key in images}
-            labels: dict[Any, list[int]] = {key: [] for key in images}
-            crowds = 0
-            for row in facts["annotations"]:
-                if row["image_id"] not in images:
-                    raise ValueError(f"{file} has boxes of image {row['image_id']}, which it does not list: mend it")
-                if row.get("iscrowd"):
-                    crowds += 1
-                    continue
-                left, top, width, height = map(float, row["bbox"])
-                boxes[row["image_id"]].append((left, top, left + width, top + height))
-                labels[row["image_id"]].append(self.number_of(names[row["category_id"]], file))
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
+        listed, named = read_coco(file, keep_crowds=self.keep_crowds)
+        unknown = [name for name in named if name not in self.target_classes]
+        if unknown:
             raise ValueError(
-                f"{file} is not in COCO's format of boxes (images, categories, annotations): {type(error).__name__} {error}"
-            ) from error
-        if crowds:
-            print(f"warning: {crowds} boxes of {file} are of crowds, not of one thing: left out", file=sys.stderr)
-        folder = file.parent / split if file.name != BESIDE else file.parent
-        ordered = sorted(images, key=lambda key: images[key])
-        return [Inspected(folder / images[key], boxes[key], labels[key], source=file) for key in ordered]
-
-    def number_of(self, name: str, file: Path) -> int:
-        if name not in self.target_classes:
-            raise ValueError(
-                f"{file} has boxes of {name!r}, which is not among datamodule.classes ({', '.join(self.target_classes) or 'empty'})"
+                f"{file} has boxes of {unknown[0]!r}, which is not among datamodule.classes "
+                f"({', '.join(self.target_classes) or 'empty'}): {as_classes(named)}"
             )
-        return self.target_classes.index(name)
+        absent = [name for name in self.target_classes if name not in named]
+        if absent:
+            warn_once(f"{file} has no box of {', '.join(absent)}, which datamodule.classes names")
+        pictures = Pictures(self.data_dir, file, part)
+        found = pictures.find([image.name for image in listed])
+        return [self.inspected(image, path, file) for image, path in zip(listed, found, strict=True)]
+
+    def inspected(self, image: ListedImage, path: Path, file: Path) -> Inspected:
+        labels = [self.target_classes.index(name) for name in image.classes]
+        return Inspected(path, image.boxes, labels, source=file, size=image.size)
+
+
+def one_of(files: Sequence[Path]) -> Path | None:
+    """The file that is there; ValueError where two are, which may say different things."""
+    there = [file for file in files if file.exists()]
+    if len(there) > 1:
+        raise ValueError(f"{there[0]} and {there[1]} both state boxes of the same images: remove one")
+    return there[0] if there else None
+
+
+def as_classes(names: Sequence[str]) -> str:
+    """What to write on the command line for the classes ``names``."""
+    words = [name if re.fullmatch(r"[A-Za-z_][\w-]*", name) else json.dumps(name, ensure_ascii=False) for name in names]
+    return f"give 'datamodule.classes=[{','.join(words)}]'"
+
+
+class Pictures:
+    """The images of a part of a set, which its file of boxes names in its tool's way.
+
+    A name may have folders, of Windows too, that are not there, or an address of the tool's server. What is not where it
+    says is looked for by the last part of its name, in all folders but those of other parts.
+    """
+
+    def __init__(self, root: Path, file: Path, part: str) -> None:
+        self.root, self.file, self.part = root, file, part
+        images = root / "images"
+        own = [root / part, images / part] if file.name != BESIDE else [file.parent]
+        self.places = [*own, file.parent, file.parent / "images", images, root]
+
+    def find(self, names: Sequence[str]) -> list[Path]:
+        """The file of each; ValueError with the number of those that are missing, and where two could be meant."""
+        found = [self.named(name) for name in names]
+        if elsewhere := [name for name, path in zip(names, found, strict=True) if path is None]:
+            index = self.index()
+            by_last_part = {name: path for name in elsewhere if (path := self.by_last_part(name, index)) is not None}
+            found = [path or by_last_part.get(name) for path, name in zip(found, names, strict=True)]
+            for name, path in [*by_last_part.items()][:1]:
+                warn_once(
+                    f"{len(by_last_part)} images that {self.file} lists were found by the last part of their names, such as "
+                    f"{name} in {path.parent}"
+                )
+        missing = [name for name, path in zip(names, found, strict=True) if path is None]
+        if missing:
+            raise ValueError(
+                f"{self.places[0] / posix(missing[0])} is missing, and so is any image of that name in {self.root} ({len(missing)} "
+                f"of the {len(names)} that {self.file} lists): put the images there, or take them off the list"
+            )
+        self.tell_unlisted(path for path in found if path is not None)
+        return [path for path in found if path is not None]
+
+    def named(self, name: str) -> Path | None:
+        return next((path for place in self.places if (path := place / posix(name)).is_file()), None)
+
+    def index(self) -> dict[str, list[Path]]:
+        """All images of the set but those in folders of other parts, under the last part of their names."""
+        found: dict[str, list[Path]] = {}
+        others = set(PARTS) - {self.part}
+        for name in Folder(self.root).names:
+            path = self.root / name
+            if not others & set(Path(name).parts[:-1]):
+                found.setdefault(path.name, []).append(path)
+        return found
+
+    def by_last_part(self, name: str, index: dict[str, list[Path]]) -> Path | None:
+        candidates = index.get(posix(name).name, [])
+        if len(candidates) > 1:
+            raise ValueError(
+                f"{self.file} lists {name!r}, which could be {candidates[0]} or {candidates[1]}: give its folder in the file"
+            )
+        return candidates[0] if candidates else None
+
+    def tell_unlisted(self, found: Iterable[Path]) -> None:
+        """A warning about images in the part's own folder that its file does not list."""
+        listed = set(found)
+        for folder in (self.root / self.part, self.root / "images" / self.part):
+            unlisted = [name for name in Folder(folder).names if folder / name not in listed] if folder.is_dir() else []
+            if unlisted:
+                warn_once(
+                    f"{len(unlisted)} images in {folder}, such as {unlisted[0]}, are not listed by {self.file}: left out"
+                )
+
+
+def posix(name: str) -> PurePosixPath:
+    """The path that a tool wrote, also on Windows, without its drive."""
+    return PurePosixPath(re.sub(r"^[A-Za-z]:", "", name.replace("\\", "/")))

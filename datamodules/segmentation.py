@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +15,21 @@ from torch import Tensor
 
 from datamodules.base import ImageDataModule
 from datamodules.batches import NO_CLASS, Rows
-from datamodules.files import NUM_THREADS, FileRows, decoded, size_of
+from datamodules.files import NUM_THREADS, FileRows, decoded, picture_in
+from datamodules.notices import warn_once
+from datamodules.orientation import DrawnOn, Stored, stored
 from datamodules.stored import tell_count
 from generative.augmentation import SCALE_DRAWS, scale_flip_and_crop
 from generative.randomness import Stream
+from generative.rendering.pictures import TURNS
 
 MASK_MODES = ("P", "L")  # one number a pixel: of the palette, or grey
+NUM_LOOKED_AT = 16  # masks of a split, spread over it, that are read before anything trains
+EXPLAINED = {
+    DrawnOn.STORED: "photos are turned by their EXIF orientation, and their masks, which are as the file is stored, with them",
+    DrawnOn.EITHER: "photos are turned by their EXIF orientation, and no size says whether their masks are: taken as drawn "
+    "on the upright photo",
+}
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,8 @@ class SegmentationDataModule(ImageDataModule):
 
     title: str
     source: str  # what to do where the set is not there
-    counts: Mapping[str, int]  # of the published set
+    remedy = "fetch it again"  # what to do about a file
+    counts: Mapping[str, int] = {}  # of the published set
     values: Mapping[int, int]  # value of a mask's file -> class or NO_CLASS
     num_classes = 0
 
@@ -83,6 +93,7 @@ class SegmentationDataModule(ImageDataModule):
         self.augmentation = ScaledCrops(seed, scales, crop_size, flip)
         self.masks: dict[str, FileRows] = {}
         self.sizes: dict[str, Tensor] = {}
+        self.turns: dict[Path, Image.Transpose] = {}  # of masks that were drawn on photos as they are stored
 
     @property
     def test_size(self) -> tuple[int, int]:
@@ -104,10 +115,13 @@ class SegmentationDataModule(ImageDataModule):
         if not pairs:
             raise ValueError(f"the {split} split of {self.data_dir} has no images: {self.source}")
         with ThreadPoolExecutor(NUM_THREADS) as threads:
-            self.sizes[split] = torch.tensor(list(threads.map(self.size_of_pair, pairs)))
+            found = list(threads.map(self.size_of_pair, pairs))
+        self.sizes[split] = torch.tensor([size for size, _ in found])
+        self.tell_turned([drawn_on for _, drawn_on in found])
         images, masks = zip(*pairs, strict=True)
         self.masks[split] = FileRows(masks, self.decode_mask, self.canvas)
-        tell_count(self.data_dir, split, len(pairs), published=self.counts[split], title=self.title)
+        self.look_at(masks)
+        tell_count(self.data_dir, split, len(pairs), published=self.counts.get(split), title=self.title)
         return FileRows(images, self.decode_image, (3, *self.canvas)), torch.zeros(len(pairs), dtype=torch.int64)
 
     def targets(self, split: str) -> Mapping[str, Rows]:
@@ -118,30 +132,69 @@ class SegmentationDataModule(ImageDataModule):
         rows = super().rows(split)
         return {**rows, "size": self.sizes[split]} if split == "train" else rows
 
-    def size_of_pair(self, pair: tuple[Path, Path]) -> tuple[int, int]:
-        """By the headers of the files, so that what is missing or does not fit ends a run before it starts."""
-        (height, width), mask_size = (size_of(path) for path in pair)
-        if mask_size != (height, width):
+    def size_of_pair(self, pair: tuple[Path, Path]) -> tuple[tuple[int, int], DrawnOn]:
+        """The size that both are shown at, and which form of a photo that EXIF turns the mask was drawn on.
+
+        By the headers of the files, so that what is missing or does not fit ends a run before it starts.
+        """
+        image, mask = (stored(path) for path in pair)
+        form = image if mask.orientation == 1 else Stored(*image.upright, orientation=1)  # a mask that says it itself
+        drawn_on = form.drawn_on(mask.upright)
+        if drawn_on is DrawnOn.NEITHER:
             raise ValueError(
-                f"{pair[1]} is {mask_size[0]} x {mask_size[1]} pixels and its image {height} x {width}: fetch both again"
+                f"{pair[1]} is {mask.upright[0]} x {mask.upright[1]} pixels and its image {image.upright[0]} x {image.upright[1]}: "
+                "both must have one size"
             )
-        return self.shown_size(pair[0], (height, width))
+        if drawn_on is DrawnOn.STORED:
+            self.turns[pair[1]] = TURNS[image.orientation]
+        return self.shown_size(pair[0], image.upright), drawn_on
+
+    def tell_turned(self, drawn_on: Sequence[DrawnOn]) -> None:
+        for form, what in EXPLAINED.items():
+            if form in drawn_on:
+                warn_once(f"{self.data_dir}: {drawn_on.count(form)} {what}")
+
+    def look_at(self, masks: Sequence[Path]) -> None:
+        """Some masks of a split, so that what is wrong with all of them ends a run before it starts."""
+        count = min(NUM_LOOKED_AT, len(masks))
+        chosen = [masks[i * len(masks) // count] for i in range(count)]
+        with ThreadPoolExecutor(NUM_THREADS) as threads:
+            found = list(threads.map(lambda path: np.unique(self.numbers(path, decoded(path))).tolist(), chosen))
+        seen: dict[int, Path] = {}
+        for path, values in zip(chosen, found, strict=True):
+            seen |= {value: path for value in values if value not in seen}
+        self.check_values(seen)
+
+    def check_values(self, seen: Mapping[int, Path]) -> None:
+        """ValueError where the values of several masks, each with the first file that holds it, are not those of the set."""
+        self.check_known(seen)
+
+    def check_known(self, seen: Mapping[int, Path]) -> None:
+        unknown = sorted(seen.keys() - self.values.keys())
+        if unknown:
+            raise ValueError(
+                f"{seen[unknown[0]]} holds the value {unknown[0]}, which is no class of {self.title}: {self.remedy}"
+            )
+
+    def numbers(self, path: Path, picture: Image.Image) -> np.ndarray:
+        """What a mask's file says of each pixel, before it is taken for a class: [H, W]."""
+        if picture.mode not in MASK_MODES:
+            raise ValueError(f"{path} is a picture of colours ({picture.mode}), not of class numbers: {self.remedy}")
+        return np.asarray(picture)
 
     def decode_image(self, path: Path) -> Tensor:
         """uint8 [3, *canvas], black where the image ends."""
-        picture = decoded(path).convert("RGB")
-        return torch.from_numpy(self.placed(path, picture, Image.Resampling.BILINEAR, fill=0)).permute(2, 0, 1)
+        return torch.from_numpy(self.placed(path, picture_in(path), Image.Resampling.BILINEAR, fill=0)).permute(2, 0, 1)
 
     def decode_mask(self, path: Path) -> Tensor:
         """uint8 [*canvas]: classes, or NO_CLASS, also where the image ends."""
-        picture = decoded(path)
-        if picture.mode not in MASK_MODES:
-            raise ValueError(f"{path} is a picture of colours ({picture.mode}), not of class numbers: fetch it again")
-        unknown = [value for value, count in enumerate(picture.histogram()) if count and value not in self.values]
-        if unknown:
-            raise ValueError(f"{path} holds the value {unknown[0]}, which is no class of {self.title}: fetch it again")
-        classes = picture.point([self.values.get(value, NO_CLASS) for value in range(256)])
-        return torch.from_numpy(self.placed(path, classes, Image.Resampling.NEAREST, fill=NO_CLASS))
+        numbers = self.numbers(path, decoded(path))
+        classes, unknown = looked_up(numbers, self.values)
+        self.check_known(dict.fromkeys(unknown, path))
+        mask = Image.fromarray(classes)
+        if path in self.turns:
+            mask = mask.transpose(self.turns[path])
+        return torch.from_numpy(self.placed(path, mask, Image.Resampling.NEAREST, fill=NO_CLASS))
 
     def placed(self, path: Path, picture: Image.Image, resample: Image.Resampling, *, fill: int) -> np.ndarray:
         """At its shown size, top left on a canvas of ``fill``."""
@@ -150,3 +203,15 @@ class SegmentationDataModule(ImageDataModule):
         canvas = np.full((*self.canvas, *pixels.shape[2:]), fill, dtype=np.uint8)
         canvas[:height, :width] = pixels
         return canvas
+
+
+def looked_up(numbers: np.ndarray, values: Mapping[int, int]) -> tuple[np.ndarray, list[int]]:
+    """The classes, uint8, of numbers that are at least 0, and the numbers that ``values`` does not have."""
+    if numbers.dtype == np.uint8:
+        table = np.array([values.get(value, NO_CLASS) for value in range(256)], np.uint8)
+        there = np.bincount(numbers.ravel(), minlength=256).nonzero()[0]
+        return table[numbers], [value for value in there.tolist() if value not in values]
+    known = np.array(sorted(values), np.int64)
+    places = np.searchsorted(known, numbers).clip(max=len(known) - 1)
+    classes = np.array([values[value] for value in known.tolist()], np.uint8)[places]
+    return classes, np.unique(numbers[known[places] != numbers]).tolist()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from torchvision import datasets
 
 from datamodules.batches import NO_CLASS
 from datamodules.segmentation import SegmentationDataModule
+from datamodules.splits import check_apart
 
 LISTS = Path("ImageSets", "Segmentation")
 AUGMENTED_MASKS = "SegmentationClassAug"
+BORDER = 255  # of objects, in the masks
 AUGMENTED_TRAIN = 10_582  # images of trainaug.txt
 
 
@@ -23,7 +26,8 @@ class VOC2012(SegmentationDataModule):
 
     title = "PASCAL VOC 2012"
     source = "unpack VOCtrainval_11-May-2012.tar there, or give datamodule.download=true"
-    values = {**{number: number for number in range(21)}, 255: NO_CLASS}  # noqa: RUF012 - 255: borders
+    remedy = "fetch it again, or take datamodule=image_masks for masks of your own"
+    values = {**{number: number for number in range(21)}, BORDER: NO_CLASS}  # noqa: RUF012
     target_classes = (
         "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
         "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
@@ -85,6 +89,14 @@ class VOC2012(SegmentationDataModule):
                 f"{self.title} cannot be downloaded ({error}): fetch VOCtrainval_11-May-2012.tar and unpack it in {self.data_dir}"
             ) from error
 
+    def check_values(self, seen: Mapping[int, Path]) -> None:
+        super().check_values(seen)
+        if BORDER in seen and seen.keys() <= {0, BORDER}:
+            raise ValueError(
+                f"{seen[BORDER]} and the masks beside it hold no class but 0 (background) and {BORDER}, which stands for a border "
+                f"of no class in {self.title}: if {BORDER} is an object, these are masks of your own, take datamodule=image_masks"
+            )
+
     def shown_size(self, path: Path, size: tuple[int, int]) -> tuple[int, int]:
         if max(size) > self.canvas[0]:
             raise ValueError(
@@ -102,12 +114,3 @@ def listed(path: Path) -> list[str]:
             + (f"put SBD's list there{augmented}" if path.stem == "trainaug" else "unpack the archive again")
         )
     return [Path(line.split()[0]).stem for line in path.read_text().splitlines() if line.strip()]
-
-
-def check_apart(train: list[str], test: list[str], folder: Path) -> None:
-    both = sorted(set(train) & set(test))
-    if both:
-        raise ValueError(
-            f"{len(both)} images of {folder}, such as {both[0]}, are in the lists of both splits: take those of val.txt "
-            "out of the other"
-        )

@@ -144,6 +144,19 @@ def write_cityscapes(folder: Path, *, height: int = 40, per_city: int = 7) -> No
             mask.save(masks / f"{name}_gtFine_labelIds.png")
 
 
+def write_image_masks(folder: Path, *, per_split: int = 14, values: tuple[int, ...] = (0, 1)) -> None:
+    """Lying and standing, 48 pixels on the longer side."""
+    for number, split in enumerate(("train", "test")):
+        images, masks = folder / split / "images", folder / split / "masks"
+        for part in (images, masks):
+            part.mkdir(parents=True)
+        for i in range(per_split):
+            height, width = (48, 30 + i) if i % 2 else (30 + i, 48)
+            image, mask = with_classes(list(values), height=height, width=width, seed=100 * number + i)
+            image.save(images / f"{i:02d}.png")
+            mask.save(masks / f"{i:02d}.png")
+
+
 def write_imagenet_c(folder: Path, *, severity: int = 1, wnids: list[str] = WNIDS, side: int = 224) -> None:
     """JPEG files of a corruption's folder, six a class."""
     for wnid in wnids:
@@ -170,4 +183,5 @@ def write_all(root: Path) -> None:
     write_inspection(root / "inspection")
     write_voc(root / "voc2012" / "VOCdevkit" / "VOC2012")
     write_cityscapes(root / "cityscapes")
+    write_image_masks(root / "image_masks")
     write_imagenet_c(root / "imagenet_c/noise/gaussian_noise")

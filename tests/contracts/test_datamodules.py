@@ -28,10 +28,11 @@ MADE_UP_CLASSES = {"imagenet_c": len(WNIDS)}  # where a thousand of 224 x 224 pi
 SMALLER = {  # than published, for made-up images
     "voc2012": ["datamodule.resolution=48", "datamodule.crop_size=32"],
     "cityscapes": ["datamodule.resolution=40", "datamodule.crop_size=32"],
+    "image_masks": ["datamodule.resolution=48", "datamodule.crop_size=32"],
     "deeppcb": ["datamodule.resolution=32"],
     "inspection": ["datamodule.resolution=48"],
 }
-SEGMENTED = ["voc2012", "cityscapes"]
+SEGMENTED = ["voc2012", "cityscapes", "image_masks"]
 
 
 @pytest.fixture(scope="module")
