@@ -20,7 +20,7 @@ import yaml
 from omegaconf import DictConfig
 
 from callbacks.results import TEST_STAGE
-from callbacks.run_files import read_lines, replace_text
+from callbacks.run_files import lines_of, read_lines, replace_text
 from launch.checkpoint import LAST, last_good_checkpoint, read_checkpoint
 from launch.compose import constructor_calls, dotted_keys
 from launch.errors import did_you_mean
@@ -235,10 +235,8 @@ def cut_rows_after(path: Path, kimg: float) -> None:
     """Drop what a run wrote after its checkpoint at ``kimg``: rows of the tables, pictures of samples."""
     metrics = path / "metrics.csv"
     if metrics.exists():
-        with metrics.open(newline="") as file:
-            header, *rows = list(csv.reader(file)) or [[]]
+        header, *rows = list(csv.reader(lines_of(metrics)[0])) or [[]]
         column = header.index("progress/kimg") if "progress/kimg" in header else None
-        # The last row of a killed run may be incomplete.
         kept = [row for row in rows if column is not None and len(row) == len(header) and float(row[column]) <= kimg]
         replace_text(metrics, "".join(",".join(row) + "\n" for row in ([header, *kept] if kept else [])))
     results = path / "results.jsonl"

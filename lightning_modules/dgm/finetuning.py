@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from generative.plain_data import SCALARS
 from lightning_modules.dgm.networks import DGM
 from lightning_modules.dgm.weights import AVERAGED, read
 
@@ -39,9 +40,14 @@ def trained_before(path: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise ValueError(f"{path} holds no classifier to start from: give the last.ckpt of a run of method=dgm")
     method = config.get("method")
     settings = method.get("backbone") if isinstance(method, dict) else None
-    if not isinstance(settings, dict) or any(isinstance(value, dict) for value in settings.values()):
+    if not isinstance(settings, dict) or not all(map(is_setting, settings.values())):
         raise ValueError(f"{path} does not say how its backbone was made: give the last.ckpt of a run of method=dgm")
     return state, settings
+
+
+def is_setting(value: Any) -> bool:
+    """A backbone's arguments are scalars and lists of them."""
+    return all(isinstance(item, SCALARS) for item in (value if isinstance(value, list) else [value]))
 
 
 def different_settings(there: dict[str, Any], here: dict[str, Any]) -> list[str]:

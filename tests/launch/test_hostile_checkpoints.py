@@ -140,8 +140,8 @@ ROUTES: dict[str, tuple[str, str, list[str]]] = {  # the hostile file's method, 
     "judge": ("classifier", "evaluate", ["checkpoint={poly_inr}", "judge=classifier:{hostile}", "metrics=[accuracy]"]),
     "extractor": ("classifier", "evaluate", ["images=digits", "reference=digits", "extractor=classifier:{hostile}"]),
     "baselines": ("classifier", "generate", ["checkpoint={dgm}", "task=shape", "+options.baselines=[{hostile}]"]),
-    "resume": ("poly_inr", "train", ["resume={hostile}", "run_dir=new", "max_kimg=1"]),
-    "weights": ("dgm", "train", ["method=dgm", "+method.weights={hostile}", "run_dir=new", "max_kimg=1"]),
+    "resume": ("poly_inr", "train", ["resume={hostile}", "run_dir=new", "max_kimg=0.048"]),
+    "weights": ("dgm", "train", ["method=dgm", "+method.weights={hostile}", "run_dir=new", "max_kimg=0.048"]),
 }  # fmt: skip
 
 
