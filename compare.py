@@ -6,6 +6,11 @@ python compare.py runs/sweep/trials/*            a folder without a run of its o
 
 from __future__ import annotations
 
+from launch.start import announce
+
+if __name__ == "__main__":
+    announce("compare.py")
+
 import argparse
 from pathlib import Path
 

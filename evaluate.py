@@ -10,6 +10,11 @@ torchrun --nproc_per_node=8 evaluate.py ... device=cuda    on any number of rank
 
 from __future__ import annotations
 
+from launch.start import announce
+
+if __name__ == "__main__":
+    announce("evaluate.py")
+
 import json
 import sys
 import time

@@ -5,6 +5,11 @@ python generate.py checkpoint=<file> task=<name> output=<folder> seed=<number> [
 
 from __future__ import annotations
 
+from launch.start import announce
+
+if __name__ == "__main__":
+    announce("generate.py")
+
 import sys
 import time
 

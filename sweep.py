@@ -5,6 +5,11 @@ python sweep.py configs/sweeps/poly_inr/rates.yaml [--jobs 2] [--trials 20] [key
 
 from __future__ import annotations
 
+from launch.start import announce
+
+if __name__ == "__main__":
+    announce("sweep.py")
+
 import argparse
 import os
 import sys

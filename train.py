@@ -7,6 +7,11 @@ torchrun --nproc_per_node=8 train.py trainer=ddp ...      or srun: docs/launchin
 
 from __future__ import annotations
 
+from launch.start import announce
+
+if __name__ == "__main__":
+    announce("train.py")
+
 import time
 
 import hydra
