@@ -130,15 +130,13 @@ def check_grammar(argument: str, *, may_sweep: bool = False) -> None:
 
 def quoted(text: str) -> str:
     """``text`` for Hydra's grammar, in which spaces, commas, equals signs and other characters have a meaning."""
-    mark = '"' if "'" in text and '"' not in text else "'"
     # Backslashes mean something before a quotation mark only.
-    inside = re.sub(rf"(\\*)({mark}|$)", lambda m: 2 * m[1] + (f"\\{mark}" if m[2] else ""), text)
-    return f"{mark}{inside}{mark}"
+    return "'" + re.sub(r"(\\*)('|\Z)", lambda m: 2 * m[1] + (r"\'" if m[2] else ""), text) + "'"
 
 
 def for_shell(text: str) -> str:
-    """``text`` as one argument on a command line, in double quotes where a shell leaves those alone."""
-    return f'"{text}"' if not set(text) & set('"$`\\!') else shlex.quote(text)
+    """``text`` as one argument on a command line, in double quotes where a shell leaves all inside them alone."""
+    return shlex.quote(text) if re.search(r'["$`!\n]|\\\\', text) else f'"{text}"'
 
 
 def gather_options(config_name: str, arguments: Sequence[str]) -> list[str]:
