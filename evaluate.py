@@ -13,7 +13,7 @@ from __future__ import annotations
 from launch.start import announce
 
 if __name__ == "__main__":
-    announce("evaluate.py")
+    announce("evaluate.py")  # before the imports, which take seconds
 
 import json
 import sys
@@ -103,6 +103,7 @@ def run_from_command_line(config: DictConfig) -> None:
 
 
 def main() -> None:
+    announce("evaluate.py")  # also where an installed command imports this file
     with one_line_errors():
         check_overrides("evaluate", sys.argv[1:])
         run_from_command_line()

@@ -8,7 +8,7 @@ from __future__ import annotations
 from launch.start import announce
 
 if __name__ == "__main__":
-    announce("sweep.py")
+    announce("sweep.py")  # before the imports, which take seconds
 
 import argparse
 import os
@@ -109,6 +109,7 @@ def sweep(options: argparse.Namespace) -> int:
 
 
 def main() -> None:
+    announce("sweep.py")  # also where an installed command imports this file
     options = parse(sys.argv[1:])
     with one_line_errors():
         sys.exit(sweep(options))

@@ -113,6 +113,8 @@ def test_of_several_ranks_the_first_speaks(monkeypatch: pytest.MonkeyPatch, caps
     for name in RANKS:
         for rank in ("0", "3"):
             monkeypatch.setenv(name, rank)
+            announce.cache_clear()
+            announce("train.py")
             announce("train.py")
         monkeypatch.delenv(name)
     assert capsys.readouterr().err == "train.py: starting\n" * len(RANKS)
