@@ -8,11 +8,17 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
+from callbacks.generation_metrics import real_images
 from callbacks.results import earlier_settings_hash, settings_hash
+from docs.floor import floor
 from docs.ledger import FEW_SEEDS, Claim, Order, compared, decided, holm, interval, read_results
 from docs.make_claims import published
+from generative.metrics.evaluation import ImagesInMemory, evaluate
+from generative.metrics.features import Pixels
 from launch.compose import compose, group_options, plain
+from launch.image_sets import make_datamodule
 from tests.conftest import ROOT
 
 DOCUMENTS = [
@@ -86,6 +92,22 @@ def test_the_more_orders_on_a_page_the_more_each_must_show() -> None:
     assert rest[0].ours.endswith("among 5 orders (Holm)")
     few = compared("where", "says", {"a": [], "b": []}, Order("x", HIGH, LOW[:2]))
     assert (few.verdict, few.ours, few.order) == (FEW_SEEDS, "", None)
+
+
+def test_the_floor_of_the_digits_is_what_resampling_says_too() -> None:
+    images = real_images(make_datamodule("digits"), "all")
+    halves, thirds, quarters = read_results("data/digits_floor")
+    assert floor(images, parts=4, splits=3)["fd_at"] == pytest.approx(quarters["fd_at"], rel=0.15)
+    assert [line["fd_at"] for line in (thirds, quarters)] == pytest.approx([halves["fd_at"]] * 2, rel=0.05)
+    random = torch.Generator().manual_seed(0)
+    resampled = [
+        ImagesInMemory("digits", images.tensor[torch.randint(1797, (1797,), generator=random)]) for _ in range(12)
+    ]
+    distances = [
+        evaluate(one, other, extractor=Pixels(images.shape), metrics=["fd"])["fd"]
+        for one, other in zip(resampled[::2], resampled[1::2], strict=True)
+    ]
+    assert sum(distances) / len(distances) == pytest.approx(halves["fd_at"], rel=0.2)
 
 
 def test_only_results_of_the_unchanged_experiment_are_taken_in() -> None:
