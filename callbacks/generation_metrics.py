@@ -203,6 +203,7 @@ class GenerationMetrics(Callback):
         self.cache = None if cache is None else Path(cache).expanduser()
         self.num_images = num_images
         self.labels = labels
+        self.labels_before: str | None = None  # of the run that this one continues
         self.seed = seed
         self.best: dict[str, float] = {}
         self.measured_at = -1
@@ -235,6 +236,16 @@ class GenerationMetrics(Callback):
             self.test_metrics,
         ):  # what the extractor does not give is told before the training
             GenerationQuality(self.extractor, metrics=[name for name in metrics if name in COMPARISONS])
+
+    def on_train_start(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
+        """Values of before and after a change of the asked classes do not compare: the best starts anew."""
+        if method.num_classes > 0 and self.labels_before not in (None, self.labels):
+            self.best = {}
+            if trainer.is_global_zero:
+                print(
+                    f"continues with callbacks.metrics.labels = {self.labels!r} (was {self.labels_before!r}): metrics of before "
+                    "and after do not compare, and best/... starts anew"
+                )
 
     def on_train_batch_end(self, trainer: Trainer, method: Method, *_: Any) -> None:  # type: ignore[override]
         if method.crossed(self.every_kimg):
@@ -307,7 +318,8 @@ class GenerationMetrics(Callback):
         log(trainer, method, row)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "measured_at": self.measured_at}
+        return {"best": self.best, "measured_at": self.measured_at, "labels": self.labels}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, self.measured_at = state_dict["best"], state_dict["measured_at"]
+        self.labels_before = state_dict.get("labels", "balanced")  # all that there was
