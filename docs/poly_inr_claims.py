@@ -144,7 +144,8 @@ def resolution_claims() -> list[Claim]:
         values = ", ".join(f"{name.removeprefix('Poly-INR, ')} {value:.3g}" for name, value in distances.items())
         verdict = "lower than all four" if drawn < min(others) else "not lower than all four"
         count, resolution = of_extractor[0]["num_images"], rows[0]["resolution"]
-        asked = f"resolution={resolution} count={count} extractors=[{extractor}]"
+        labels = rows[0].get("labels", "balanced")  # all that there was before it was stated
+        asked = f"resolution={resolution} count={count} extractors=[{extractor}] labels={labels}"
         sizes = f"learned at {rows[0]['native']}, drawn at {resolution}"
         claims.append(
             Claim(
