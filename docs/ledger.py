@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from scipy import stats
@@ -41,6 +41,7 @@ class Order:
     metric: str
     better: list[float]
     worse: list[float]
+    _: KW_ONLY
     lower: bool = False
     holds: str = "reproduced at this scale"
     reverse: str = "not reproduced at this scale: the other way round"
@@ -148,7 +149,16 @@ def stated(results: list[dict[str, Any]], metric: str) -> str:
     return f"{mean:.{digits}f} (one seed)" if math.isnan(half) else f"{mean:.{digits}f} ± {half:.{digits}f}"
 
 
-def common(results: list[dict[str, Any]], experiment: str) -> dict[str, str]:
+class Facts(TypedDict):
+    """What the rows of measured claims have in common."""
+
+    seeds: str
+    hardware: str
+    kimg: str
+    command: str
+
+
+def common(results: list[dict[str, Any]], experiment: str) -> Facts:
     hardware = sorted({result["environment"].get("gpu", result["environment"]["processor"]) for result in results})
     return {
         "seeds": ", ".join(str(result["train_seed"]) for result in results),
@@ -169,6 +179,10 @@ def compared(
     if order.is_open:
         return untested(where, says, FEW_SEEDS)
     both = [common(results, experiment) for experiment, results in arms.items()]
-    facts = {key: " against ".join(dict.fromkeys(arm[key] for arm in both)) for key in ("seeds", "hardware", "kimg")}
-    facts["command"] = "`python train.py experiment=" + "` and `".join(arms) + "`"
+    facts = Facts(
+        seeds=" against ".join(dict.fromkeys(arm["seeds"] for arm in both)),
+        hardware=" against ".join(dict.fromkeys(arm["hardware"] for arm in both)),
+        kimg=" against ".join(dict.fromkeys(arm["kimg"] for arm in both)),
+        command="`python train.py experiment=" + "` and `".join(arms) + "`",
+    )
     return Claim(where, says, ours, **facts, verdict=verdict, order=order)

@@ -45,9 +45,9 @@ HIGH, LOW, NEAR = [3.0, 3.1, 3.2], [1.0, 1.1, 0.9], [2.9, 3.2, 3.0]
 
 def test_an_order_is_reproduced_reversed_or_undecided() -> None:
     for better, worse, lower in ((HIGH, LOW, False), (LOW, HIGH, True)):
-        assert Order("x", better, worse, lower).verdict(0.049) == "reproduced at this scale"
-        assert Order("x", worse, better, lower).verdict(0.049).endswith("the other way round")
-        assert Order("x", better, worse, lower).verdict(0.05) == "undecided at this scale"
+        assert Order("x", better, worse, lower=lower).verdict(0.049) == "reproduced at this scale"
+        assert Order("x", worse, better, lower=lower).verdict(0.049).endswith("the other way round")
+        assert Order("x", better, worse, lower=lower).verdict(0.05) == "undecided at this scale"
     assert Order("x", HIGH, LOW).found() == (
         "x +2.1000, 95 % interval +1.8733 to +2.3267 (Welch), p 1.4e-05; values do not overlap"
     )
