@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from callbacks.environment import environment
-from generative.metrics.evaluation import ImageSet, Work, evaluate, small_sample_note
+from generative.metrics.evaluation import ImageSet, Work, evaluate, negative_distance_note, small_sample_note
 from generative.metrics.features import Extractor
 from generative.metrics.judge import Judge
 from generative.metrics.metrics import Settings
@@ -64,7 +64,11 @@ def measured_result(
     elif real is not None:
         name, mark, count = real.name, real.fingerprint(), len(real)
     foreign = real.facts.get("note") if isinstance(real, Summary) else None
-    notes = [foreign, small_sample_note(min(len(fake), count or len(fake)), extractor, metrics)]
+    notes = [
+        foreign,
+        small_sample_note(min(len(fake), count or len(fake)), extractor, metrics),
+        negative_distance_note(values),
+    ]
     protocol = make_protocol(
         extractor,
         image_shape=fake.shape,
