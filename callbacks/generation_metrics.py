@@ -16,7 +16,7 @@ from callbacks.loss_log import log
 from callbacks.results import TEST_STAGE, append_result, measured_result, settings_hash
 from datamodules.base import ImageDataModule
 from generative.metrics.evaluation import ImageSet, ImagesInMemory, Work, evaluate
-from generative.metrics.features import Extractor, make_extractor
+from generative.metrics.features import Extractor, default_extractor, make_extractor
 from generative.metrics.judge import Judge, PixelJudge, can_judge
 from generative.metrics.metrics import (
     CLASS_METRICS,
@@ -153,7 +153,7 @@ class GenerationMetrics(Callback):
         every_kimg: float,
         metrics: list[str],
         test_metrics: list[str],
-        extractor: str = "pixels",
+        extractor: str | None = None,
         weights: str | None = None,
         cache: str | None = None,
         num_images: int | None = None,
@@ -194,14 +194,15 @@ class GenerationMetrics(Callback):
                 f"{asked[0]} is judged by raw pixels during training, which images of {method.image_shape[1]} pixels are too "
                 "large for: leave it out here and measure it with evaluate.py judge=classifier:<checkpoint>"
             )
+        extractor = self.extractor_name or default_extractor(method.image_shape)
         check_judge(
-            self.extractor_name,
+            extractor,
             method.trained_against,
             allowed=False,
             remedy="evaluate.py's allow_trained_judge=true after the training",
         )
         if self.extractor is None:
-            self.extractor = make_extractor(self.extractor_name, image_shape=method.image_shape, weights=self.weights)
+            self.extractor = make_extractor(extractor, image_shape=method.image_shape, weights=self.weights)
         for metrics in (
             self.metrics,
             self.test_metrics,

@@ -98,7 +98,8 @@ def check_used(settings: dict[str, Any], used: set[str], what: str) -> None:
 
 def check_settings(settings: dict[str, Any]) -> None:
     """ValueError for a setting of evaluate.yaml of the wrong kind, before anything is read."""
-    check_name("extractor", settings["extractor"], EXTRACTORS)
+    if settings["extractor"] is not None:
+        check_name("extractor", settings["extractor"], EXTRACTORS)
     check_name("judge", settings["judge"], JUDGES)
     if isinstance(settings["metrics"], str):
         settings["metrics"] = [settings["metrics"]]

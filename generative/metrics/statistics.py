@@ -37,7 +37,7 @@ class GaussianStatistics(Metric):
     rows: list[Tensor]
     num_summed: Tensor
     total: Tensor
-    tables: list[Tensor]  # sums of outer products [0 or num_features, num_features], one a rank once they are put together
+    tables: list[Tensor]  # a sum of outer products [num_features, num_features], or [0, num_features] for none; of each rank
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
