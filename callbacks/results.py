@@ -39,13 +39,14 @@ def measured_result(
     test: ImageSet | None,
     work: Work,
     samples: str,
+    labels: str = "none",
     trained_against_judge: bool = False,
     **facts: Any,
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """Evaluate, and make the record of it: protocol, counts, values, ``facts``, environment. Also the values by whole name.
 
-    ``samples`` says how the generated images were drawn; ``facts`` what was measured: experiment, checkpoint or folder,
-    images seen, seeds, stage.
+    ``samples`` says how the generated images were drawn, ``labels`` how the classes asked for were shared out; ``facts``
+    what was measured: experiment, checkpoint or folder, images seen, seeds, stage.
     """
     values = evaluate(
         fake, real, extractor=extractor, metrics=metrics, settings=settings, judge=judge, test=test, work=work
@@ -75,6 +76,7 @@ def measured_result(
         reference=name,
         reference_hash=mark,
         samples=samples,
+        labels=labels,
         judge="none" if judge is None or test is None else f"{judge.name}, tested on {test.name}",
         settings=settings,
         trained_against_judge=trained_against_judge,
