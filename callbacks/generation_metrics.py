@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from lightning.pytorch import Callback, Trainer
@@ -16,8 +17,8 @@ from callbacks.loss_log import log
 from callbacks.results import TEST_STAGE, measured_result, settings_hash
 from callbacks.run_files import append_line
 from datamodules.base import ImageDataModule
-from generative.metrics.evaluation import ImageSet, ImagesInMemory, Work, evaluate
-from generative.metrics.features import Extractor, make_extractor
+from generative.metrics.evaluation import ImageSet, ImagesInMemory, Work, evaluate, random_part
+from generative.metrics.features import Extractor, default_extractor, make_extractor
 from generative.metrics.judge import Judge, PixelJudge, can_judge
 from generative.metrics.metrics import (
     CLASS_METRICS,
@@ -32,6 +33,9 @@ from generative.metrics.protocols import check_judge, check_labels_setting, name
 from generative.metrics.statistics import Summary
 from generative.rendering.images import to_uint8
 from lightning_modules.base import GenerativeModule, Method, in_turn
+
+# The sets of images of data modules by split, as long as a data module is in use.
+MADE: WeakKeyDictionary[ImageDataModule, dict[str, ImagesInMemory]] = WeakKeyDictionary()
 
 
 class DrawnImages:
@@ -68,9 +72,14 @@ class DrawnImages:
 
 
 def real_images(datamodule: ImageDataModule, split: str) -> ImagesInMemory:
-    """A split as uint8, by the same rounding that samples go through."""
-    images, labels = datamodule.split(split)
-    return ImagesInMemory(f"{datamodule.name}:{split}", images, labels)
+    """A split as uint8, by the same rounding that samples go through; made once for a data module, as is its fingerprint."""
+    made = MADE.setdefault(datamodule, {})
+    if split not in made:
+        images, labels = datamodule.split(split)
+        mark = datamodule.known_fingerprint(split)
+        known = labels if datamodule.num_classes else None
+        made[split] = ImagesInMemory(f"{datamodule.name}:{split}", images, known, mark=mark)
+    return made[split]
 
 
 def labels_to_follow(method: GenerativeModule, datamodule: ImageDataModule, choice: str) -> Tensor | None:
@@ -165,11 +174,12 @@ def published_result(
 class GenerationMetrics(Callback):
     """Logs ``metric/<name>`` and ``best/<name>`` every ``every_kimg`` and at the end of training, against the training split.
 
-    ``extractor``, its ``weights`` file and ``labels`` are those of evaluate.py. ``num_images`` None draws as many samples as the
-    split has. The samples are fixed by ``seed``, so values of one run differ by the weights alone. The test stage
-    measures ``test_metrics`` on samples of another seed against all the data and appends the result to
-    ``run_dir/results.jsonl``, as ``evaluate.py checkpoint=...`` does. Ranks share the samples and the real images;
-    ``cache`` is a folder for the statistics of the latter.
+    ``extractor`` (None: by the images' size), its ``weights`` file and ``labels`` are those of evaluate.py. The samples are
+    fixed by ``seed``, so values of one run differ by the weights alone. ``num_reference`` real images are chosen by a fixed
+    seed, None: all; ``num_images`` samples are drawn, None: as many as there are real images. The test stage measures
+    ``test_metrics`` on samples of another seed against all the data, or ``test_num_images`` against
+    ``test_num_reference``, and appends the result to ``run_dir/results.jsonl``, as ``evaluate.py checkpoint=...`` does.
+    Ranks share the samples and the real images; ``cache`` is a folder for the statistics of the latter.
     """
 
     def __init__(
@@ -179,17 +189,27 @@ class GenerationMetrics(Callback):
         every_kimg: float,
         metrics: list[str],
         test_metrics: list[str],
-        extractor: str = "pixels",
+        extractor: str | None = None,
         weights: str | None = None,
         cache: str | None = None,
         num_images: int | None = None,
+        num_reference: int | None = None,
+        test_num_images: int | None = None,
+        test_num_reference: int | None = None,
         labels: str = "data",
         seed: int = 0,
         test_seed: int = 1,
     ) -> None:
         check_labels_setting(labels)
-        if num_images is not None and num_images < 2:
-            raise ValueError(f"num_images must be at least 2, got {num_images}")
+        counts = {
+            "num_images": num_images,
+            "num_reference": num_reference,
+            "test_num_images": test_num_images,
+            "test_num_reference": test_num_reference,
+        }
+        for name, count in counts.items():
+            if count is not None and count < 2:
+                raise ValueError(f"{name} must be at least 2, got {count}")
         check_generated([*metrics, *test_metrics])
         if test_seed == seed:
             raise ValueError(f"test_seed must differ from seed, both are {seed}")
@@ -202,7 +222,8 @@ class GenerationMetrics(Callback):
         self.extractor_name = extractor
         self.weights = None if weights is None else Path(weights)
         self.cache = None if cache is None else Path(cache).expanduser()
-        self.num_images = num_images
+        self.num_images, self.num_reference = num_images, num_reference
+        self.test_num_images, self.test_num_reference = test_num_images, test_num_reference
         self.labels = labels
         self.labels_before: str | None = None  # of the run that this one continues
         self.seed = seed
@@ -224,19 +245,25 @@ class GenerationMetrics(Callback):
                 f"{asked[0]} is judged by raw pixels during training, which images of {method.image_shape[1]} pixels are too "
                 "large for: leave it out here and measure it with evaluate.py judge=classifier:<checkpoint>"
             )
+        extractor = self.extractor_name or default_extractor(method.image_shape)
         check_judge(
-            self.extractor_name,
+            extractor,
             method.trained_against,
             allowed=False,
             remedy="evaluate.py's allow_trained_judge=true after the training",
         )
         if self.extractor is None:
-            self.extractor = make_extractor(self.extractor_name, image_shape=method.image_shape, weights=self.weights)
+            self.extractor = make_extractor(extractor, image_shape=method.image_shape, weights=self.weights)
         for metrics in (
             self.metrics,
             self.test_metrics,
         ):  # what the extractor does not give is told before the training
             GenerationQuality(self.extractor, metrics=[name for name in metrics if name in COMPARISONS])
+        # So are counts that the data do not have.
+        datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        for split, count in (("train", self.num_reference), ("all", self.test_num_reference)):
+            if count is not None:
+                random_part(real_images(datamodule, split), count)
 
     def on_train_start(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
         """Values of before and after a change of the asked classes do not compare: the best starts anew."""
@@ -267,10 +294,11 @@ class GenerationMetrics(Callback):
         judge = pixel_judge(datamodule, self.test_metrics)
         record = published_result(
             method,
-            real_images(datamodule, "all"),
+            random_part(real_images(datamodule, "all"), self.test_num_reference),
             extractor=self.extractor,
             metrics=self.test_metrics,
             settings=Settings(),
+            num_images=self.test_num_images,
             seed=self.test_seed,
             data_labels=labels_to_follow(method, datamodule, self.labels),
             judge=judge,
@@ -289,7 +317,7 @@ class GenerationMetrics(Callback):
             return
         assert self.extractor is not None
         datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
-        real = real_images(datamodule, "train")
+        real = random_part(real_images(datamodule, "train"), self.num_reference)
         count = len(real) if self.num_images is None else self.num_images
         started = time.perf_counter()
         judge = pixel_judge(datamodule, self.metrics)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from callbacks.environment import environment
-from generative.metrics.evaluation import ImageSet, Work, evaluate, small_sample_note
+from generative.metrics.evaluation import ImageSet, Work, evaluate, negative_distance_note, small_sample_note
 from generative.metrics.features import Extractor
 from generative.metrics.judge import Judge
 from generative.metrics.metrics import Settings
@@ -91,13 +91,18 @@ def measured_result(
         num_images=len(fake),
         trained_against_judge=trained_against_judge,
     )
-    name, mark, count = "none", "", 0
+    name, mark, count, reference_shape = "none", "", 0, fake.shape
     if isinstance(real, Summary):
         name, mark, count = real.facts.get("name", "statistics"), real.facts.get("images", ""), real.num_images
+        reference_shape = real.facts.get("image_shape", fake.shape)
     elif real is not None:
-        name, mark, count = real.name, real.fingerprint(), len(real)
+        name, mark, count, reference_shape = real.name, real.fingerprint(), len(real), real.shape
     foreign = real.facts.get("note") if isinstance(real, Summary) else None
-    notes = [foreign, small_sample_note(min(len(fake), count or len(fake)), extractor, metrics)]
+    notes = [
+        foreign,
+        small_sample_note(min(len(fake), count or len(fake)), extractor, metrics),
+        negative_distance_note(values),
+    ]
     protocol = make_protocol(
         extractor,
         image_shape=fake.shape,
@@ -108,6 +113,7 @@ def measured_result(
         judge="none" if judge is None or test is None else f"{judge.name}, tested on {test.name}",
         settings=settings,
         trained_against_judge=trained_against_judge,
+        several_sizes=0 in (*fake.shape, *reference_shape),
     )
     record = {
         "protocol": protocol.as_dict(),
