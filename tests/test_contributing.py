@@ -54,4 +54,4 @@ def test_three_files_make_a_method(tmp_path: Path, program: Callable[..., subpro
         timeout=600,  # also on a busy machine
     )
     assert tests.returncode == 0, tests.stdout
-    assert re.search(r"11 passed", tests.stdout), tests.stdout
+    assert re.search(r"13 passed", tests.stdout), tests.stdout
