@@ -102,6 +102,7 @@ class GenerativeModule(Method):
     """A method that draws images, under its averaged weights."""
 
     any_resolution: bool = False  # whether `sample` takes an image_size other than the data's
+    truncates: bool = False  # whether `sample` takes psi: 1 as drawn, 0 the mean of its class, between them in between
     # Names of the extractors whose networks entered its training (a discriminator, guidance, a loss): no judges of it.
     trained_against: tuple[str, ...] = ()
 

@@ -19,7 +19,7 @@ from generative.rendering.upsampling import METHODS as CLASSICAL
 from generative.rendering.upsampling import upsample
 from lightning_modules.base import ImageData
 from lightning_modules.poly_inr.module import PolyINR
-from lightning_modules.poly_inr.tasks import check_at_least
+from lightning_modules.samples import check_at_least
 
 METRICS = ("fd", "precision", "recall")
 BATCH = 256
