@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,10 @@ def open_images(name: str, *, split: str) -> KeptImageSet:
     if path.exists():
         if path.suffix.lower() in ARRAYS:
             return ImagesInMemory(name, *read_array(path))
-        return ImageFiles(path)
+        files = ImageFiles(path)
+        for note in files.notes:
+            print(f"note: {note}", file=sys.stderr)
+        return files
     datamodule, _, own_split = name.partition(":")
     return real_images(make_datamodule(datamodule), own_split or split)
 

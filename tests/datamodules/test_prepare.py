@@ -115,10 +115,11 @@ def test_a_grey_set_stays_grey_and_grey_images_join_a_colour_set(tmp_path: Path)
 
 SLOW = """
 import sys, time
-from datamodules import prepare, sources
-read = sources.Folder.read
-sources.Folder.read = lambda self, name: time.sleep(0.02) or read(self, name)
-prepare.CHUNK, prepare.LOOKED_AT = 8, 1
+from datamodules import prepare
+from generative.rendering import containers
+read = containers.Folder.read
+containers.Folder.read = lambda self, name: time.sleep(0.02) or read(self, name)
+prepare.CHUNK = 8
 prepare.main()
 """
 
@@ -335,8 +336,12 @@ def test_other_modes_become_rgb(tmp_path: Path) -> None:
     facts = prepare(tmp_path / "a", tmp_path / "b", resolutions=[16])
     assert facts["skipped"] == []
     images, _ = read_split(tmp_path / "b", "train", 16)
-    for image in images[:3]:
-        assert torch.equal(image, pil_to_tensor(palette.convert("RGB")))
+    assert torch.equal(images[0], pil_to_tensor(palette.convert("RGB")))
+    assert facts["transparent"] == 2
+    for number, name in ((1, "1.png"), (2, "2.gif")):
+        shown = np.asarray(opened(tmp_path / "a" / name).convert("RGBA")).astype(float)
+        on_white = shown[..., :3] * shown[..., 3:] / 255 + 255 - shown[..., 3:]
+        assert np.abs(images[number].permute(1, 2, 0).numpy() - on_white).max() <= 1
     ink = np.asarray(opened(tmp_path / "a/3.jpg")).astype(int)
     expected = (255 - ink[..., :3]) * (255 - ink[..., 3:]) / 255  # no colour profile
     assert np.abs(images[3].permute(1, 2, 0).numpy() - expected).max() <= 1
@@ -350,12 +355,13 @@ def test_no_damage_leads_to_a_traceback(kind: str, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
     content, generator = encoded(0, kind, side=16), np.random.default_rng(0)
     entry = preparation.Entry("x.png", "train", -1)
+    settings = {"channels": 3, "preset": "crop_bilinear", "background": "white", "resolutions": [8]}
     for _ in range(300):
         damaged = bytearray(content[: generator.integers(1, len(content) + 1)])
         for place in generator.integers(0, len(damaged), 3):
             damaged[place] = generator.integers(256)
-        made = preparation.pixels_of(entry, bytes(damaged), channels=3, preset="crop_bilinear", resolutions=[8])
-        assert "x.png" in str(made) if isinstance(made, ValueError) else made[0].shape == (8, 8, 3)
+        made = preparation.pixels_of(entry, bytes(damaged), **settings)
+        assert "x.png" in str(made) if isinstance(made, ValueError) else made.arrays[0].shape == (8, 8, 3)
 
 
 @pytest.mark.parametrize(("source", "folder"), [("missing", "b"), ("file", "b"), ("a", "a"), ("a", "file")])
