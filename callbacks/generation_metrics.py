@@ -16,7 +16,7 @@ from callbacks.loss_log import log
 from callbacks.results import TEST_STAGE, append_result, measured_result, settings_hash
 from datamodules.base import ImageDataModule
 from generative.metrics.evaluation import ImageSet, ImagesInMemory, Work, evaluate
-from generative.metrics.features import Extractor, make_extractor
+from generative.metrics.features import Extractor, default_extractor, make_extractor
 from generative.metrics.judge import Judge, PixelJudge, can_judge
 from generative.metrics.metrics import (
     CLASS_METRICS,
@@ -27,17 +27,21 @@ from generative.metrics.metrics import (
     Settings,
     check_metrics,
 )
-from generative.metrics.protocols import check_judge, name_all
+from generative.metrics.protocols import check_judge, check_labels_setting, name_all
 from generative.metrics.statistics import Summary
 from generative.rendering.images import to_uint8
-from lightning_modules.base import GenerativeModule, Method
+from lightning_modules.base import GenerativeModule, Method, in_turn
 
 
 class DrawnImages:
-    """The images 0 .. count - 1 of evaluation seed ``seed``, drawn under the averaged weights when asked for."""
+    """The images 0 .. count - 1 of evaluation seed ``seed``, drawn under the averaged weights when asked for.
 
-    def __init__(self, method: GenerativeModule, count: int, *, seed: int) -> None:
+    Their classes are in the shares of ``data_labels`` [N], or balanced.
+    """
+
+    def __init__(self, method: GenerativeModule, count: int, *, seed: int, data_labels: Tensor | None = None) -> None:
         self.method, self.count, self.seed = method, count, seed
+        self.cycle = method.label_cycle(data_labels, seed=seed)
         self.name = f"samples of {type(method).__name__}"
         self.shape = method.image_shape
 
@@ -45,7 +49,7 @@ class DrawnImages:
         return self.count
 
     def images(self, first: int, count: int) -> Tensor:
-        drawn = self.method.sample(first, count, seed=self.seed)
+        drawn = self.method.sample(first, count, seed=self.seed, labels=in_turn(self.cycle, first, count))
         finite = drawn.flatten(1).isfinite().all(dim=1)
         if not finite.all():
             number = first + int((~finite).nonzero()[0])
@@ -55,7 +59,7 @@ class DrawnImages:
         return to_uint8(drawn)
 
     def labels(self) -> Tensor | None:
-        labels = self.method.balanced_labels(0, self.count)
+        labels = in_turn(self.cycle, 0, self.count)
         return None if labels is None else labels.cpu()
 
     def fingerprint(self) -> str:
@@ -66,6 +70,19 @@ def real_images(datamodule: ImageDataModule, split: str) -> ImagesInMemory:
     """A split as uint8, by the same rounding that samples go through."""
     images, labels = datamodule.split(split)
     return ImagesInMemory(f"{datamodule.name}:{split}", images, labels)
+
+
+def labels_to_follow(method: GenerativeModule, datamodule: ImageDataModule, choice: str) -> Tensor | None:
+    """The training labels [N] whose shares the samples are to have; None for balanced classes and for none at all."""
+    check_labels_setting(choice)
+    if choice == "balanced" or method.num_classes == 0:
+        return None
+    try:
+        return datamodule.split("train")[1]
+    except ValueError as error:
+        raise ValueError(
+            f"labels=data needs the training labels: {error}; labels=balanced measures without them"
+        ) from error
 
 
 def pixel_judge(datamodule: ImageDataModule, metrics: Sequence[str]) -> Judge | None:
@@ -93,6 +110,7 @@ def published_result(
     settings: Settings,
     num_images: int | None = None,
     seed: int,
+    data_labels: Tensor | None,
     judge: Judge | None,
     test: ImageSet | None,
     allow_trained_judge: bool = False,
@@ -102,7 +120,8 @@ def published_result(
 ) -> dict[str, Any]:
     """The result record of a generator against real images: what evaluate.py prints and train.py ends with.
 
-    ``num_images`` None: as many samples as there are real images. ``test``: labelled images that ``judge`` is tested on.
+    ``num_images`` None: as many samples as there are real images. ``data_labels``: the training labels whose
+    shares the classes of the samples have; None: balanced. ``test``: labelled images that ``judge`` is tested on.
     """
     check_generated(metrics)
     trained = check_judge(extractor.name, method.trained_against, allowed=allow_trained_judge)
@@ -111,9 +130,14 @@ def published_result(
     count = num_images or (real.num_images if isinstance(real, Summary) else len(real))
     if count == 0:
         raise ValueError("the reference does not say of how many images it was made: give num_images=<number>")
-    classes = f", class k mod {method.num_classes} for image k" if method.num_classes else ""
+    if method.num_classes == 0:
+        labels, classes = "none", ""
+    elif data_labels is None:
+        labels, classes = "balanced", f", class k mod {method.num_classes} for image k"
+    else:
+        labels, classes = "data", ", class of training image p(k mod N) for image k, p a permutation by the seed"
     record, names = measured_result(
-        DrawnImages(method, count, seed=seed),
+        DrawnImages(method, count, seed=seed, data_labels=data_labels),
         real,
         extractor=extractor,
         metrics=metrics,
@@ -122,6 +146,7 @@ def published_result(
         test=test,
         work=work,
         samples=f"averaged weights{classes}",
+        labels=labels,
         trained_against_judge=trained,
         experiment=method.run_config["experiment_name"],
         kimg=method.images_seen / 1000,
@@ -139,7 +164,7 @@ def published_result(
 class GenerationMetrics(Callback):
     """Logs ``metric/<name>`` and ``best/<name>`` every ``every_kimg`` and at the end of training, against the training split.
 
-    ``extractor`` and its ``weights`` file are those of evaluate.py. ``num_images`` None draws as many samples as the
+    ``extractor``, its ``weights`` file and ``labels`` are those of evaluate.py. ``num_images`` None draws as many samples as the
     split has. The samples are fixed by ``seed``, so values of one run differ by the weights alone. The test stage
     measures ``test_metrics`` on samples of another seed against all the data and appends the result to
     ``run_dir/results.jsonl``, as ``evaluate.py checkpoint=...`` does. Ranks share the samples and the real images;
@@ -153,13 +178,15 @@ class GenerationMetrics(Callback):
         every_kimg: float,
         metrics: list[str],
         test_metrics: list[str],
-        extractor: str = "pixels",
+        extractor: str | None = None,
         weights: str | None = None,
         cache: str | None = None,
         num_images: int | None = None,
+        labels: str = "data",
         seed: int = 0,
         test_seed: int = 1,
     ) -> None:
+        check_labels_setting(labels)
         if num_images is not None and num_images < 2:
             raise ValueError(f"num_images must be at least 2, got {num_images}")
         check_generated([*metrics, *test_metrics])
@@ -175,6 +202,7 @@ class GenerationMetrics(Callback):
         self.weights = None if weights is None else Path(weights)
         self.cache = None if cache is None else Path(cache).expanduser()
         self.num_images = num_images
+        self.labels = labels
         self.seed = seed
         self.best: dict[str, float] = {}
         self.measured_at = -1
@@ -194,14 +222,15 @@ class GenerationMetrics(Callback):
                 f"{asked[0]} is judged by raw pixels during training, which images of {method.image_shape[1]} pixels are too "
                 "large for: leave it out here and measure it with evaluate.py judge=classifier:<checkpoint>"
             )
+        extractor = self.extractor_name or default_extractor(method.image_shape)
         check_judge(
-            self.extractor_name,
+            extractor,
             method.trained_against,
             allowed=False,
             remedy="evaluate.py's allow_trained_judge=true after the training",
         )
         if self.extractor is None:
-            self.extractor = make_extractor(self.extractor_name, image_shape=method.image_shape, weights=self.weights)
+            self.extractor = make_extractor(extractor, image_shape=method.image_shape, weights=self.weights)
         for metrics in (
             self.metrics,
             self.test_metrics,
@@ -232,6 +261,7 @@ class GenerationMetrics(Callback):
             metrics=self.test_metrics,
             settings=Settings(),
             seed=self.test_seed,
+            data_labels=labels_to_follow(method, datamodule, self.labels),
             judge=judge,
             test=None if judge is None else real_images(datamodule, "test"),
             work=self.work(method),
@@ -253,7 +283,7 @@ class GenerationMetrics(Callback):
         started = time.perf_counter()
         judge = pixel_judge(datamodule, self.metrics)
         values = evaluate(
-            DrawnImages(method, count, seed=self.seed),
+            DrawnImages(method, count, seed=self.seed, data_labels=labels_to_follow(method, datamodule, self.labels)),
             real,
             extractor=self.extractor,
             metrics=self.metrics,

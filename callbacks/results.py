@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from callbacks.environment import environment
-from generative.metrics.evaluation import ImageSet, Work, evaluate, small_sample_note
+from generative.metrics.evaluation import ImageSet, Work, evaluate, negative_distance_note, small_sample_note
 from generative.metrics.features import Extractor
 from generative.metrics.judge import Judge
 from generative.metrics.metrics import Settings
@@ -39,13 +39,14 @@ def measured_result(
     test: ImageSet | None,
     work: Work,
     samples: str,
+    labels: str = "none",
     trained_against_judge: bool = False,
     **facts: Any,
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """Evaluate, and make the record of it: protocol, counts, values, ``facts``, environment. Also the values by whole name.
 
-    ``samples`` says how the generated images were drawn; ``facts`` what was measured: experiment, checkpoint or folder,
-    images seen, seeds, stage.
+    ``samples`` says how the generated images were drawn, ``labels`` how the classes asked for were shared out; ``facts``
+    what was measured: experiment, checkpoint or folder, images seen, seeds, stage.
     """
     values = evaluate(
         fake, real, extractor=extractor, metrics=metrics, settings=settings, judge=judge, test=test, work=work
@@ -64,13 +65,18 @@ def measured_result(
     elif real is not None:
         name, mark, count = real.name, real.fingerprint(), len(real)
     foreign = real.facts.get("note") if isinstance(real, Summary) else None
-    notes = [foreign, small_sample_note(min(len(fake), count or len(fake)), extractor, metrics)]
+    notes = [
+        foreign,
+        small_sample_note(min(len(fake), count or len(fake)), extractor, metrics),
+        negative_distance_note(values),
+    ]
     protocol = make_protocol(
         extractor,
         image_shape=fake.shape,
         reference=name,
         reference_hash=mark,
         samples=samples,
+        labels=labels,
         judge="none" if judge is None or test is None else f"{judge.name}, tested on {test.name}",
         settings=settings,
         trained_against_judge=trained_against_judge,

@@ -13,7 +13,13 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from callbacks.generation_metrics import DrawnImages, pixel_judge, published_result, real_images
+from callbacks.generation_metrics import (
+    DrawnImages,
+    labels_to_follow,
+    pixel_judge,
+    published_result,
+    real_images,
+)
 from callbacks.results import EVALUATION, measured_result
 from callbacks.test_results import test_record
 from datamodules.base import ImageDataModule
@@ -30,7 +36,7 @@ from generative.metrics.evaluation import (
 from generative.metrics.features import EXTRACTORS, Extractor
 from generative.metrics.judge import Judge, can_judge
 from generative.metrics.metrics import CLASS_METRICS, COMPARISONS, Settings, check_metrics, needs
-from generative.metrics.protocols import check_comparable
+from generative.metrics.protocols import check_comparable, check_labels_setting
 from generative.metrics.statistics import Summary, save_summary
 from generative.ranks import rank_and_world_size
 from launch.build import bare_trainer
@@ -67,7 +73,7 @@ CONVENTIONS = {"num_neighbours", "num_subsets", "subset_size", "num_splits"}
 MEASURED = COMMON | CONVENTIONS | {"reference", "num_reference", "num_images", "judge", "show_nearest"}
 # The settings that each way of using evaluate.py reads; another one, if given, is refused rather than ignored.
 READ = {
-    "checkpoint": MEASURED | {"checkpoint", "seed", "allow_trained_judge"},
+    "checkpoint": MEASURED | {"checkpoint", "seed", "labels", "allow_trained_judge"},
     "images": MEASURED | {"images"},
     "save_statistics": COMMON | {"images", "save_statistics", "num_images"},
     "compare": {"compare", "protocol"},
@@ -98,13 +104,15 @@ def check_used(settings: dict[str, Any], used: set[str], what: str) -> None:
 
 def check_settings(settings: dict[str, Any]) -> None:
     """ValueError for a setting of evaluate.yaml of the wrong kind, before anything is read."""
-    check_name("extractor", settings["extractor"], EXTRACTORS)
+    if settings["extractor"] is not None:
+        check_name("extractor", settings["extractor"], EXTRACTORS)
     check_name("judge", settings["judge"], JUDGES)
     if isinstance(settings["metrics"], str):
         settings["metrics"] = [settings["metrics"]]
     if settings["metrics"] == []:
         raise ValueError("metrics=[] asks for nothing: leave it out for the default")
     check_metrics(settings["metrics"] or [])
+    check_labels_setting(settings["labels"])
     least = {
         "seed": 0,
         "num_images": 2,
@@ -185,6 +193,8 @@ def evaluate_checkpoint(settings: dict[str, Any]) -> tuple[dict[str, Any], Draw 
         return run_own_test(method, datamodule, settings), None
     if not isinstance(method, GenerativeModule):
         raise ValueError(f"{settings['checkpoint']} holds a {type(method).__name__}, which does not generate images")
+    if method.num_classes == 0:
+        check_used(settings, READ["checkpoint"] - {"labels"}, "a model without classes")
     is_labelled = method.num_classes > 0 and datamodule.num_classes == method.num_classes
     can_be_judged = is_labelled and (settings["judge"] != "pixels" or can_judge(math.prod(method.image_shape)))
     metrics = settings["metrics"] or [*DEFAULT_METRICS, *(CLASS_METRICS if can_be_judged else ())]
@@ -200,8 +210,9 @@ def evaluate_checkpoint(settings: dict[str, Any]) -> tuple[dict[str, Any], Draw 
     if isinstance(real, Summary):
         check_statistics(real, judging.extractor, method.image_shape)
     draw = None
+    data_labels = labels_to_follow(method, datamodule, settings["labels"])
     if settings["show_nearest"] is not None:
-        samples = DrawnImages(method, settings["show_nearest"], seed=settings["seed"])
+        samples = DrawnImages(method, settings["show_nearest"], seed=settings["seed"], data_labels=data_labels)
         draw = prepare_picture(samples, real_images(datamodule, "train"), judging.extractor, work)
     record = published_result(
         method,
@@ -211,6 +222,7 @@ def evaluate_checkpoint(settings: dict[str, Any]) -> tuple[dict[str, Any], Draw 
         settings=conventions(settings),
         num_images=settings["num_images"],
         seed=settings["seed"],
+        data_labels=data_labels,
         judge=judging.judge,
         test=judging.test,
         allow_trained_judge=settings["allow_trained_judge"],

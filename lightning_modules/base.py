@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from generative.randomness import permutation
 from lightning_modules.steps import ManualSteps
 
 
@@ -122,6 +123,19 @@ class GenerativeModule(Method):
             return None
         return torch.arange(first, first + count, device=self.device) % self.num_classes
 
+    def label_cycle(self, data_labels: Tensor | None, *, seed: int) -> Tensor | None:
+        """The classes that an evaluation asks for over and over: image k for number k mod N of them. None without classes.
+
+        ``data_labels`` [N] shuffled by the evaluation's ``seed``, so that N images have exactly the shares of the data;
+        without them every class once, which are the :meth:`balanced_labels`. int64 [N] on this module's device.
+        """
+        if self.num_classes == 0:
+            return None
+        if data_labels is None:
+            return self.balanced_labels(0, self.num_classes)
+        order = permutation(seed, 0, len(data_labels), name="evaluation labels")
+        return self.check_labels(data_labels[torch.from_numpy(order)])
+
     def check_labels(self, labels: Tensor) -> Tensor:
         """``labels`` on this module's device; ValueError if the model has no such class."""
         if self.num_classes == 0:
@@ -133,10 +147,22 @@ class GenerativeModule(Method):
             )
         return labels.to(self.device)
 
-    def sample_batches(self, count: int, *, seed: int, batch_size: int = 256) -> Iterator[Tensor]:
-        """The images 0 .. count - 1 of ``seed`` in batches, each image once."""
+    def sample_batches(
+        self, count: int, *, seed: int, batch_size: int = 256, data_labels: Tensor | None = None
+    ) -> Iterator[Tensor]:
+        """The images 0 .. count - 1 of ``seed`` in batches, each image once.
+
+        Their classes are in the shares of ``data_labels`` [N], the labels of a data set, or balanced: :meth:`label_cycle`.
+        """
+        cycle = self.label_cycle(data_labels, seed=seed)
         for first in range(0, count, batch_size):
-            yield self.sample(first, min(batch_size, count - first), seed=seed)
+            size = min(batch_size, count - first)
+            yield self.sample(first, size, seed=seed, labels=in_turn(cycle, first, size))
+
+
+def in_turn(cycle: Tensor | None, first: int, count: int) -> Tensor | None:
+    """The labels [count] that a :meth:`GenerativeModule.label_cycle` has for the images ``first .. first + count - 1``."""
+    return None if cycle is None else cycle[torch.arange(first, first + count, device=cycle.device) % len(cycle)]
 
 
 class AdversarialModule(GenerativeModule):

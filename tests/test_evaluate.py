@@ -224,6 +224,24 @@ def test_a_checkpoint_against_other_references_and_a_picture(run: Path, tmp_path
         evaluated(at, "metrics=[fd]", "num_reference=9999")
 
 
+def test_classes_follow_the_data_unless_they_are_to_be_balanced(run: Path, tmp_path: Path) -> None:
+    at = f"checkpoint={run}/checkpoints/last.ckpt"
+    published = json.loads(results_of(run / "checkpoints" / "last.ckpt")[0])
+    assert published["protocol"]["labels"] == "data", "the test stage of train.py"
+    followed = evaluated(at, "metrics=[fd,precision,recall]", "output=data.jsonl")
+    assert (followed["metrics"], followed["protocol"]["labels"]) == (published["metrics"], "data")
+    balanced = evaluated(at, "metrics=[fd]", "labels=balanced", "output=balanced.jsonl")
+    assert balanced["metrics"]["fd"] != followed["metrics"]["fd"]
+    with pytest.raises(ValueError, match="labels: 'data' against 'balanced'"):
+        evaluated("compare=[data.jsonl,balanced.jsonl]")
+    # As results were written before: without the key.
+    del balanced["protocol"]["labels"]
+    (tmp_path / "old.jsonl").write_text(json.dumps(balanced) + "\n")
+    assert len(evaluated("compare=[old.jsonl,balanced.jsonl]")["results"]) == 2
+    with pytest.raises(ValueError, match="labels: 'balanced' against 'data'"):
+        evaluated("compare=[old.jsonl,data.jsonl]")
+
+
 def test_where_one_rank_fails_all_end(tmp_path: Path) -> None:
     save_digits(tmp_path / "a", slice(0, 40))
     content = (tmp_path / "a" / "0020.png").read_bytes()
@@ -260,6 +278,7 @@ def test_ten_images_are_enough_for_a_number_with_its_error(tmp_path: Path, capsy
         (["images=a", "reference=mixed_names", "metrics=psnr"], "0000.png of a would be compared with x.png of mixed_names"),
         (["images=a", "reference=a", "metrics=psnr", "num_images=4"], "metrics of pairs take both sets whole"),
         (["images=a", "reference=a", "seed=3"], "seed= has no effect on a set of images"),
+        (["images=a", "reference=a", "labels=balanced"], "labels= has no effect on a set of images"),
         (["images=a", "save_statistics=b.npz", "reference=a"], "reference= has no effect on saving statistics"),
         (["images=a", "save_statistics=folder"], "save_statistics must be the name of an .npz file, got folder"),
         (["images=a", "reference=a", "metrics=[]"], "metrics=[] asks for nothing"),

@@ -36,6 +36,7 @@ from generative.rendering.images import from_uint8, image_grid, to_uint8
 
 CPU = torch.device("cpu")
 HASHED_AT_ONCE = 1024  # images of a set
+MOST_IN_TABLE = 2**14  # features; a table of their products in float64 takes 2 GiB
 
 
 class ImageSet(Protocol):
@@ -212,6 +213,7 @@ def real_summary(real: ImageSet, extractor: Extractor, *, metrics: Sequence[str]
         if on_all_ranks(found is not None and found.has(**needs(metrics, generated=False)), device=work.device):
             assert found is not None
             return found.to(work.device)
+    check_memory(real, extractor, metrics)
     quality = GenerationQuality(extractor, metrics=metrics).to(work.device)
     for images, numbers in batches(real, size=extractor.batch_size, what="real", work=work):
         quality.update(images.to(work.device), real=True, numbers=numbers)
@@ -300,6 +302,7 @@ def evaluate(
     if not comparisons and not asked:
         return same_on_all_ranks(values, device=work.device)
 
+    check_memory(fake, extractor, comparisons)
     quality = GenerationQuality(extractor, metrics=comparisons, settings=settings).to(work.device)
     if any(needs(comparisons, generated=False).values()):
         if real is None:
@@ -393,6 +396,17 @@ def reconstruction(
     return quality.compute()
 
 
+def check_memory(images: ImageSet, extractor: Extractor, metrics: Sequence[str]) -> None:
+    """ValueError for a Frechet distance whose table of features x features no ordinary machine holds."""
+    for name in (name for name in metrics if name in DISTANCES):
+        size = extractor.provides.get(DISTANCES[name], 0)
+        if MOST_IN_TABLE < size < len(images):
+            raise ValueError(
+                f"{name} of {len(images)} images in {size} features needs a table of {8 * size**2 / 1e9:.0f} GB ({images.name}): "
+                f"choose a network, such as extractor=efficientnet_lite0, or at most {size} images of a side"
+            )
+
+
 def small_sample_note(count: int, extractor: Extractor, metrics: Sequence[str]) -> str | None:
     """What to know about a Frechet distance of few images; None where there are enough."""
     biased = [name for name in DISTANCES if name in metrics]
@@ -404,6 +418,16 @@ def small_sample_note(count: int, extractor: Extractor, metrics: Sequence[str]) 
     return (
         f"{' and '.join(biased)} of {count} images in {least} features is too large by its bias and compares only with "
         f"the same count: {'see kid, which has none' if 'kid' in metrics else 'add kid, which has none'}"
+    )
+
+
+def negative_distance_note(values: dict[str, float]) -> str | None:
+    """What to know about a kernel distance below 0; None where it is not."""
+    if values.get("kid", 0.0) >= 0:
+        return None
+    return (
+        "kid is below 0, as an estimate without bias may be where the sets hardly differ; of a set and itself, or copies "
+        "of its images, it always is"
     )
 
 

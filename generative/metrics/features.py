@@ -319,6 +319,12 @@ class FromClassifier(Extractor):
 NEEDS_NO_FILE = ("pixels", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 MAY_TAKE_FILE = ("inception", "inception_random", "dinov2")
 EXTRACTORS = (*NEEDS_NO_FILE, *MAY_TAKE_FILE)
+MOST_PIXELS = 3 * 32 * 32  # values of an image that are compared as they are, unless asked for
+
+
+def default_extractor(image_shape: tuple[int, int, int]) -> str:
+    """Raw pixels up to 32 x 32 in colour; above a network: distances of pixels say little of large images."""
+    return "pixels" if math.prod(image_shape) <= MOST_PIXELS else "efficientnet_lite0"
 
 
 def make_extractor(name: str, *, image_shape: tuple[int, int, int], weights: Path | None = None) -> Extractor:

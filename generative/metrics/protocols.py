@@ -21,6 +21,7 @@ FIELD_NAMES = {
     ("is_spread", "inception"): "is_spread",
 }
 PAIRED = ("psnr", "ssim", "mae")  # need no network
+LABELS = ("data", "balanced")  # how the classes that an evaluation asks a generator for are shared out
 OF_JUDGE = (*CLASS_METRICS, "judge_accuracy")
 
 
@@ -37,6 +38,7 @@ class MetricProtocol:
     reference: str  # data set and split
     reference_hash: str  # of the images
     samples: str  # how they were drawn
+    labels: str  # the classes asked for: one of LABELS; "none" without classes and of images as given
     num_neighbours: int
     num_subsets: int
     subset_size: int
@@ -55,6 +57,7 @@ def make_protocol(
     reference: str,
     reference_hash: str,
     samples: str,
+    labels: str = "none",
     judge: str,
     settings: Settings,
     trained_against_judge: bool = False,
@@ -69,6 +72,7 @@ def make_protocol(
         reference=reference,
         reference_hash=reference_hash,
         samples=samples,
+        labels=labels,
         num_neighbours=settings.num_neighbours,
         num_subsets=settings.num_subsets,
         subset_size=settings.subset_size,
@@ -144,9 +148,23 @@ def matters(field: str, metrics: Collection[str]) -> bool:
     return True
 
 
+def check_labels_setting(value: object) -> None:
+    if value not in LABELS:
+        raise ValueError(f"labels must be {' or '.join(LABELS)}, got {value!r}")
+
+
+def asked_labels(protocol: dict[str, Any]) -> str:
+    """How the classes of the samples were shared out: results from before that was stated were of balanced classes, if of any."""
+    without_classes = protocol.get("samples") in ("averaged weights", "images as given")
+    return str(protocol.get("labels", "none" if without_classes else "balanced"))
+
+
 def protocol_differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
     """What stands in the way of comparing the metrics that two result records share, in words; empty if nothing does."""
-    one, other = a["protocol"], b["protocol"]
+    one, other = (
+        record["protocol"] | ({} if "task" in record["protocol"] else {"labels": asked_labels(record["protocol"])})
+        for record in (a, b)
+    )
     shared = a["metrics"].keys() & b["metrics"].keys()
     if not shared:
         return ["they share no metric"]
