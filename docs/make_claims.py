@@ -12,17 +12,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from callbacks.csv_log import read_metrics
-from callbacks.results import settings_hash
+from callbacks.results import earlier_settings_hash, settings_hash
 from docs import dgm_claims, poly_inr_claims
 from docs.ledger import DOCS, Claim, common, read_results, stated
 from docs.poly_inr_claims import GATES, NAMES
+from generative.metrics.protocols import asked_labels
 from launch.compose import compose, plain
 from launch.run_folder import read_lines
 
@@ -102,13 +103,14 @@ def with_table(readme: str) -> str:
     return f"{before}{MARKS[0]}\n{results_table()}\n{MARKS[1]}{after}"
 
 
-def publishable(record: dict[str, Any], experiment_hash: str, *, data: str) -> bool:
+def publishable(record: dict[str, Any], hashes: Collection[str], *, data: str, labels: str) -> bool:
     """Whether a result is that of the unchanged experiment: its last checkpoint, its whole budget, all real images.
 
-    ``data`` is the name of its data set. Other extractors, judges and conventions are other results.
+    ``hashes`` of its settings, ``data`` the name of its data set, ``labels`` as it shares out the classes of samples.
+    Other extractors, judges and conventions are other results.
     """
     unchanged = (
-        record.get("settings_hash") == experiment_hash
+        record.get("settings_hash") in hashes
         and record["checkpoint"] == "last.ckpt"
         and record["kimg"] >= record["budget_kimg"]
     )
@@ -124,21 +126,28 @@ def publishable(record: dict[str, Any], experiment_hash: str, *, data: str) -> b
         and record["num_images"] == record["num_reference"]
         and protocol["reference"] == f"{data}:all"
         and record["sample_seed"] == PUBLISHED_SEED
+        and asked_labels(protocol) in (labels, "none")
         and set(NAMES.values()) <= record["metrics"].keys()
     )
+
+
+def published(config: dict[str, Any], records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those ``records`` of a run of ``config`` that are results of its unchanged experiment."""
+    unchanged = plain(compose("train", [f"experiment={config['experiment_name']}"]))
+    # By the run's own configuration: the hash in a result from before the precision counted does not tell.
+    if settings_hash(config) != settings_hash(unchanged):
+        return []
+    hashes = (settings_hash(config), earlier_settings_hash(config))
+    data = unchanged["datamodule"]["_target_"].rpartition(".")[2].lower()
+    labels = unchanged["callbacks"]["metrics"]["labels"]
+    return [record for record in records if publishable(record, hashes, data=data, labels=labels)]
 
 
 def collect(run: Path) -> Path:
     """The published result of a run into docs/results, in place of one of the same training seed."""
     config = yaml.safe_load((run / "config.yaml").read_text())
     experiment = config["experiment_name"]
-    unchanged = plain(compose("train", [f"experiment={experiment}"]))
-    data = unchanged["datamodule"]["_target_"].rpartition(".")[2].lower()
-    records = [
-        record
-        for record in read_lines(run / "results.jsonl")
-        if publishable(record, settings_hash(unchanged), data=data)
-    ]
+    records = published(config, read_lines(run / "results.jsonl"))
     if not records:
         sys.exit(
             f"error: {run} has no result of the unchanged experiment {experiment}: its settings, budget or protocol differ"

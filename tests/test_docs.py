@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from docs.ledger import interval, order
-from launch.compose import group_options
+from callbacks.results import earlier_settings_hash, settings_hash
+from docs.ledger import interval, order, read_results
+from docs.make_claims import published
+from launch.compose import compose, group_options, plain
 from tests.conftest import ROOT
 
 DOCUMENTS = [
@@ -42,6 +44,23 @@ def test_an_order_is_stated_where_the_interval_excludes_zero() -> None:
     assert order("x", [1.0, 2.0, 3.0], [1.1, 2.1, 2.8])[1].endswith("no order")
     assert order("x", high, low[:2]) == ("", "open: fewer than 3 seeds were trained")
     assert order("x", high, low)[0].startswith("x +2.1000, 95 % interval +1.")
+
+
+def test_only_results_of_the_unchanged_experiment_are_taken_in() -> None:
+    config = plain(compose("train", ["experiment=poly_inr/digits"]))
+    record = read_results("poly_inr/digits")[0]
+    assert "labels" not in record["protocol"], "written before the protocol said so: balanced, as the experiment states"
+    assert published(config, [record]) == [record]
+    stated = {label: record | {"protocol": record["protocol"] | {"labels": label}} for label in ("data", "balanced")}
+    assert published(config, list(stated.values())) == [stated["balanced"]]
+    # Read by two processes, and written when those counted.
+    config["datamodule"]["num_workers"] = 2
+    earlier = record | {"settings_hash": earlier_settings_hash(config)}
+    assert earlier["settings_hash"] != record["settings_hash"] == settings_hash(config)
+    assert published(config, [earlier, record | {"settings_hash": "another"}]) == [earlier]
+    # Another precision, and written when that did not count.
+    config["trainer"]["precision"] = "bf16-mixed"
+    assert published(config, [record, earlier]) == []
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.parent.name + "/" + path.name)

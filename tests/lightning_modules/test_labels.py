@@ -111,7 +111,9 @@ def test_a_perfect_generator_of_uneven_classes_is_perfect_under_their_shares_alo
 def test_the_protocol_says_which_and_a_mix_is_refused() -> None:
     followed, balanced = result("data"), result("balanced")
     assert followed["protocol"]["labels"] == "data"
-    assert followed["protocol"]["samples"].startswith("averaged weights, class of training image p(k mod N) for image k")
+    assert followed["protocol"]["samples"].startswith(
+        "averaged weights, class of training image p(k mod N) for image k"
+    )
     assert balanced["protocol"]["labels"] == "balanced"
     assert balanced["protocol"]["samples"] == "averaged weights, class k mod 6 for image k"
     assert result("data", num_classes=0)["protocol"]["labels"] == "none"
