@@ -183,7 +183,7 @@ def test_a_cut_unfinished_set_is_refused(tmp_path: Path) -> None:
     source = photos(tmp_path / "a", "0.png", "1.png", "2.png")
     (source / "1.png").write_bytes(b"text")
     with pytest.raises(ValueError, match=r"1\.png is not a readable image"):
-        prepare(source, tmp_path / "b", resolutions=[8], stop_on_error=True)
+        prepare(source, tmp_path / "b", resolutions=[8], on_error="stop")
     (tmp_path / "b/train_8px.u8").write_bytes(b"")
     with pytest.raises(ValueError, match=r"train_8px\.u8 is shorter than preparing\.json says: remove"):
         prepare(source, tmp_path / "b", resolutions=[8])
@@ -315,9 +315,9 @@ def test_stopping_at_a_faulty_image_keeps_what_was_done(tmp_path: Path) -> None:
     for _ in range(2):
         assert json.loads((tmp_path / "b" / prepared.JOURNAL).read_text())["done"] == 4
         with pytest.raises(ValueError, match=r"4\.png is not a readable image"):
-            prepare(source, tmp_path / "b", resolutions=[8], stop_on_error=True)
+            prepare(source, tmp_path / "b", resolutions=[8], on_error="stop")
     photo(4).save(source / "4.png")
-    prepare(source, tmp_path / "b", resolutions=[8], stop_on_error=True)
+    prepare(source, tmp_path / "b", resolutions=[8], on_error="stop")
     assert data_files(tmp_path / "b") == data_files(tmp_path / "whole")
 
 
