@@ -17,8 +17,9 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from generative.metrics.protocols import check_labels_setting
 from generative.rendering.images import image_grid, saved, shown_scale, to_pil, to_uint8
-from lightning_modules.base import GenerativeModule
+from lightning_modules.base import GenerativeModule, ImageData, in_turn
 
 BATCH = 256  # as evaluate.py draws for raw pixels, so that images come out to the same bit
 BATCH_PIXELS = 1 << 22  # fewer of large images
@@ -130,8 +131,10 @@ def samples(
     output: Path,
     *,
     seed: int,
+    datamodule: ImageData,
     count: int = 1000,
     format: str = "png",
+    labels: str | None = None,
     classes: list[int] | int | None = None,
     resolution: int | None = None,
     psi: float = 1.0,
@@ -140,24 +143,44 @@ def samples(
 
     ``png``: the folder ``samples``, ``zip``: the same in ``samples.zip``; a folder for each class, if there are any, and
     in it a file for each image, named by its number. ``npz``: ``samples.npz`` with ``arr_0`` [N, H, W, C] and ``arr_1``,
-    the labels. evaluate.py and datamodules.prepare read all three. ``classes``: these in turn instead of all. One batch is
-    in memory at a time. What is there already is never touched: ValueError.
+    the labels. evaluate.py reads all three. ``labels``, as evaluate.py's: classes in the shares of the training images
+    (``data``, the default) or all as often (``balanced``); ``classes``: these in turn instead. One batch is in memory at
+    a time. What is there already is never touched: ValueError.
     """
     check_at_least("count", count, 1)
     if format not in WRITERS:
         raise ValueError(f"format must be one of {', '.join(WRITERS)}, got {format!r}")
-    asked = asked_classes(method, classes)
+    cycle = asked_cycle(method, datamodule, labels=labels, classes=classes, seed=seed)
     shape = method.image_shape if resolution is None else (method.image_shape[0], resolution, resolution)
     target = output / ("samples" if format == "png" else f"samples.{format}")
     with unfinished(target) as path, WRITERS[format](path, count, shape) as write, progress(count, target.name) as bar:
         for numbers in batches(count, shape):
-            first, labels = int(numbers[0]), method.balanced_labels(int(numbers[0]), len(numbers))
-            if asked is not None:
-                labels = method.check_labels(torch.tensor(asked)[numbers % len(asked)])
-            images = draw(method, first, len(numbers), seed=seed, labels=labels, resolution=resolution, psi=psi)
-            write(first, to_uint8(images), None if labels is None else labels.cpu())
+            first, of_batch = int(numbers[0]), in_turn(cycle, int(numbers[0]), len(numbers))
+            images = draw(method, first, len(numbers), seed=seed, labels=of_batch, resolution=resolution, psi=psi)
+            write(first, to_uint8(images), None if of_batch is None else of_batch.cpu())
             bar.update(len(numbers))
     return [target]
+
+
+def asked_cycle(
+    method: GenerativeModule, datamodule: ImageData, *, labels: str | None, classes: list[int] | int | None, seed: int
+) -> Tensor | None:
+    """The classes to draw, over and over; None without any. The training labels are read only where they are followed."""
+    named = asked_classes(method, classes)
+    if named is not None:
+        if labels is not None:
+            raise ValueError(f"classes={classes} and labels={labels} both say which classes: give one of them")
+        return torch.tensor(named, device=method.device)
+    check_labels_setting(labels or "data")
+    if labels == "balanced" or method.num_classes == 0:
+        return method.label_cycle(None, seed=seed)
+    try:
+        followed = datamodule.split("train")[1]
+    except ValueError as error:
+        raise ValueError(
+            f"labels=data needs the training labels: {error}; labels=balanced does without them"
+        ) from error
+    return method.label_cycle(followed, seed=seed)
 
 
 def batches(count: int, shape: tuple[int, int, int]) -> Iterator[Tensor]:
