@@ -19,6 +19,7 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig
 
+from launch.allocator import keep_freed_memory
 from launch.compose import check_overrides, plain
 from launch.errors import one_line_errors
 
@@ -97,6 +98,7 @@ def run_from_command_line(config: DictConfig) -> None:
 
 
 def main() -> None:
+    keep_freed_memory()
     with one_line_errors():
         check_overrides("evaluate", sys.argv[1:])
         run_from_command_line()

@@ -37,9 +37,7 @@ class GaussianStatistics(Metric):
     rows: list[Tensor]
     num_summed: Tensor
     total: Tensor
-    tables: list[
-        Tensor
-    ]  # a sum of outer products [num_features, num_features], or [0, num_features] for none; of each rank
+    tables: list[Tensor]  # each rank's sum of outer products, [num_features, num_features] or [0, num_features]
 
     def __init__(self, num_features: int) -> None:
         super().__init__()

@@ -22,6 +22,7 @@ from generative.metrics.features import (
     Inception,
     RandomInception,
     RandomNetwork,
+    default_extractor,
     make_extractor,
     resampled_positions,
 )
@@ -196,6 +197,27 @@ def test_efficientnet_lite0_knows_photos() -> None:
     if not PHOTOS.exists():
         pytest.skip(f"needs {PHOTOS.name}, one ImageNet photo a class")
     assert accuracy_on_photos(every=5) >= 0.87, "of a fifth of them; `make soak` takes all"
+
+
+def test_efficientnet_takes_few_images_at_a_time() -> None:
+    """What is in memory is that of a few; each image has the features that it has alone, to rounding."""
+    extractor = make_extractor("efficientnet_lite0", image_shape=(3, 24, 24))
+    images, seen = noise(11, 3, 24, 24), []
+    extractor.network.conv_stem.register_forward_hook(lambda module, inputs, output: seen.append(len(output)))
+    together = extractor(images)
+    assert seen == [8, 3]
+    alone = torch.cat([extractor(image[None])["features"] for image in images[[0, 7, 10]]])
+    torch.testing.assert_close(together["features"][[0, 7, 10]], alone, rtol=1e-4, atol=1e-5)
+    assert together["logits"].shape == (11, 1000)
+    assert (together["features"][0] - together["features"][10]).abs().max() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("shape", "name"),
+    [((1, 8, 8), "pixels"), ((3, 32, 32), "pixels"), ((1, 55, 55), "pixels"), ((3, 33, 33), "efficientnet_lite0")],
+)
+def test_large_images_are_compared_by_a_network(shape: tuple[int, int, int], name: str) -> None:
+    assert default_extractor(shape) == name
 
 
 def test_dinov2_loads_the_published_format(tmp_path: Path) -> None:
