@@ -67,12 +67,13 @@ def result_folder(settings: dict[str, Any]) -> Path:
 
 def publish(record: dict[str, Any], settings: dict[str, Any], folder: Path) -> None:
     """The table on the screen, the line in results.jsonl and, last, the line on the screen."""
-    from callbacks.results import append_result, markdown_table
+    from callbacks.results import markdown_table
+    from callbacks.run_files import append_line
 
     if record.get("note"):
         print(f"note: {record['note']}", file=sys.stderr)
     if record["metrics"]:
-        append_result(Path(settings["output"] or folder / "results.jsonl"), record)
+        append_line(Path(settings["output"] or folder / "results.jsonl"), record)
         rows = [("metric", "value"), ("---", "---")]
         print(markdown_table(rows + [(name, f"{value:.6g}") for name, value in record["metrics"].items()]))
     print(json.dumps(record))

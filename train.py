@@ -15,12 +15,19 @@ from omegaconf import DictConfig, OmegaConf
 
 from launch.compose import name_experiment, plain
 from launch.errors import one_line_errors
+from launch.folder_lock import FolderLock
 from launch.multirun import check_command_line, is_multirun, run_trial
 from launch.ranks import started_ranks
 
 
 def train(config: DictConfig) -> dict[str, float]:
     """One run from start, or from where it stopped, to its image budget; returns the last metrics."""
+    with FolderLock() as lock:  # until the end no other start may write to the run's folder
+        return train_alone(config, lock)
+
+
+def train_alone(config: DictConfig, lock: FolderLock) -> dict[str, float]:
+    """The run of ``train``, which holds ``lock`` on its folder."""
     # Imported here so that help and misspelt settings answer at once.
     from hydra.utils import instantiate
     from lightning.pytorch import Trainer, seed_everything
@@ -41,7 +48,7 @@ def train(config: DictConfig) -> dict[str, float]:
     with ranks.together():
         check_settings(config)
         ranks.check_same(plain(config))
-        run = agree_on_run_folder(plain(config), ranks)
+        run = agree_on_run_folder(plain(config), ranks, lock)
         if run.is_finished:
             return finish(run, max_kimg=config.max_kimg) if ranks.rank == 0 else {}
         OmegaConf.update(config, "run_dir", str(run.path))

@@ -13,7 +13,8 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
 from callbacks.loss_log import log
-from callbacks.results import TEST_STAGE, append_result, measured_result, settings_hash
+from callbacks.results import TEST_STAGE, measured_result, settings_hash
+from callbacks.run_files import append_line
 from datamodules.base import ImageDataModule
 from generative.metrics.evaluation import ImageSet, ImagesInMemory, Work, evaluate
 from generative.metrics.features import Extractor, default_extractor, make_extractor
@@ -269,7 +270,7 @@ class GenerationMetrics(Callback):
             checkpoint="last.ckpt",
         )
         if trainer.is_global_zero:
-            append_result(self.results, record)
+            append_line(self.results, record)
         trainer.strategy.barrier("published metrics")
 
     def log_metrics(self, trainer: Trainer, method: Method) -> None:

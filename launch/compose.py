@@ -6,7 +6,7 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from launch.errors import did_you_mean
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 NO_EXPERIMENT = "none"
-INSTANTIATE_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_"}
+INSTANTIATE_KEYS = {"_target_", "_partial_"}  # of Hydra's own, those that a configuration may hold
 
 
 def compose(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
@@ -150,29 +150,52 @@ def find_target(name: str, path: str) -> Any:
         raise ValueError(f"{path} calls {name!r}, which cannot be found: {error}") from error
 
 
-def check_type(name: str, value: Any, hint: Any) -> None:
-    """ValueError unless ``value`` fits an annotation made of int, float, bool, str, None and lists of them; others pass."""
+def alternatives(hint: Any) -> list[Any]:
+    """The types of a union; of any other annotation itself alone."""
     is_union = typing.get_origin(hint) in (types.UnionType, typing.Union)
+    return list(typing.get_args(hint)) if is_union else [hint]
+
+
+def argument_types(target: Any) -> dict[str, Any]:
+    """Argument -> annotation of a class's constructor or of a function."""
+    try:
+        return typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    except NameError:  # a library that imports its types for type checkers only
+        return {}
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a plain ``value`` may stand where ``hint`` is asked for. Annotations of other kinds take what is no call."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        return any(fits(value, kind) for kind in inner)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint in (bool, str, type(None)):
+        return isinstance(value, hint)
+    if origin is list:
+        return isinstance(value, list) and all(fits(item, inner[0]) for item in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(fits(item, inner[1]) for item in value.values())
+    if origin is Callable:  # which a configuration names
+        return isinstance(value, dict) and "_target_" in value
+    return True
+
+
+def in_words(hint: Any) -> str:
+    if typing.get_origin(hint) is Callable:
+        return f"a constructor call (_target_) of {getattr(typing.get_args(hint)[-1], '__name__', 'an object')}"
+    return "nothing (null)" if hint is type(None) else getattr(hint, "__name__", str(hint))
+
+
+def check_type(name: str, value: Any, hint: Any) -> None:
+    """ValueError unless ``value`` fits an annotation made of int, float, bool, str, None, lists and constructors; others pass."""
     # Some constructors take a number or a tensor; a configuration holds no tensors.
-    kinds = (
-        [kind for kind in typing.get_args(hint) if getattr(kind, "__name__", "") != "Tensor"] if is_union else [hint]
-    )
-
-    def fits(kind: Any) -> bool:
-        if kind is float:
-            return isinstance(value, int | float) and not isinstance(value, bool)
-        if kind is int:
-            return isinstance(value, int) and not isinstance(value, bool)
-        if kind in (bool, str, type(None)):
-            return isinstance(value, kind)
-        if typing.get_origin(kind) is list:
-            (inner,) = typing.get_args(kind)
-            return isinstance(value, list) and (inner not in (int, str) or all(type(item) is inner for item in value))
-        return True
-
-    if not any(fits(kind) for kind in kinds):
-        words = " or ".join("nothing (null)" if k is type(None) else getattr(k, "__name__", str(k)) for k in kinds)
-        raise ValueError(f"{name} must be of type {words}, got {value!r}")
+    kinds = [kind for kind in alternatives(hint) if getattr(kind, "__name__", "") != "Tensor"]
+    if not any(fits(value, kind) for kind in kinds):
+        raise ValueError(f"{name} must be of type {' or '.join(map(in_words, kinds))}, got {value!r}")
 
 
 def check_constructor_calls(config: dict[str, Any]) -> None:
@@ -180,10 +203,7 @@ def check_constructor_calls(config: dict[str, Any]) -> None:
     for path, call in constructor_calls(config):
         target = find_target(call["_target_"], path)
         parameters = inspect.signature(target).parameters
-        try:
-            hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
-        except NameError:  # a library that imports its types for type checkers only
-            hints = {}
+        hints = argument_types(target)
         for key in call.keys() - INSTANTIATE_KEYS:
             if key not in parameters and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
                 raise ValueError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -109,12 +109,18 @@ class GenerativeModule(Method):
 
     @abstractmethod
     def sample(
-        self, first: int, count: int, *, seed: int, labels: Tensor | None = None, image_size: int | None = None
+        self,
+        first: int,
+        count: int,
+        *,
+        seed: int,
+        labels: Tensor | Sequence[int] | None = None,
+        image_size: int | None = None,
     ) -> Tensor:
         """Images number ``first .. first + count - 1`` of evaluation seed ``seed``: [count, C, H, W], nominally [-1, 1].
 
-        Image k is a function of (weights, seed, k, its label) alone, so ranks can share the work. ``labels`` [count]
-        defaults to :meth:`balanced_labels`; ``image_size`` to that of the data.
+        Image k is a function of (weights, seed, k, its label) alone, so ranks can share the work. ``labels``, [count] classes,
+        default to :meth:`balanced_labels`; ``image_size`` to that of the data.
         """
 
     def balanced_labels(self, first: int, count: int) -> Tensor | None:
@@ -136,10 +142,15 @@ class GenerativeModule(Method):
         order = permutation(seed, 0, len(data_labels), name="evaluation labels")
         return self.check_labels(data_labels[torch.from_numpy(order)])
 
-    def check_labels(self, labels: Tensor) -> Tensor:
-        """``labels`` on this module's device; ValueError if the model has no such class."""
+    def check_labels(self, labels: Tensor | Sequence[int], *, count: int | None = None) -> Tensor:
+        """``labels`` [count] on this module's device; ValueError if the model has no such class."""
         if self.num_classes == 0:
             raise ValueError("this model is unconditional: it takes no classes")
+        labels = torch.as_tensor(labels)
+        if labels.ndim != 1 or labels.is_floating_point():
+            raise ValueError(f"labels must be a list of whole numbers, got {labels.tolist()}")
+        if count is not None and len(labels) != count:
+            raise ValueError(f"labels must be of {count} images, one each, got {len(labels)}")
         outside = labels[(labels < 0) | (labels >= self.num_classes)]
         if len(outside):
             raise ValueError(
