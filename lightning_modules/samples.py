@@ -17,9 +17,8 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from generative.metrics.protocols import check_labels_setting
 from generative.rendering.images import image_grid, saved, shown_scale, to_pil, to_uint8
-from lightning_modules.base import GenerativeModule, ImageData, in_turn
+from lightning_modules.base import GenerativeModule, ImageData, check_finite, in_turn, labels_to_follow
 
 BATCH = 256  # as evaluate.py draws for raw pixels, so that images come out to the same bit
 BATCH_PIXELS = 1 << 22  # fewer of large images
@@ -81,10 +80,7 @@ def draw(
             raise ValueError(f"{type(method).__name__} has no mean to move towards: leave out psi")
         asked["psi"] = psi
     images = method.sample(first, count, seed=seed, labels=labels, **asked).cpu()
-    finite = images.flatten(1).isfinite().all(dim=1)
-    if not finite.all():
-        number = first + int((~finite).nonzero()[0])
-        raise ValueError(f"sample number {number} has pixels that are not finite: the generator diverged")
+    check_finite(images, first=first)
     return images
 
 
@@ -171,16 +167,7 @@ def asked_cycle(
         if labels is not None:
             raise ValueError(f"classes={classes} and labels={labels} both say which classes: give one of them")
         return torch.tensor(named, device=method.device)
-    check_labels_setting(labels or "data")
-    if labels == "balanced" or method.num_classes == 0:
-        return method.label_cycle(None, seed=seed)
-    try:
-        followed = datamodule.split("train")[1]
-    except ValueError as error:
-        raise ValueError(
-            f"labels=data needs the training labels: {error}; labels=balanced does without them"
-        ) from error
-    return method.label_cycle(followed, seed=seed)
+    return method.label_cycle(labels_to_follow(method, datamodule, labels or "data"), seed=seed)
 
 
 def batches(count: int, shape: tuple[int, int, int]) -> Iterator[Tensor]:
