@@ -44,7 +44,8 @@ class Labels:
                 )
             listed.add(name)
             self.of[name] = label
-        self.used.add(source)
+        if listed:
+            self.used.add(source)
 
 
 def folder_of(name: str) -> str:
@@ -65,6 +66,7 @@ def find_labels(files: Container, *, shared: tuple[str, ...]) -> Labels:
     labels = Labels()
     if decides is not None:
         labels.decide_alone = True
+        labels.used.add(decides)  # null is an answer too
         labels.add(decides, stylegan_labels(files, decides), path=files.path)
         return labels
     readers = {

@@ -11,6 +11,7 @@ from typing import Any
 import hydra
 import torch
 from lightning.pytorch import Trainer
+from omegaconf import DictConfig
 
 from datamodules.base import ImageDataModule
 from generative.plain_data import SCALARS, check_plain
@@ -21,6 +22,7 @@ from launch.compose import (
     check_constructor_calls,
     check_type,
     find_target,
+    plain,
 )
 from launch.quiet import quiet
 from lightning_modules.base import Method
@@ -33,7 +35,7 @@ RUN_SETTINGS = {"method": dict[str, Any], "datamodule": dict[str, Any], "seed": 
 def build(config: dict[str, Any]) -> tuple[ImageDataModule, Method]:
     """The data module and the method of a run; image shape and classes pass from the one to the other.
 
-    Touches neither disk nor network.
+    Touches neither disk nor network, once :func:`ask_for_classes` has.
     """
     parts = {"datamodule": config["datamodule"], "method": config["method"]}
     check_constructor_calls(parts)
@@ -44,6 +46,18 @@ def build(config: dict[str, Any]) -> tuple[ImageDataModule, Method]:
     method = hydra.utils.instantiate(parts["method"], _partial_=True, _convert_="all")(**given)
     method.run_config = config
     return datamodule, method
+
+
+def ask_for_classes(config: DictConfig) -> None:
+    """Replace ``datamodule.num_classes: null`` by the number in the data: a checkpoint knows it without them.
+
+    ValueError where the data are not there.
+    """
+    if config.datamodule.get("num_classes", 0) is None:
+        settings = plain(config)
+        check_constructor_calls({"datamodule": settings["datamodule"]})
+        datamodule = hydra.utils.instantiate(settings["datamodule"], _partial_=True, _convert_="all")(seed=config.seed)
+        config.datamodule.num_classes = datamodule.num_classes
 
 
 def takes_target_classes(method: dict[str, Any]) -> bool:
