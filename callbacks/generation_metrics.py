@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from lightning.pytorch import Callback, Trainer
@@ -16,7 +17,7 @@ from callbacks.loss_log import log
 from callbacks.results import TEST_STAGE, measured_result, settings_hash
 from callbacks.run_files import append_line
 from datamodules.base import ImageDataModule
-from generative.metrics.evaluation import ImageSet, ImagesInMemory, Work, evaluate
+from generative.metrics.evaluation import ImageSet, ImagesInMemory, Work, evaluate, random_part
 from generative.metrics.features import Extractor, default_extractor, make_extractor
 from generative.metrics.judge import Judge, PixelJudge, can_judge
 from generative.metrics.metrics import (
@@ -39,6 +40,9 @@ from lightning_modules.base import (
     in_turn,
     labels_to_follow,
 )
+
+# The sets of images of data modules by split, as long as a data module is in use.
+MADE: WeakKeyDictionary[ImageDataModule, dict[str, ImagesInMemory]] = WeakKeyDictionary()
 
 
 class DrawnImages:
@@ -70,9 +74,13 @@ class DrawnImages:
 
 
 def real_images(datamodule: ImageDataModule, split: str) -> ImagesInMemory:
-    """A split as uint8, by the same rounding that samples go through."""
-    images, labels = datamodule.split(split)
-    return ImagesInMemory(f"{datamodule.name}:{split}", images, labels)
+    """A split as uint8, by the same rounding that samples go through; made once for a data module, as is its fingerprint."""
+    made = MADE.setdefault(datamodule, {})
+    if split not in made:
+        images, labels = datamodule.split(split)
+        mark = datamodule.known_fingerprint(split)
+        made[split] = ImagesInMemory(f"{datamodule.name}:{split}", images, labels, mark=mark)
+    return made[split]
 
 
 def pixel_judge(datamodule: ImageDataModule, metrics: Sequence[str]) -> Judge | None:
@@ -154,11 +162,12 @@ def published_result(
 class GenerationMetrics(Callback):
     """Logs ``metric/<name>`` and ``best/<name>`` every ``every_kimg`` and at the end of training, against the training split.
 
-    ``extractor``, its ``weights`` file and ``labels`` are those of evaluate.py. ``num_images`` None draws as many samples as the
-    split has. The samples are fixed by ``seed``, so values of one run differ by the weights alone. The test stage
-    measures ``test_metrics`` on samples of another seed against all the data and appends the result to
-    ``run_dir/results.jsonl``, as ``evaluate.py checkpoint=...`` does. Ranks share the samples and the real images;
-    ``cache`` is a folder for the statistics of the latter.
+    ``extractor`` (None: by the images' size), its ``weights`` file and ``labels`` are those of evaluate.py. The samples are
+    fixed by ``seed``, so values of one run differ by the weights alone. ``num_reference`` real images are chosen by a fixed
+    seed, None: all; ``num_images`` samples are drawn, None: as many as there are real images. The test stage measures
+    ``test_metrics`` on samples of another seed against all the data, or ``test_num_images`` against
+    ``test_num_reference``, and appends the result to ``run_dir/results.jsonl``, as ``evaluate.py checkpoint=...`` does.
+    Ranks share the samples and the real images; ``cache`` is a folder for the statistics of the latter.
     """
 
     def __init__(
@@ -172,13 +181,23 @@ class GenerationMetrics(Callback):
         weights: str | None = None,
         cache: str | None = None,
         num_images: int | None = None,
+        num_reference: int | None = None,
+        test_num_images: int | None = None,
+        test_num_reference: int | None = None,
         labels: str = "data",
         seed: int = 0,
         test_seed: int = 1,
     ) -> None:
         check_labels_setting(labels)
-        if num_images is not None and num_images < 2:
-            raise ValueError(f"num_images must be at least 2, got {num_images}")
+        counts = {
+            "num_images": num_images,
+            "num_reference": num_reference,
+            "test_num_images": test_num_images,
+            "test_num_reference": test_num_reference,
+        }
+        for name, count in counts.items():
+            if count is not None and count < 2:
+                raise ValueError(f"{name} must be at least 2, got {count}")
         check_generated([*metrics, *test_metrics])
         if test_seed == seed:
             raise ValueError(f"test_seed must differ from seed, both are {seed}")
@@ -191,7 +210,8 @@ class GenerationMetrics(Callback):
         self.extractor_name = extractor
         self.weights = None if weights is None else Path(weights)
         self.cache = None if cache is None else Path(cache).expanduser()
-        self.num_images = num_images
+        self.num_images, self.num_reference = num_images, num_reference
+        self.test_num_images, self.test_num_reference = test_num_images, test_num_reference
         self.labels = labels
         self.seed = seed
         self.best: dict[str, float] = {}
@@ -226,6 +246,11 @@ class GenerationMetrics(Callback):
             self.test_metrics,
         ):  # what the extractor does not give is told before the training
             GenerationQuality(self.extractor, metrics=[name for name in metrics if name in COMPARISONS])
+        # So are counts that the data do not have.
+        datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        for split, count in (("train", self.num_reference), ("all", self.test_num_reference)):
+            if count is not None:
+                random_part(real_images(datamodule, split), count)
 
     def on_train_batch_end(self, trainer: Trainer, method: Method, *_: Any) -> None:  # type: ignore[override]
         if method.crossed(self.every_kimg):
@@ -246,10 +271,11 @@ class GenerationMetrics(Callback):
         judge = pixel_judge(datamodule, self.test_metrics)
         record = published_result(
             method,
-            real_images(datamodule, "all"),
+            random_part(real_images(datamodule, "all"), self.test_num_reference),
             extractor=self.extractor,
             metrics=self.test_metrics,
             settings=Settings(),
+            num_images=self.test_num_images,
             seed=self.test_seed,
             data_labels=labels_to_follow(method, datamodule, self.labels),
             judge=judge,
@@ -268,7 +294,7 @@ class GenerationMetrics(Callback):
             return
         assert self.extractor is not None
         datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
-        real = real_images(datamodule, "train")
+        real = random_part(real_images(datamodule, "train"), self.num_reference)
         count = len(real) if self.num_images is None else self.num_images
         started = time.perf_counter()
         judge = pixel_judge(datamodule, self.metrics)

@@ -31,7 +31,16 @@ from typing import Any, BinaryIO
 import numpy as np
 from tqdm import tqdm
 
-from datamodules.prepared import DESCRIPTION, FORMAT, JOURNAL, describe, hash_of, images_file, labels_file
+from datamodules.prepared import (
+    DESCRIPTION,
+    FORMAT,
+    JOURNAL,
+    describe,
+    hash_of,
+    images_file,
+    labels_file,
+    take_fingerprints,
+)
 from datamodules.presets import PRESETS
 from datamodules.sources import Entry, Source, open_source
 from generative.rendering.containers import in_words
@@ -213,6 +222,12 @@ class Preparation:
             "passed_over": self.source.passed_over,
             "notes": self.source.notes,
             "hashes": {name: hash_of(self.folder / name) for name in sorted(self.files)},
+            "fingerprints": take_fingerprints(
+                self.folder,
+                splits=self.kept,
+                resolutions=self.settings["resolutions"],
+                channels=self.settings["channels"],
+            ),
             "seconds": round(seconds, 1),
         }
         replace_json(self.folder / DESCRIPTION, facts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -32,10 +31,9 @@ from generative.metrics.metrics import (
 from generative.metrics.statistics import NumberedRows, Summary, cached_path, keep_in_cache, load_cached
 from generative.randomness import permutation
 from generative.ranks import on_all_ranks, rank_and_world_size, same_on_all_ranks
-from generative.rendering.images import from_uint8, image_grid, to_uint8
+from generative.rendering.images import fingerprint, from_uint8, image_grid, to_uint8
 
 CPU = torch.device("cpu")
-HASHED_AT_ONCE = 1024  # images of a set
 MOST_IN_TABLE = 2**14  # features; a table of their products in float64 takes 2 GiB
 
 
@@ -67,10 +65,11 @@ class KeptImageSet(ImageSet, Protocol):
 class ImagesInMemory:
     """``images`` [N, C, H, W], uint8 or floats in [-1, 1] (or what is indexed like such a tensor), and their ``labels`` [N].
 
+    ``mark`` is the images' fingerprint, where it is known; otherwise it is taken once, when it is asked for.
     ValueError names the first image that is neither, and labels of another number or below 0.
     """
 
-    def __init__(self, name: str, images: Tensor, labels: Tensor | None = None) -> None:
+    def __init__(self, name: str, images: Tensor, labels: Tensor | None = None, *, mark: str | None = None) -> None:
         if images.ndim != 4 or images.shape[1] not in (1, 3):
             raise ValueError(f"{name}: images must be [N, 1 or 3, H, W], got {tuple(images.shape)}")
         if labels is not None and (labels.shape != images.shape[:1] or bool((labels < 0).any())):
@@ -81,6 +80,7 @@ class ImagesInMemory:
         self.tensor = images if images.dtype == torch.uint8 else to_uint8(in_range(images, name=name))
         self.shape = (int(images.shape[1]), int(images.shape[2]), int(images.shape[3]))
         self.known_labels = labels
+        self.mark = mark
 
     def __len__(self) -> int:
         return len(self.tensor)
@@ -95,10 +95,9 @@ class ImagesInMemory:
         return self.known_labels
 
     def fingerprint(self) -> str:
-        digest = hashlib.sha256(repr(self.shape).encode())
-        for first in range(0, len(self), HASHED_AT_ONCE):
-            digest.update(self.images(first, HASHED_AT_ONCE).contiguous().cpu().numpy().tobytes())
-        return digest.hexdigest()[:12]
+        if self.mark is None:
+            self.mark = fingerprint(self.tensor)
+        return self.mark
 
 
 class RandomPart:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import pickle
 from pathlib import Path
 
@@ -11,6 +12,10 @@ import pytest
 import torch
 from torchvision import datasets
 
+import datamodules.prepared
+import datamodules.stored
+from benchmarks.harness import resident
+from datamodules.batches import EvaluationBatches
 from datamodules.cifar import CIFAR10
 from datamodules.digits import Digits
 from datamodules.ffhq import FFHQ
@@ -18,8 +23,10 @@ from datamodules.imagenet import ImageNet
 from datamodules.images import OwnImages
 from datamodules.mnist import MNIST, FashionMNIST
 from datamodules.prepare import prepare
-from datamodules.prepared import read_split
+from datamodules.prepared import images_file, labels_file, read_split
 from datamodules.stored import read_idx
+from generative.metrics.evaluation import ImagesInMemory
+from generative.rendering.images import fingerprint, from_uint8
 from launch.build import ask_the_data
 from launch.compose import compose
 from tests.layouts import noise, write_classes, write_flat, write_idx, write_mnist, write_pictures, write_zip
@@ -189,3 +196,63 @@ def test_fashion_mnist_as_debian_packs_it() -> None:
     # The mean that everyone normalises by.
     assert float(images.double().mean() / 255) == pytest.approx(0.2860, abs=5e-5)
     assert len(data.split("test")[0]) == 10_000
+
+
+def write_prepared(folder: Path, splits: dict[str, int], *, side: int, classes: list[str]) -> None:
+    """Random pictures, as `prepare` leaves them but for their fingerprints, which sets of earlier versions lack."""
+    folder.mkdir()
+    generator = np.random.Generator(np.random.Philox(key=0))
+    for split, count in splits.items():
+        (folder / images_file(split, side)).write_bytes(generator.bytes(count * side * side * 3))
+        (np.arange(count) % max(1, len(classes))).astype(np.int64).tofile(folder / labels_file(split))
+    facts = {"format": 1, "resolutions": [side], "channels": 3, "classes": classes, "seconds": 0}
+    facts["splits"] = {split: {"count": count} for split, count in splits.items()}
+    (folder / "prepared.json").write_text(json.dumps(facts))
+
+
+@pytest.mark.parametrize("splits", [{"train": 3000, "test": 1000}, {"train": 4000}])
+@pytest.mark.parametrize("classes", [["a", "b", "c"], []])
+def test_a_large_set_stays_on_the_disk(
+    splits: dict[str, int], classes: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of its images, also where every tenth is held out: under a tenth of them in memory, and the right ones."""
+    write_prepared(tmp_path / "set", splits, side=64, classes=classes)
+    settings = {"data_dir": str(tmp_path / "set"), "resolution": 64, "num_classes": len(classes), **SETTINGS}
+    copied = ImagesInMemory("in memory", *OwnImages(**settings).split("all"))
+    size = copied.tensor[:].numel()
+    assert size == 4000 * 3 * 64 * 64
+    expected = copied.fingerprint()
+    some = copied.images(2990, 30)
+    for module in (datamodules.prepared, datamodules.stored):
+        monkeypatch.setattr(module, "MOST_IN_MEMORY", 2**20)
+    before = resident("RssAnon")
+    datamodule = OwnImages(**settings)
+    images = ImagesInMemory("on disk", *datamodule.split("all"))
+    first = images.images(0, 64)
+    assert 1024 * (resident("RssAnon") - before) < size / 10
+    assert torch.equal(first, copied.images(0, 64))
+    assert torch.equal(images.images(2990, 30), some), "also where one split ends and the other begins"
+    assert torch.equal(images.select([3999, 5, 3001]), copied.select([3999, 5, 3001]))
+    assert torch.equal(images.known_labels, copied.known_labels)
+    assert images.fingerprint() == expected
+    batch = next(iter(EvaluationBatches(datamodule.rows("train"), batch_size=7, rank=0, world_size=1)))
+    assert torch.equal(batch["image"], from_uint8(images.images(0, 7)))
+
+
+@pytest.mark.parametrize("test", ["test", "val", None])
+def test_fingerprints_are_those_of_the_images(test: str | None, tmp_path: Path) -> None:
+    """What `prepare` has written down is what a pass over the images would find; sets without it are passed over once."""
+    names = [f"{split}/{i}.png" for split, count in (("train", 30), (test, 10)) if split for i in range(count)]
+    write_zip(tmp_path / "two.zip", names, side=8)
+    prepare(tmp_path / "two.zip", tmp_path / "two", resolutions=[8, 16])
+    settings = {"data_dir": str(tmp_path / "two"), "num_classes": 0, **SETTINGS}
+    for resolution in (8, 16):
+        datamodule = OwnImages(resolution=resolution, **settings)
+        for split in ("train", "test", "all"):
+            known = datamodule.known_fingerprint(split)
+            assert known == fingerprint(datamodule.split(split)[0]) or (known is None and test is None)
+        assert datamodule.known_fingerprint("all") is not None
+    facts = json.loads((tmp_path / "two" / "prepared.json").read_text())
+    del facts["fingerprints"]
+    (tmp_path / "two" / "prepared.json").write_text(json.dumps(facts))
+    assert datamodule.known_fingerprint("all") is None
