@@ -79,7 +79,8 @@ def real_images(datamodule: ImageDataModule, split: str) -> ImagesInMemory:
     if split not in made:
         images, labels = datamodule.split(split)
         mark = datamodule.known_fingerprint(split)
-        made[split] = ImagesInMemory(f"{datamodule.name}:{split}", images, labels, mark=mark)
+        known = labels if datamodule.num_classes else None
+        made[split] = ImagesInMemory(f"{datamodule.name}:{split}", images, known, mark=mark)
     return made[split]
 
 

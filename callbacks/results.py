@@ -91,11 +91,12 @@ def measured_result(
         num_images=len(fake),
         trained_against_judge=trained_against_judge,
     )
-    name, mark, count = "none", "", 0
+    name, mark, count, reference_shape = "none", "", 0, fake.shape
     if isinstance(real, Summary):
         name, mark, count = real.facts.get("name", "statistics"), real.facts.get("images", ""), real.num_images
+        reference_shape = real.facts.get("image_shape", fake.shape)
     elif real is not None:
-        name, mark, count = real.name, real.fingerprint(), len(real)
+        name, mark, count, reference_shape = real.name, real.fingerprint(), len(real), real.shape
     foreign = real.facts.get("note") if isinstance(real, Summary) else None
     notes = [
         foreign,
@@ -112,6 +113,7 @@ def measured_result(
         judge="none" if judge is None or test is None else f"{judge.name}, tested on {test.name}",
         settings=settings,
         trained_against_judge=trained_against_judge,
+        several_sizes=0 in (*fake.shape, *reference_shape),
     )
     record = {
         "protocol": protocol.as_dict(),

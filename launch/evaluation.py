@@ -40,13 +40,14 @@ from generative.metrics.statistics import Summary, save_summary
 from generative.ranks import rank_and_world_size
 from launch.build import bare_trainer
 from launch.checkpoint import load_method
-from launch.compose import CONFIGS, group_options
+from launch.compose import CONFIGS
 from launch.corruptions import CHOICES, check_sets, check_suits, measured_errors, robustness
 from launch.image_sets import (
     check_classes,
-    check_pairs,
     check_statistics,
-    make_datamodule,
+    datamodule_of,
+    in_pairs,
+    measured_shape,
     open_images,
     open_reference,
 )
@@ -201,10 +202,19 @@ def evaluate_checkpoint(settings: dict[str, Any]) -> tuple[dict[str, Any], Draw 
     if settings["reference"] is None:
         real = random_part(real_images(datamodule, settings["split"]), settings["num_reference"])
     else:
-        real = open_reference(settings["reference"], split=settings["split"], num_reference=settings["num_reference"])
+        real = open_reference(
+            settings["reference"],
+            split=settings["split"],
+            num_reference=settings["num_reference"],
+            side=method.image_shape[1],
+        )
     work = prepare_work(settings)
     judging = prepare_judging(
-        settings, metrics, image_shape=method.image_shape, labelled=datamodule if is_labelled else None, work=work
+        settings,
+        metrics,
+        image_shape=measured_shape(method.image_shape, real),
+        labelled=datamodule if is_labelled else None,
+        work=work,
     )
     if isinstance(real, Summary):
         check_statistics(real, judging.extractor, method.image_shape)
@@ -284,15 +294,23 @@ def evaluate_images(settings: dict[str, Any]) -> tuple[dict[str, Any], Draw | No
     real: KeptImageSet | Summary | None = None
     labelled = None
     if settings["reference"] is not None:
-        real = open_reference(settings["reference"], split=settings["split"], num_reference=settings["num_reference"])
-        name = str(settings["reference"]).partition(":")[0]
-        labelled = make_datamodule(name) if name in group_options("datamodule") else None
+        real = open_reference(
+            settings["reference"],
+            split=settings["split"],
+            num_reference=settings["num_reference"],
+            side=images.shape[1],
+        )
+        if not isinstance(real, Summary):
+            labelled, _ = datamodule_of(settings["reference"], side=images.shape[1])
+            labelled = labelled if labelled is not None and labelled.num_classes else None
     elif any(needs(metrics, generated=False).values()) or not set(metrics) & {*COMPARISONS, *CLASS_METRICS}:
         raise ValueError(
-            "say what to compare with: reference=<folder, zip, array file, data module or saved statistics>"
+            "say what to compare with: reference=<folder, prepared set, zip, array file, data module or saved statistics>"
         )
-    check_pairs(images, real, settings, metrics)
-    judging = prepare_judging(settings, metrics, image_shape=images.shape, labelled=labelled, work=work)
+    images, real = in_pairs(images, real, settings, metrics)
+    judging = prepare_judging(
+        settings, metrics, image_shape=measured_shape(images.shape, real), labelled=labelled, work=work
+    )
     if judging.judge is not None:
         check_classes(whole, judging.judge)
     if isinstance(real, Summary):

@@ -264,7 +264,7 @@ def test_ten_images_are_enough_for_a_number_with_its_error(tmp_path: Path, capsy
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["images=a", "reference=mixed"], "colour.png is in colour, 8 x 8 pixels, the images before it grey, 8 x 8"),
+        (["images=a", "reference=mixed"], "a is grey and mixed in colour: bring them to one number of channels first"),
         (["images=a", "reference=broken"], "short.jpg is not a readable image: image file is truncated"),
         (["images=one", "reference=a"], "an evaluation needs at least 2 images on each side: one has 1"),
         (["images=nan.npy", "reference=a"], "nan.npy holds float64 values from nan to nan: give uint8 levels"),
@@ -323,7 +323,8 @@ def test_bad_input_is_one_line(
     with pytest.raises(SystemExit) as stopped:
         program()
     assert stopped.value.code == 2
-    (line,) = capsys.readouterr().err.strip().splitlines()
+    *notes, line = capsys.readouterr().err.strip().splitlines()
+    assert all(note.startswith("note: ") for note in notes), "how the images were taken"
     assert line.startswith("error: ")
     assert message in line
     assert not (tmp_path / "results.jsonl").exists()

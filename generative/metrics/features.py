@@ -45,13 +45,24 @@ class Extractor(nn.Module):
         """uint8 [B, C, H, W] with C = 1 or 3 on this module's device -> features [B, ...] in float32."""
 
     @torch.no_grad()
-    def forward(self, images: Tensor) -> Features:
+    def forward(self, images: Tensor | list[Tensor]) -> Features:
+        """Also of a list of images [C, H, W] of several sizes, each of which is resized from its own."""
+        if isinstance(images, list):
+            return self.of_several_sizes(images)
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
             raise ValueError(
                 f"an extractor takes uint8 images [B, 1 or 3, H, W], got {images.dtype} {tuple(images.shape)}"
             )
         with full_precision(images.device.type):
             return self.extract(images)
+
+    def of_several_sizes(self, images: list[Tensor]) -> Features:
+        places: dict[torch.Size, list[int]] = {}
+        for place, image in enumerate(images):
+            places.setdefault(image.shape, []).append(place)
+        parts = [self(torch.stack([images[place] for place in alike])) for alike in places.values()]
+        order = torch.tensor([place for alike in places.values() for place in alike]).argsort()
+        return {name: torch.cat([part[name] for part in parts])[order.to(parts[0][name].device)] for name in parts[0]}
 
     def stages(self, images: Tensor) -> list[Tensor]:
         """Maps [B, C, H, W] after each stage of the network for images [B, 1 or 3, H, W] in [-1, 1], differentiable."""
@@ -341,8 +352,11 @@ MOST_PIXELS = 3 * 32 * 32  # values of an image that are compared as they are, u
 
 
 def default_extractor(image_shape: tuple[int, int, int]) -> str:
-    """Raw pixels up to 32 x 32 in colour; above a network: distances of pixels say little of large images."""
-    return "pixels" if math.prod(image_shape) <= MOST_PIXELS else "efficientnet_lite0"
+    """Raw pixels up to 32 x 32 in colour; above a network: distances of pixels say little of large images.
+
+    A network too for images of several sizes, whose height and width are given as 0.
+    """
+    return "pixels" if 0 < math.prod(image_shape) <= MOST_PIXELS else "efficientnet_lite0"
 
 
 def make_extractor(name: str, *, image_shape: tuple[int, int, int], weights: Path | None = None) -> Extractor:

@@ -60,11 +60,13 @@ def make_protocol(
     judge: str,
     settings: Settings,
     trained_against_judge: bool = False,
+    several_sizes: bool = False,
 ) -> MetricProtocol:
+    """``several_sizes``: whether the images of a side have sizes of their own."""
     return MetricProtocol(
         extractor=extractor.name,
         weights=extractor.weights,
-        resize=extractor.resize,
+        resize=extractor.resize + (", each image from its own size" if several_sizes else ""),
         dtype="features float32, statistics float64",
         quantization="uint8, rounded",
         image_shape=list(image_shape),
@@ -104,15 +106,18 @@ def short_count(number: int) -> str:
 def metric_name(metric: str, *, by: str, image_size: int, num_images: int, trained_against_judge: bool = False) -> str:
     """The protocol in a name: ``fid_50k`` (Inception only), ``fd_efficientnet_lite0_64px_5k``, ``fd_pixels_1797``.
 
+    ``image_size`` 0 stands for images of several sizes: ``fd_efficientnet_lite0_several_sizes_5k``.
+
     ``by`` is the extractor, or for the asked class the judge; a reconstruction has neither (``psnr_64px_100``).
     """
     field_name = FIELD_NAMES.get((metric, by))
+    size = f"{image_size}px" if image_size else "several_sizes"
     if field_name:
         parts = [field_name]
     elif metric in PAIRED:
-        parts = [metric, f"{image_size}px"]
+        parts = [metric, size]
     else:
-        parts = [metric, by] if by == "pixels" else [metric, by, f"{image_size}px"]
+        parts = [metric, by] if by == "pixels" else [metric, by, size]
     return "_".join([*parts, short_count(num_images), *(["trained_judge"] if trained_against_judge else [])])
 
 

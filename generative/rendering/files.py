@@ -25,10 +25,11 @@ NUM_THREADS = 4  # that decode: Pillow lets go of the interpreter's lock while i
 class ImageFiles:
     """All images below a folder or in a zip, in the order of their names; they are decoded when asked for.
 
-    Sizes and checksums of all are read at once: ValueError names the first that cannot be read or differs in size from
-    those before it. One in colour makes all of them colour. They are upright by their EXIF data, transparent parts on
-    ``background``. Labels are the first-level folders, where every image lies in one and there are several: their names
-    if all are numbers, else their places among the sorted names. ``notes`` are sentences about how the set was taken.
+    Sizes and checksums of all are read at once: ValueError names the first that cannot be read. ``shape`` is that of all
+    images; height and width are 0 where they differ. One in colour makes all of them colour. They are upright by their
+    EXIF data, transparent parts on ``background``. Labels are the first-level folders, where every image lies in one and
+    there are several: their names if all are numbers, else their places among the sorted names. ``notes`` are sentences
+    about how the set was taken.
     """
 
     def __init__(self, path: Path, *, background: str = WHITE) -> None:
@@ -44,13 +45,8 @@ class ImageFiles:
             found = list(threads.map(self.header_and_mark, self.names))
         headers = [header for header, _ in found]
         channels = 1 if all(header.is_grey for header in headers) else 3
-        self.shape = (channels, headers[0].height, headers[0].width)
-        for name, header in zip(self.names, headers, strict=True):
-            if (header.height, header.width) != self.shape[1:]:
-                raise ValueError(
-                    f"{self.describe(name)} is {header.height} x {header.width} pixels, the images before it "
-                    f"{self.shape[1]} x {self.shape[2]}: bring them to one shape"
-                )
+        self.sizes = [(header.height, header.width) for header in headers]
+        self.shape = (channels, *self.sizes[0]) if len(set(self.sizes)) == 1 else (channels, 0, 0)
         marks = [(name, *mark) for name, (_, mark) in zip(self.names, found, strict=True)]
         self.mark = hashlib.sha256(repr(marks).encode()).hexdigest()[:12]
         self.notes = [*self.files.notes, *self.notes_on(headers)]
@@ -63,6 +59,11 @@ class ImageFiles:
             yield f"{self.path}: {turned} images are turned upright, as their EXIF data say"
         if transparent := sum(header.transparent for header in headers):
             yield f"{self.path}: {transparent} images have transparent parts, which are shown on {self.background}"
+        if 0 < (greys := sum(header.is_grey for header in headers)) < len(headers):
+            yield f"{self.path}: {greys} of {len(headers)} images are grey and count as images in colour"
+        if len(set(self.sizes)) > 1:
+            least, most = (" x ".join(map(str, size)) for size in (min(self.sizes), max(self.sizes)))
+            yield f"{self.path}: images of {len(set(self.sizes))} sizes, from {least} to {most} pixels (height x width)"
 
     def __len__(self) -> int:
         return len(self.names)
@@ -90,9 +91,20 @@ class ImageFiles:
         return self.select(list(range(first, min(first + count, len(self.names)))))
 
     def select(self, numbers: Sequence[int]) -> Tensor:
-        """uint8 [len(numbers), C, H, W]."""
+        """uint8 [len(numbers), C, H, W]; ValueError where not all images of the set have one size."""
+        if self.shape[1] == 0:
+            other = next(number for number, size in enumerate(self.sizes) if size != self.sizes[0])
+            sizes = [" x ".join(map(str, self.sizes[number])) for number in (other, 0)]
+            raise ValueError(
+                f"{self.describe(self.names[other])} is {sizes[0]} pixels, the images before it {sizes[1]}: bring them to "
+                "one shape"
+            )
+        return torch.stack(self.each(numbers))
+
+    def each(self, numbers: Sequence[int]) -> list[Tensor]:
+        """uint8 [C, H, W] of each, in its own size."""
         with ThreadPoolExecutor(NUM_THREADS) as threads:
-            return torch.stack(list(threads.map(self.decode, [self.names[number] for number in numbers])))
+            return list(threads.map(self.decode, [self.names[number] for number in numbers]))
 
     @property
     def folders(self) -> list[str]:

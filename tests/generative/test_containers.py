@@ -66,6 +66,7 @@ def test_a_set_is_measured_as_it_is_prepared(tmp_path: Path) -> None:
     assert [note.split(": ")[1] for note in files.notes] == [
         "1 images are turned upright, as their EXIF data say",
         "1 images have transparent parts, which are shown on white",
+        "1 of 4 images are grey and count as images in colour",
     ]
     assert ImageFiles(tmp_path, background="black").fingerprint() != files.fingerprint()
 

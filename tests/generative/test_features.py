@@ -212,9 +212,26 @@ def test_efficientnet_takes_few_images_at_a_time() -> None:
     assert (together["features"][0] - together["features"][10]).abs().max() > 0.1
 
 
+def test_images_of_several_sizes_have_the_features_that_each_has_alone() -> None:
+    extractor = make_extractor("efficientnet_lite0", image_shape=(3, 0, 0))
+    images = [noise(1, 3, *size, seed=i)[0] for i, size in enumerate([(24, 24), (24, 31), (24, 24), (40, 24)])]
+    together = extractor(images)
+    for place, image in enumerate(images):
+        alone = extractor(image[None])
+        torch.testing.assert_close(together["features"][place], alone["features"][0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(together["logits"][place], alone["logits"][0], rtol=1e-4, atol=1e-4)
+    assert (together["features"][0] - together["features"][2]).abs().max() > 0.1
+
+
 @pytest.mark.parametrize(
     ("shape", "name"),
-    [((1, 8, 8), "pixels"), ((3, 32, 32), "pixels"), ((1, 55, 55), "pixels"), ((3, 33, 33), "efficientnet_lite0")],
+    [
+        ((3, 0, 0), "efficientnet_lite0"),
+        ((1, 8, 8), "pixels"),
+        ((3, 32, 32), "pixels"),
+        ((1, 55, 55), "pixels"),
+        ((3, 33, 33), "efficientnet_lite0"),
+    ],
 )
 def test_large_images_are_compared_by_a_network(shape: tuple[int, int, int], name: str) -> None:
     assert default_extractor(shape) == name
