@@ -10,6 +10,11 @@ torchrun --nproc_per_node=8 evaluate.py ... device=cuda    on any number of rank
 
 from __future__ import annotations
 
+from launch.start import announce
+
+if __name__ == "__main__":
+    announce("evaluate.py")  # before the imports, which take seconds
+
 import json
 import sys
 import time
@@ -99,6 +104,7 @@ def run_from_command_line(config: DictConfig) -> None:
 
 
 def main() -> None:
+    announce("evaluate.py")  # also where an installed command imports this file
     keep_freed_memory()
     with one_line_errors():
         check_overrides("evaluate", sys.argv[1:])

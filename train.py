@@ -7,6 +7,11 @@ torchrun --nproc_per_node=8 train.py trainer=ddp ...      or srun: docs/launchin
 
 from __future__ import annotations
 
+from launch.start import announce
+
+if __name__ == "__main__":
+    announce("train.py")  # before the imports, which take seconds
+
 import time
 
 import hydra
@@ -92,6 +97,7 @@ def run_from_command_line(config: DictConfig) -> None:
 
 
 def main() -> None:
+    announce("train.py")  # also where an installed command imports this file
     with one_line_errors():
         with started_ranks().together():
             check_command_line("train")

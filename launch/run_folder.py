@@ -22,7 +22,7 @@ from omegaconf import DictConfig
 from callbacks.results import TEST_STAGE
 from callbacks.run_files import lines_of, read_lines, replace_text
 from launch.checkpoint import LAST, last_good_checkpoint, read_checkpoint
-from launch.compose import constructor_calls, dotted_keys
+from launch.compose import check_budgets, constructor_calls, dotted_keys
 from launch.errors import did_you_mean
 from launch.folder_lock import LOCK, FolderLock
 from launch.ranks import StartedRanks
@@ -71,6 +71,7 @@ class RunFolder:
 def check_settings(config: DictConfig) -> None:
     """ValueError for a setting of the run itself that is of the wrong kind or range."""
     check_threads(config["num_threads"])
+    check_budgets(config["trainer"])
     for key, kind in {"seed": int, "max_kimg": (int, float), "save_every_kimg": (int, float)}.items():
         value = config[key]
         if not isinstance(value, kind) or isinstance(value, bool):  # type: ignore[arg-type]
