@@ -37,7 +37,7 @@ def train_alone(config: DictConfig, lock: FolderLock) -> dict[str, float]:
     from hydra.utils import instantiate
     from lightning.pytorch import Trainer, seed_everything
 
-    from launch.build import ask_for_classes, build
+    from launch.build import ask_the_data, build
     from launch.checkpoint import AtomicCheckpointIO
     from launch.compose import check_constructor_calls
     from launch.failures import recorded_failures
@@ -52,7 +52,7 @@ def train_alone(config: DictConfig, lock: FolderLock) -> dict[str, float]:
     ranks = started_ranks()
     with ranks.together():
         check_settings(config)
-        ask_for_classes(config)
+        ask_the_data(config)
         ranks.check_same(plain(config))
         run = agree_on_run_folder(plain(config), ranks, lock)
         if run.is_finished:

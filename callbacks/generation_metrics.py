@@ -29,10 +29,17 @@ from generative.metrics.metrics import (
     Settings,
     check_metrics,
 )
-from generative.metrics.protocols import check_judge, check_labels_setting, name_all
+from generative.metrics.protocols import check_judge, name_all
 from generative.metrics.statistics import Summary
 from generative.rendering.images import to_uint8
-from lightning_modules.base import GenerativeModule, Method, in_turn
+from lightning_modules.base import (
+    GenerativeModule,
+    Method,
+    check_finite,
+    check_labels_setting,
+    in_turn,
+    labels_to_follow,
+)
 
 # The sets of images of data modules by split, as long as a data module is in use.
 MADE: WeakKeyDictionary[ImageDataModule, dict[str, ImagesInMemory]] = WeakKeyDictionary()
@@ -55,12 +62,7 @@ class DrawnImages:
 
     def images(self, first: int, count: int) -> Tensor:
         drawn = self.method.sample(first, count, seed=self.seed, labels=in_turn(self.cycle, first, count))
-        finite = drawn.flatten(1).isfinite().all(dim=1)
-        if not finite.all():
-            number = first + int((~finite).nonzero()[0])
-            raise ValueError(
-                f"{self.name}: image number {number} has pixels that are not finite: the generator diverged"
-            )
+        check_finite(drawn, first=first)
         return to_uint8(drawn)
 
     def labels(self) -> Tensor | None:
@@ -80,19 +82,6 @@ def real_images(datamodule: ImageDataModule, split: str) -> ImagesInMemory:
         known = labels if datamodule.num_classes else None
         made[split] = ImagesInMemory(f"{datamodule.name}:{split}", images, known, mark=mark)
     return made[split]
-
-
-def labels_to_follow(method: GenerativeModule, datamodule: ImageDataModule, choice: str) -> Tensor | None:
-    """The training labels [N] whose shares the samples are to have; None for balanced classes and for none at all."""
-    check_labels_setting(choice)
-    if choice == "balanced" or method.num_classes == 0:
-        return None
-    try:
-        return datamodule.split("train")[1]
-    except ValueError as error:
-        raise ValueError(
-            f"labels=data needs the training labels: {error}; labels=balanced measures without them"
-        ) from error
 
 
 def pixel_judge(datamodule: ImageDataModule, metrics: Sequence[str]) -> Judge | None:

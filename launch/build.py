@@ -28,6 +28,7 @@ from launch.quiet import quiet
 from lightning_modules.base import Method
 
 TRUSTED_PACKAGES = ("lightning_modules.", "datamodules.", "generative.", "torch.optim.")
+LEFT_TO_DATA = ("num_classes", "channels")  # settings of a data module that null leaves to the prepared set
 # What is read of a run's configuration beside the settings of its parts.
 RUN_SETTINGS = {"method": dict[str, Any], "datamodule": dict[str, Any], "seed": int, "max_kimg": float}
 
@@ -35,7 +36,7 @@ RUN_SETTINGS = {"method": dict[str, Any], "datamodule": dict[str, Any], "seed": 
 def build(config: dict[str, Any]) -> tuple[ImageDataModule, Method]:
     """The data module and the method of a run; image shape and classes pass from the one to the other.
 
-    Touches neither disk nor network, once :func:`ask_for_classes` has.
+    Touches neither disk nor network, once :func:`ask_the_data` has.
     """
     parts = {"datamodule": config["datamodule"], "method": config["method"]}
     check_constructor_calls(parts)
@@ -48,16 +49,18 @@ def build(config: dict[str, Any]) -> tuple[ImageDataModule, Method]:
     return datamodule, method
 
 
-def ask_for_classes(config: DictConfig) -> None:
-    """Replace ``datamodule.num_classes: null`` by the number in the data: a checkpoint knows it without them.
+def ask_the_data(config: DictConfig) -> None:
+    """Replace ``datamodule.num_classes: null`` and ``channels: null`` by those of the data: a checkpoint knows them without.
 
     ValueError where the data are not there.
     """
-    if config.datamodule.get("num_classes", 0) is None:
+    left = [key for key in LEFT_TO_DATA if config.datamodule.get(key, 0) is None]
+    if left:
         settings = plain(config)
         check_constructor_calls({"datamodule": settings["datamodule"]})
         datamodule = hydra.utils.instantiate(settings["datamodule"], _partial_=True, _convert_="all")(seed=config.seed)
-        config.datamodule.num_classes = datamodule.num_classes
+        for key in left:
+            config.datamodule[key] = getattr(datamodule, key)
 
 
 def takes_target_classes(method: dict[str, Any]) -> bool:

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from generative.randomness import permutation
 from lightning_modules.steps import ManualSteps
 
+LABELS = ("data", "balanced")  # how the classes that an evaluation asks a generator for are shared out
+
 
 class ImageData(Protocol):
     """What the tasks of a method may ask of a data module."""
@@ -103,6 +105,7 @@ class GenerativeModule(Method):
     """A method that draws images, under its averaged weights."""
 
     any_resolution: bool = False  # whether `sample` takes an image_size other than the data's
+    truncates: bool = False  # whether `sample` takes psi: 1 as drawn, 0 the mean of its class, between them in between
     # Names of the extractors whose networks entered its training (a discriminator, guidance, a loss): no judges of it.
     trained_against: tuple[str, ...] = ()
 
@@ -173,6 +176,32 @@ class GenerativeModule(Method):
 def in_turn(cycle: Tensor | None, first: int, count: int) -> Tensor | None:
     """The labels [count] that a :meth:`GenerativeModule.label_cycle` has for the images ``first .. first + count - 1``."""
     return None if cycle is None else cycle[torch.arange(first, first + count, device=cycle.device) % len(cycle)]
+
+
+def check_labels_setting(value: object) -> None:
+    if value not in LABELS:
+        raise ValueError(f"labels must be {' or '.join(LABELS)}, got {value!r}")
+
+
+def labels_to_follow(method: GenerativeModule, data: ImageData, choice: str) -> Tensor | None:
+    """The training labels [N] whose shares the samples are to have; None for balanced classes and for none at all."""
+    check_labels_setting(choice)
+    if choice == "balanced" or method.num_classes == 0:
+        return None
+    try:
+        return data.split("train")[1]
+    except ValueError as error:
+        raise ValueError(
+            f"labels=data needs the training labels: {error}; labels=balanced does without them"
+        ) from error
+
+
+def check_finite(images: Tensor, *, first: int) -> None:
+    """ValueError that names the first of the samples ``first ..``, [B, C, H, W], with pixels that are not finite."""
+    finite = images.flatten(1).isfinite().all(dim=1)
+    if not finite.all():
+        number = first + int((~finite).nonzero()[0])
+        raise ValueError(f"sample number {number} has pixels that are not finite: the generator diverged")
 
 
 class AdversarialModule(GenerativeModule):

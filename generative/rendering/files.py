@@ -23,7 +23,7 @@ NUM_THREADS = 4  # that decode: Pillow lets go of the interpreter's lock while i
 
 
 class ImageFiles:
-    """All images below a folder or in a zip, in the order of their names; they are decoded when asked for.
+    """All images below a folder or in a zip, in the order of :func:`in_order`; they are decoded when asked for.
 
     Sizes and checksums of all are read at once: ValueError names the first that cannot be read. ``shape`` is that of all
     images; height and width are 0 where they differ. One in colour makes all of them colour. They are upright by their
@@ -37,7 +37,7 @@ class ImageFiles:
         if not path.is_dir() and not zipfile.is_zipfile(path):
             raise ValueError(f"{path} is neither a folder, a zip nor an array file of images")
         self.files = open_container(path)
-        self.names = sorted(self.files.names)
+        self.names = in_order(self.files.names)
         if not self.names:
             others = f" but files: {files_in_words(counted(self.files.others))}" if self.files.others else ""
             raise ValueError(f"{path} holds no images{others}")
@@ -128,6 +128,15 @@ class ImageFiles:
     def fingerprint(self) -> str:
         """Of the names and contents of all files: a folder and a zip of it have the same."""
         return self.mark
+
+
+def in_order(names: Sequence[str]) -> list[str]:
+    """By name; of images in folders that are numbered through all of them, as samples by class are, by number."""
+    stems = [Path(name).stem for name in names]
+    are_numbered = all(stem.isdecimal() for stem in stems) and len(set(map(int, stems))) == len(stems)
+    if are_numbered and any(len(Path(name).parts) > 1 for name in names):
+        return sorted(names, key=lambda name: int(Path(name).stem))
+    return sorted(names)
 
 
 def in_words(shape: tuple[int, int, int]) -> str:

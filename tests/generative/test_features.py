@@ -24,8 +24,8 @@ from generative.metrics.features import (
     Inception,
     RandomInception,
     RandomNetwork,
-    hash_of_tensors,
     default_extractor,
+    hash_of_tensors,
     make_extractor,
     resampled_positions,
 )

@@ -109,7 +109,9 @@ def test_class_folders_are_labels(tmp_path: Path) -> None:
         save(torch.zeros(1, 4, 4, dtype=torch.uint8), tmp_path / f"{name}.png")
     labels = ImageFiles(tmp_path).labels()
     assert labels is not None
-    assert labels.tolist() == [0, 0, 1]
+    assert labels.tolist() == [1, 0, 0], "numbered through all folders: in the order of the numbers"
+    save(torch.zeros(1, 4, 4, dtype=torch.uint8), tmp_path / "b" / "1.png")
+    assert ImageFiles(tmp_path).labels().tolist() == [0, 0, 1, 1], "else of the names"  # type: ignore[union-attr]
     for name in ("2", "10", "0"):  # numbers say themselves which class they are
         save(torch.zeros(1, 4, 4, dtype=torch.uint8), tmp_path / "numbers" / name / "0.png")
     labels = ImageFiles(tmp_path / "numbers").labels()
