@@ -20,7 +20,10 @@ OWN_KEYS = ("run_dir", "experiment_name", "resume", "logger.", "callbacks.report
 
 
 def find_runs(folders: Sequence[Path]) -> list[Path]:
-    """The run folders among ``folders`` and inside those that hold none themselves, each once; ValueError if it is no folder."""
+    """The run folders among ``folders`` and inside those that hold none themselves, each once.
+
+    ValueError for one that is no folder, and where there is none at all.
+    """
     found: dict[Path, Path] = {}
     for folder in folders:
         if not folder.is_dir():
@@ -28,6 +31,8 @@ def find_runs(folders: Sequence[Path]) -> list[Path]:
         inside = [] if is_run(folder) else sorted(path.parent for path in folder.rglob("config.yaml"))
         for run in inside or [folder]:
             found.setdefault(run.resolve(), run)
+    if not found:
+        raise ValueError("there is no run folder to compare: give folders of runs, such as runs/a runs/b")
     return list(found.values())
 
 

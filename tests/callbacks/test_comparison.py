@@ -115,6 +115,16 @@ def test_the_program_needs_no_torch_and_names_a_folder_that_is_not_there(
     done = program("compare.py", str(runs / "a"), str(runs / "deep" / "b"), "-o", str(tmp_path / "page.html"))
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{tmp_path / 'page.html'}: 2 runs\n"
+    for name in ("a.log", "c.log"):
+        (runs / name).write_text("the output of a trial lies beside its folder")
+    done = program("compare.py", *(str(runs / name) for name in ("a", "a.log", "c", "c.log")), "-o", "page.html")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (
+        f"passed over 2 of 4, which are files and no run folders: {runs / 'a.log'} and others\npage.html: 2 runs\n"
+    )
+    done = program("compare.py", str(runs / "a.log"), "-o", "none.html")
+    assert (done.returncode, done.stderr.count("\n"), Path("none.html").exists()) == (2, 1, False)
+    assert "there is no run folder to compare" in done.stderr
     done = program("compare.py", str(runs / "nowhere"))
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert f"error: there is no run folder {runs / 'nowhere'}" in done.stderr
