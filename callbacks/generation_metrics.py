@@ -27,7 +27,7 @@ from generative.metrics.metrics import (
     Settings,
     check_metrics,
 )
-from generative.metrics.protocols import check_judge, name_all
+from generative.metrics.protocols import check_judge, metric_name, name_all
 from generative.metrics.statistics import Summary
 from generative.rendering.images import to_uint8
 from lightning_modules.base import GenerativeModule, Method
@@ -207,6 +207,23 @@ class GenerationMetrics(Callback):
             self.test_metrics,
         ):  # what the extractor does not give is told before the training
             GenerationQuality(self.extractor, metrics=[name for name in metrics if name in COMPARISONS])
+
+    def whole_names(self, trainer: Trainer, method: Method) -> dict[str, str]:
+        """Metric -> its name in the logs of this run, such as ``fd_pixels_1438``; empty for a method that draws nothing."""
+        if not isinstance(method, GenerativeModule):
+            return {}
+        assert self.extractor is not None
+        datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        count = self.num_images or len(datamodule.split("train")[0])
+        return {
+            metric: metric_name(
+                metric,
+                by=PixelJudge.label if metric in CLASS_METRICS else self.extractor.name,
+                image_size=method.image_shape[1],
+                num_images=count,
+            )
+            for metric in self.metrics
+        }
 
     def on_train_batch_end(self, trainer: Trainer, method: Method, *_: Any) -> None:  # type: ignore[override]
         if method.crossed(self.every_kimg):
