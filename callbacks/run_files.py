@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 CLOCK = "progress/kimg"
+COLUMN_KINDS = ("loss", "penalty", "score", "metric", "best", "throughput")  # what a column's name begins with, and "/"
 REAL_IMAGES = "real_images.png"  # beside the grids of samples
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from launch.run_folder import read_lines
 
+TRIALS = "trials"  # the folder, in a sweep's, of its trials
 OVER = ("done", "failed", "stopped_early")
 
 
@@ -32,6 +33,11 @@ class Trial:
     @property
     def is_over(self) -> bool:
         return self.state in OVER
+
+    @property
+    def place(self) -> str:
+        """Of its run folder in the folder of the sweep; its output lies beside it, with the ending ``.log``."""
+        return f"{TRIALS}/{self.number:04d}"
 
 
 class Journal:
