@@ -220,7 +220,7 @@ def write_report(folder: Path, sweep: Sweep, trials: Sequence[Trial], *, num_tri
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{style()}{STYLE}</style></head><body>
 <h1>{title}</h1><p class="status">{over} of {num_trials} trials · {sweep.method} · {sweep.goal} {html.escape(sweep.metric)}
 · updated {time.strftime("%Y-%m-%d %H:%M:%S")}</p><p>{question}</p>
-{f"<h2>Best</h2><pre>{html.escape(best_command(sweep, best))}</pre>" if best else ""}
+{f'<h2>Best</h2><pre class="command">{html.escape(best_command(sweep, best))}</pre>' if best else ""}
 <h2>Search</h2><div class="charts">{"".join(charts)}</div>
 <h2>Trials</h2><p class="status">All their curves on one page: {html.escape(compare_command(folder))}</p>
 <div class="wide"><table><tr>{head}</tr>{lines}</table></div>

@@ -199,4 +199,5 @@ def test_a_browser_draws_it(runs: Path, tmp_path: Path) -> None:
     assert drawn.count('alt="samples of ') == 4
     assert re.search(r'<td class="number first" title="3">3</td>', drawn), "the best stands out"
     assert "Not the protocol of the first table, do not compare: extractor" in drawn
+    assert drawn.count("<td>10</td>") == 1, "the budget, the same in all that have one, stands under the settings"
     assert '<td class="state bad">failed: loss/critic = nan &lt;/script&gt;</td>' in drawn

@@ -41,6 +41,7 @@ def run_dir(tmp_path: Path) -> Path:
     for k in range(31):
         for size in (8, 64):
             Image.new("L", (size, size), 8 * k).save(tmp_path / "samples" / f"kimg_{k:010.3f}_{size}px.png")
+    Image.new("L", (8, 8), 200).save(tmp_path / "samples" / "real_images.png")
     (tmp_path / "results.jsonl").write_text(
         json.dumps(
             {"protocol": {"reference": "digits:all"}, "num_images": 10, "num_reference": 12, "metrics": {"fd": 0.5}}
@@ -143,7 +144,12 @@ def test_a_browser_draws_it(run_dir: Path, tmp_path: Path) -> None:
     assert drawn.count('<path d="M') == 4
     assert "30 of 30 kimg" in drawn
     assert re.search(r'<input type="range" id="frame" min="0" value="0" aria-label="time" max="23">', drawn)
-    assert drawn.count('src="data:image/png;base64,') == 2, "a picture of each size is shown"
+    assert drawn.count('src="data:image/png;base64,') == 3, "a picture of each size is shown, and the real images"
+    alternatives = re.findall(r'alt="((?:samples|real)[^"]*)"', drawn)
+    assert alternatives == ["samples at 8px", "real images", "samples at 64px"], (
+        "beside the samples of the smallest size"
+    )
+    assert 'id="shrunk" hidden' in drawn, "all pictures are whole"
     assert "10 against 12 (digits:all)" in drawn
     assert "<script>alert(1)</script>" in re.search(r"<pre id=\"config\">(.*?)</pre>", drawn, re.DOTALL)[1].replace(
         "&lt;", "<"
@@ -162,7 +168,7 @@ def test_the_slider_moves_through_time(run_dir: Path, tmp_path: Path) -> None:
     script = (
         "<script>const s = document.getElementById('frame'); s.value = 0; s.dispatchEvent(new Event('input'));"
         "document.body.dataset.when = document.getElementById('when').textContent;"
-        "document.body.dataset.first = String([...document.querySelectorAll('#viewer img')]"
+        "document.body.dataset.first = String([...document.querySelectorAll('#viewer img[alt^=samples]')]"
         ".every((image, i) => image.src === data.frames[sizes[i]][0].image));</script></body>"
     )
     (tmp_path / "moved.html").write_text(text.replace("</body>", script))
