@@ -29,7 +29,7 @@ from generative.metrics.metrics import (
     Settings,
     check_metrics,
 )
-from generative.metrics.protocols import check_judge, name_all
+from generative.metrics.protocols import check_judge, metric_name, name_all
 from generative.metrics.statistics import Summary
 from generative.rendering.images import to_uint8
 from lightning_modules.base import (
@@ -263,6 +263,23 @@ class GenerationMetrics(Callback):
                     f"continues with callbacks.metrics.labels = {self.labels!r} (was {self.labels_before!r}): metrics of before "
                     "and after do not compare, and best/... starts anew"
                 )
+
+    def whole_names(self, trainer: Trainer, method: Method) -> dict[str, str]:
+        """Metric -> its name in the logs of this run, such as ``fd_pixels_1438``; empty for a method that draws nothing."""
+        if not isinstance(method, GenerativeModule):
+            return {}
+        assert self.extractor is not None
+        datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        count = self.num_images or len(datamodule.split("train")[0])
+        return {
+            metric: metric_name(
+                metric,
+                by=PixelJudge.label if metric in CLASS_METRICS else self.extractor.name,
+                image_size=method.image_shape[1],
+                num_images=count,
+            )
+            for metric in self.metrics
+        }
 
     def on_train_batch_end(self, trainer: Trainer, method: Method, *_: Any) -> None:  # type: ignore[override]
         if method.crossed(self.every_kimg):
