@@ -25,7 +25,7 @@ def train(config: DictConfig) -> dict[str, float]:
     from hydra.utils import instantiate
     from lightning.pytorch import Trainer, seed_everything
 
-    from launch.build import build
+    from launch.build import ask_for_classes, build
     from launch.checkpoint import AtomicCheckpointIO
     from launch.compose import check_constructor_calls
     from launch.failures import recorded_failures
@@ -40,6 +40,7 @@ def train(config: DictConfig) -> dict[str, float]:
     ranks = started_ranks()
     with ranks.together():
         check_settings(config)
+        ask_for_classes(config)
         ranks.check_same(plain(config))
         run = agree_on_run_folder(plain(config), ranks)
         if run.is_finished:

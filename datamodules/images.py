@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
+from datamodules.prepared import describe
 from datamodules.stored import StoredImages
 
 
 class OwnImages(StoredImages):
-    """A set of one's own: any folder, zip, tar archive or LMDB, prepared. ``num_classes`` 0: no labels."""
+    """A set of one's own: any folder, zip, tar archive or LMDB, prepared.
+
+    ``num_classes`` None: as many as the prepared set has, read where it is asked for; 0: trained without labels, which is
+    said where there are some; any other number must be that of the set.
+    """
 
     title = "the set"
     counts = {}  # noqa: RUF012
@@ -17,7 +25,7 @@ class OwnImages(StoredImages):
         *,
         data_dir: str,
         resolution: int,
-        num_classes: int,
+        num_classes: int | None = None,
         channels: int = 3,
         batch_size: int,
         seed: int,
@@ -27,7 +35,7 @@ class OwnImages(StoredImages):
     ) -> None:
         if channels not in (1, 3):
             raise ValueError(f"channels must be 1 (grey) or 3 (colour), got {channels}")
-        self.num_classes, self.channels = num_classes, channels
+        self.given_classes, self.channels = num_classes, channels
         super().__init__(
             data_dir=data_dir,
             resolution=resolution,
@@ -37,3 +45,24 @@ class OwnImages(StoredImages):
             crop_padding=crop_padding,
             num_workers=num_workers,
         )
+
+    @property
+    def num_classes(self) -> int:  # type: ignore[override] # of the other sets a constant
+        """ValueError where it is left to a prepared set that is not there."""
+        if self.given_classes is not None:
+            return self.given_classes
+        facts = describe(self.data_dir)
+        if facts is None:
+            raise ValueError(self.explain())
+        return len(facts["classes"])
+
+    def check_classes(self, facts: dict[str, Any], split: str) -> None:
+        if self.given_classes == 0 and facts["classes"]:
+            if split == "train":
+                print(
+                    f"note: {self.data_dir} has {len(facts['classes'])} classes, and this run does without them: "
+                    "datamodule.num_classes=0",
+                    file=sys.stderr,
+                )
+            return
+        super().check_classes(facts, split)

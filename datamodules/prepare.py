@@ -1,9 +1,11 @@
 """Turn a folder, zip, tar archive or LMDB of images into one fast file set.
 
-python -m datamodules.prepare SOURCE DEST --resolution 64 [--resolution 32] [--preset crop_bilinear] [--on-error stop]
+python -m datamodules.prepare SOURCE DEST --resolution 64 [--resolution 32] [--preset crop_bilinear] [--background white]
 
-Splits are the top folders train, val and test, where there are such; classes are the folders below. A dataset.json, of
-StyleGAN's tool, decides about classes alone: then folders mean nothing.
+Splits are the top folders train, val and test, where there are such; classes are the folders below. Label files beside
+the images (metadata.csv, LOC_val_solution.csv, val_annotations.txt, .cls) go before folders; a dataset.json, of StyleGAN's
+tool, decides about classes alone: then folders mean nothing. A folder of archives, such as WebDataset's shards, is one set.
+Photos are upright by their EXIF data, transparent parts on the background.
 Started again after an interruption it goes on where it was. Images that cannot be read are named and left out.
 """
 
@@ -66,8 +68,8 @@ def pixels_of(
 class Preparation:
     """The files of a set while they grow; the journal says how far they are good."""
 
-    def __init__(self, source: Source, folder: Path, settings: dict[str, Any], *, stop_on_error: bool) -> None:
-        self.source, self.folder, self.settings, self.stop_on_error = source, folder, settings, stop_on_error
+    def __init__(self, source: Source, folder: Path, settings: dict[str, Any], *, on_error: str) -> None:
+        self.source, self.folder, self.settings, self.on_error = source, folder, settings, on_error
         self.done = 0  # entries of the source
         self.kept = dict.fromkeys(source.splits, 0)
         self.skipped: list[str] = []
@@ -107,7 +109,7 @@ class Preparation:
             file.close()
 
     def add(self, entry: Entry, made: Pixels | ValueError) -> None:
-        if isinstance(made, ValueError) and self.stop_on_error:
+        if isinstance(made, ValueError) and self.on_error == "stop":
             self.write_journal()
             raise made
         self.contents.update(self.source.mark(entry))
@@ -172,6 +174,24 @@ class Preparation:
                 bar.update()
         self.write_journal()
 
+    def check_losses(self) -> None:
+        """ValueError where most images, or all of a class, were left out: then something is wrong with the whole."""
+        lost = ""
+        if len(self.skipped) > sum(self.kept.values()):
+            lost = f"{len(self.skipped)} of the {len(self.source)} images"
+        else:
+            for split in self.kept:
+                kept = set(np.fromfile(self.folder / labels_file(split), np.int64).tolist())
+                all_labels = {entry.label for entry in self.source.entries() if entry.split == split}
+                if gone := sorted(all_labels - kept):
+                    of_class = f" of class {self.source.classes[gone[0]]}" if self.source.classes else ""
+                    lost = f"all {split} images{of_class}"
+        if lost:
+            raise ValueError(
+                f"{lost} cannot be used, the first that was left out because: {self.skipped[0]}. Nothing is finished: mend "
+                f"them, remove {self.folder} and start again, or accept the loss by the same command with --on-error accept"
+            )
+
     def finish(self, *, seconds: float) -> dict[str, Any]:
         self.close()
         if not sum(self.kept.values()):
@@ -180,6 +200,8 @@ class Preparation:
             raise ValueError(
                 f"none of the {len(self.source)} images of {self.source.path} can be used: {self.skipped[0]}"
             )
+        if self.on_error != "accept":
+            self.check_losses()
         facts = {
             "format": FORMAT,
             **self.settings,
@@ -189,6 +211,7 @@ class Preparation:
             "turned": self.turned,
             "transparent": self.transparent,
             "passed_over": self.source.passed_over,
+            "notes": self.source.notes,
             "hashes": {name: hash_of(self.folder / name) for name in sorted(self.files)},
             "seconds": round(seconds, 1),
         }
@@ -220,9 +243,14 @@ def prepare(
     channels: int = 0,
     background: str = WHITE,
     folders_are_classes: bool = True,
-    stop_on_error: bool = False,
+    folders_are_splits: bool = True,
+    on_error: str = "go-on",
 ) -> dict[str, Any]:
-    """The description of the finished set. ``channels`` 0: 1 if all readable images are grey, else 3."""
+    """The description of the finished set. ``channels`` 0: 1 if all readable images are grey, else 3.
+
+    An image that cannot be used is left out (``on_error`` "go-on"), which is an error in the end where most images or all
+    of a class are; "accept" takes that too, "stop" stops at the first. What was done by then is kept.
+    """
     started = time.perf_counter()
     if preset not in PRESETS:
         raise ValueError(f"there is no preset {preset!r}: choose one of {', '.join(PRESETS)}")
@@ -232,7 +260,9 @@ def prepare(
     if source.exists():
         check_apart(source.resolve(), folder.resolve())
     check_unfinished(folder)
-    with closing(open_source(source, folders_are_classes=folders_are_classes)) as found:
+    with closing(
+        open_source(source, folders_are_classes=folders_are_classes, folders_are_splits=folders_are_splits)
+    ) as found:
         settings: dict[str, Any] = {
             "source": source.resolve().name,
             "images": found.fingerprint(),
@@ -245,7 +275,7 @@ def prepare(
         folder.mkdir(parents=True, exist_ok=True)
         with alone(folder):
             check_unfinished(folder)  # again: another process may have finished it since
-            with closing(Preparation(found, folder, settings, stop_on_error=stop_on_error)) as work:
+            with closing(Preparation(found, folder, settings, on_error=on_error)) as work:
                 work.run()
                 return work.finish(seconds=time.perf_counter() - started)
 
@@ -316,9 +346,12 @@ def main() -> None:
         "--background", default=WHITE, help="what transparent parts are shown on: a colour's name, or #rrggbb"
     )
     parser.add_argument("--no-classes", action="store_true", help="folders are no classes")
+    parser.add_argument("--no-splits", action="store_true", help="folders called train, val or test are classes too")
     parser.add_argument(
-        "--on-error", default="go-on", choices=("go-on", "stop"), help="at an image that cannot be used"
-    )
+        "--on-error", default="go-on", choices=("go-on", "stop", "accept"),
+        help="images that cannot be used are left out, which is an error where most, or all of a class, are; stop at the first; "
+        "accept any loss",
+    )  # fmt: skip
     given = parser.parse_args()
     # A name may hold bytes that are no text.
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -326,7 +359,7 @@ def main() -> None:
         facts = prepare(
             given.source, given.dest, resolutions=given.resolution, preset=given.preset, channels=given.channels,
             background=given.background,
-            folders_are_classes=not given.no_classes, stop_on_error=given.on_error == "stop",
+            folders_are_classes=not given.no_classes, folders_are_splits=not given.no_splits, on_error=given.on_error,
         )  # fmt: skip
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -336,6 +369,8 @@ def main() -> None:
         sys.exit(130)
     for split, found in facts["splits"].items():
         print(f"{split}: {found['count']} images of {len(facts['classes']) or 'no'} classes")
+    for note in facts["notes"]:
+        print(f"note: {note}")
     if facts["passed_over"]:
         print(f"passed over, as no images: {in_words(facts['passed_over'])}")
     if facts["turned"]:

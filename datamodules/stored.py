@@ -82,6 +82,7 @@ class StoredImages(ImageDataModule):
 
     def read_prepared(self, facts: dict[str, Any], split: str) -> tuple[Tensor, Tensor]:
         """A split of a prepared set: ``test`` is its test split, else its validation split, else a tenth of the images."""
+        self.check_classes(facts, split)
         there = facts["splits"]
         stands_for_test = next((name for name in ("test", "val") if name in there), None)
         if stands_for_test is not None:
@@ -101,6 +102,16 @@ class StoredImages(ImageDataModule):
         """ValueError where a split has nothing to show."""
         if count == 0:
             raise ValueError(f"the {split} split of {self.data_dir} has no images")
+
+    def check_classes(self, facts: dict[str, Any], split: str) -> None:
+        """ValueError where a prepared set has other classes than those that are configured."""
+        found = len(facts["classes"])
+        if self.num_classes and found != self.num_classes:
+            raise ValueError(
+                f"{self.data_dir} was prepared with {found or 'no'} classes, and {self.title} is configured with "
+                f"{self.num_classes}: prepare it anew from folders of its classes, or take datamodule=images, which reads their "
+                "number from the set (datamodule.num_classes=null)"
+            )
 
     def check_labels(self, labels: Tensor) -> None:
         """ValueError where the labels are not those of the classes that are configured."""

@@ -9,9 +9,10 @@ from typing import Any
 import hydra
 import torch
 from lightning.pytorch import Trainer
+from omegaconf import DictConfig
 
 from datamodules.base import ImageDataModule
-from launch.compose import check_constructor_calls, constructor_calls, find_target
+from launch.compose import check_constructor_calls, constructor_calls, find_target, plain
 from launch.quiet import quiet
 from lightning_modules.base import Method
 
@@ -21,7 +22,7 @@ TRUSTED_PACKAGES = ("lightning_modules.", "datamodules.", "generative.", "torch.
 def build(config: dict[str, Any]) -> tuple[ImageDataModule, Method]:
     """The data module and the method of a run; image shape and classes pass from the one to the other.
 
-    Touches neither disk nor network.
+    Touches neither disk nor network, once :func:`ask_for_classes` has.
     """
     parts = {"datamodule": config["datamodule"], "method": config["method"]}
     check_constructor_calls(parts)
@@ -32,6 +33,18 @@ def build(config: dict[str, Any]) -> tuple[ImageDataModule, Method]:
     method = hydra.utils.instantiate(parts["method"], _partial_=True, _convert_="all")(**given)
     method.run_config = config
     return datamodule, method
+
+
+def ask_for_classes(config: DictConfig) -> None:
+    """Replace ``datamodule.num_classes: null`` by the number in the data: a checkpoint knows it without them.
+
+    ValueError where the data are not there.
+    """
+    if config.datamodule.get("num_classes", 0) is None:
+        settings = plain(config)
+        check_constructor_calls({"datamodule": settings["datamodule"]})
+        datamodule = hydra.utils.instantiate(settings["datamodule"], _partial_=True, _convert_="all")(seed=config.seed)
+        config.datamodule.num_classes = datamodule.num_classes
 
 
 def takes_target_classes(method: dict[str, Any]) -> bool:

@@ -26,15 +26,29 @@ SUFFIXES = {
     ".vst", ".qoi", ".pcx", ".dcx", ".sgi", ".bw", ".rgb", ".rgba", ".ras", ".psd", ".dds", ".ico", ".cur", ".icns", ".im",
     ".msp", ".xbm", ".xpm", ".fit", ".fits", ".fli", ".flc", ".pcd", ".pxr", ".iim", ".blp", ".ftc", ".ftu", ".gbr",
 }  # fmt: skip
+SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 PREVIEWS = {"@eaDir"}  # of Synology's disks
 PACKED = {".zip", ".tar", ".tgz", ".gz", ".xz", ".txz", ".bz2", ".tbz2"}
 DATABASE = {".mdb", ".lmdb"}
+# How sets are handed around that no library of ours reads, and what to do about it
+UNPACK = "write its images into a folder, with a metadata.csv of the columns file_name and label beside them"
+TABLES = {
+    ".parquet": f"is a table of Parquet, which nothing installed here reads: {UNPACK}",
+    ".arrow": f"is a table of Arrow, which nothing installed here reads: {UNPACK}",
+    ".tfrecord": f"holds TensorFlow's records, which nothing installed here reads: {UNPACK}",
+    ".tfrecords": f"holds TensorFlow's records, which nothing installed here reads: {UNPACK}",
+    ".h5": f"is a table of HDF5, which nothing installed here reads: {UNPACK}",
+    ".hdf5": f"is a table of HDF5, which nothing installed here reads: {UNPACK}",
+    ".npz": "is an array file, which needs no preparation: give it to datamodule=arrays",
+    ".npy": "is an array file: save it as images in an .npz, which datamodule=arrays reads without preparation",
+}
 # What the readers of the archives raise where one is damaged or locked
 DAMAGED = (
     OSError, EOFError, RuntimeError, struct.error, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError,
 )  # fmt: skip
 MOST_BYTES = 2**30  # of a file: Pillow refuses what has more pixels than that
 SIZE_AND_NUMBER = re.compile(r"(\d+)-\d+")
+SHARD = re.compile(r"(?:(.+)[-_.])?\d+")  # train-000000, 00012
 
 
 def is_image(path: Path) -> bool:
@@ -115,6 +129,10 @@ class Container(ABC):
 
     def close(self) -> None:  # noqa: B027 - a folder has nothing to let go of
         """Let go of the archive."""
+
+    def folders_of(self, name: str) -> tuple[str, ...]:
+        """The folders that a file lies in, from the top, as they speak of splits and classes."""
+        return tuple(part for part in name.split("/")[:-1] if part)
 
     def holds_image(self, name: str) -> bool:
         return is_image(Path(name))
@@ -278,6 +296,78 @@ class Tar(Container):
         self.archive.close()
 
 
+class Shards(Container):
+    """A folder of archives as one set: numbered shards, as WebDataset has them, or an archive for each class.
+
+    Of ``train-000003.tar`` the part before the number is read as a folder, ``n01440764.tar`` is the folder of that name.
+    One archive is open at a time.
+    """
+
+    def __init__(self, folder: Folder, archives: list[str]) -> None:
+        self.folder, self.archives = folder, dict.fromkeys(archives)
+        self.opened: tuple[str, Container] | None = None
+        self.lock = threading.RLock()
+        super().__init__(folder.path)
+
+    def find_files(self) -> Iterable[str]:
+        self.notes.append(f"{self.path} holds {len(self.archives)} archives, which are read as one set")
+        for archive in self.archives:
+            files = self.open(archive)
+            self.notes += files.notes
+            yield from (f"{archive}/{name}" for name in (*files.names, *files.others))
+        yield from (name for name in self.folder.others if name not in self.archives)
+
+    def open(self, archive: str) -> Container:
+        if self.opened is None or self.opened[0] != archive:
+            self.close()
+            self.opened = archive, open_container(self.path / archive)
+        return self.opened[1]
+
+    def archive_of(self, name: str) -> str | None:
+        """The archive that a file lies in; None for one beside them."""
+        parts = name.split("/")
+        above = ("/".join(parts[:depth]) for depth in range(1, len(parts)))
+        return next((folder for folder in above if folder in self.archives), None)
+
+    def within(self, name: str) -> tuple[Container, str]:
+        """What a file is to be read from, and its name there."""
+        archive = self.archive_of(name)
+        return (self.folder, name) if archive is None else (self.open(archive), name.removeprefix(f"{archive}/"))
+
+    def folders_of(self, name: str) -> tuple[str, ...]:
+        archive = self.archive_of(name)
+        if archive is None:
+            return super().folders_of(name)
+        *folders, stem = archive.split("/")
+        while Path(stem).suffix.lower() in PACKED:
+            stem = Path(stem).stem
+        shard = SHARD.fullmatch(stem)
+        before = stem if shard is None else shard[1] or ""
+        last_word = re.split("[-_.]", before)[-1]
+        kind = last_word if last_word.lower() in SPLITS else before
+        return (*folders, *([kind] if kind else []), *super().folders_of(name.removeprefix(f"{archive}/")))
+
+    def num_bytes(self, name: str) -> int:
+        with self.lock:
+            files, file = self.within(name)
+            return files.num_bytes(file)
+
+    def mark(self, name: str) -> str:
+        with self.lock:
+            files, file = self.within(name)
+            return files.mark(file)
+
+    def read(self, name: str) -> bytes:
+        with self.lock:
+            files, file = self.within(name)
+            return files.read(file)
+
+    def close(self) -> None:
+        if self.opened is not None:
+            self.opened[1].close()
+            self.opened = None
+
+
 class Lmdb(Container):
     """The formats of LSUN (keys and encoded images, no labels) and of StyleGAN's ports, whose keys begin with a size.
 
@@ -353,7 +443,7 @@ def open_container(path: Path) -> Container:
     if not path.exists():
         raise ValueError(f"there is no {path}")
     if path.is_dir():
-        return Lmdb(path) if (path / "data.mdb").exists() else Folder(path)
+        return Lmdb(path) if (path / "data.mdb").exists() else open_folder(path)
     suffix = path.suffix.lower()
     if suffix in DATABASE:
         return Lmdb(path)
@@ -363,7 +453,24 @@ def open_container(path: Path) -> Container:
         return Tar(path)
     if suffix in PACKED:
         raise ValueError(f"{path} is damaged or cut short: fetch it again")
+    if suffix in TABLES:
+        raise ValueError(f"{path} {TABLES[suffix]}")
     raise ValueError(f"{path} is neither a folder, a zip, a tar archive nor an LMDB of images")
+
+
+def open_folder(path: Path) -> Container:
+    """A folder of images, or of archives where it holds no images itself."""
+    folder = Folder(path)
+    archives = [
+        name for name in folder.others if Path(name).suffix.lower() in PACKED and not is_hidden(Path(name).name)
+    ]
+    if folder.names or not archives or not is_archive(path / archives[0]):
+        return folder
+    return Shards(folder, archives)
+
+
+def is_archive(path: Path) -> bool:
+    return zipfile.is_zipfile(path) or is_tar(path)
 
 
 def is_tar(path: Path) -> bool:

@@ -97,7 +97,8 @@ class ImageFiles:
     @property
     def folders(self) -> list[str]:
         """The first-level folder of each image that lies in one."""
-        return [Path(name).parts[0] for name in self.names if len(Path(name).parts) > 1]
+        found = [self.files.folders_of(name) for name in self.names]
+        return [folders[0] for folders in found if folders]
 
     @property
     def folders_are_numbers(self) -> bool:

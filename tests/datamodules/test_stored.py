@@ -20,6 +20,8 @@ from datamodules.mnist import MNIST, FashionMNIST
 from datamodules.prepare import prepare
 from datamodules.prepared import read_split
 from datamodules.stored import read_idx
+from launch.build import ask_for_classes
+from launch.compose import compose
 from tests.layouts import noise, write_classes, write_flat, write_idx, write_mnist, write_zip
 
 SETTINGS = {"batch_size": 4, "seed": 0}
@@ -107,8 +109,11 @@ def test_prepared_sets_that_do_not_fit(tmp_path: Path) -> None:
     assert OwnImages(resolution=16, num_classes=3, **settings).split("test")[0].shape == (6, 3, 16, 16)
     with pytest.raises(ValueError, match="prepared at 16 pixels, not at 32: prepare it into another folder"):
         OwnImages(resolution=32, num_classes=3, **settings).split("train")
-    with pytest.raises(ValueError, match="has at least 3 classes, and the set has 2"):
-        OwnImages(resolution=16, num_classes=2, **settings).split("train")
+    for other in (2, 10):
+        with pytest.raises(ValueError, match=f"was prepared with 3 classes, and the set is configured with {other}"):
+            OwnImages(resolution=16, num_classes=other, **settings).split("train")
+    with pytest.raises(ValueError, match=r"prepared with 3 classes, and CIFAR-10 is configured with 10: .*=images"):
+        CIFAR10(resolution=16, **settings).split("train")
     with pytest.raises(ValueError, match=r"holds images of \(3, 16, 16\).*configured for \(1, 16, 16\)"):
         OwnImages(resolution=16, num_classes=3, channels=1, **settings).split("train")
     with pytest.raises(ValueError, match="wnids such as n01440764, not a"):
@@ -117,6 +122,41 @@ def test_prepared_sets_that_do_not_fit(tmp_path: Path) -> None:
         OwnImages(resolution=16, num_classes=3, channels=4, **settings)
     with pytest.raises(ValueError, match="resolution must be at least 1 pixel, got 0"):
         OwnImages(resolution=0, num_classes=3, **settings)
+
+
+def test_the_number_of_classes_is_that_of_the_prepared_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = {"data_dir": str(tmp_path / "three"), "resolution": 16, **SETTINGS}
+    with pytest.raises(
+        ValueError, match=r"the set is not in \S+three: take your folder, .* as SOURCE; then `python -m"
+    ):
+        _ = OwnImages(**settings).num_classes
+    write_classes(tmp_path, "three", ["a", "b", "c"], side=8, resolution=16)
+    capsys.readouterr()
+    asked = OwnImages(**settings)
+    assert asked.num_classes == asked.at_resolution(8).num_classes == 3
+    assert asked.split("test")[1].unique().tolist() == [0, 1, 2]
+    assert capsys.readouterr().err == ""
+    without = OwnImages(num_classes=0, **settings)
+    assert without.num_classes == 0
+    without.split("train"), without.split("test")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "three has 3 classes, and this run does without them: datamodule.num_classes=0" in line
+    write_flat(tmp_path, "flat", resolution=16)
+    settings["data_dir"] = str(tmp_path / "flat")
+    assert OwnImages(**settings).num_classes == 0
+    with pytest.raises(ValueError, match="flat was prepared with no classes, and the set is configured with 2"):
+        OwnImages(num_classes=2, **settings).split("train")
+
+
+def test_a_run_writes_down_the_number_of_classes_that_it_found(tmp_path: Path) -> None:
+    write_classes(tmp_path, "three", ["a", "b", "c"], side=8, resolution=16)
+    arguments = ["experiment=none", "datamodule=images", f"datamodule.data_dir={tmp_path / 'three'}", "run_dir=nowhere"]
+    config = compose("train", arguments)
+    ask_for_classes(config)
+    assert config.datamodule.num_classes == 3
+    config = compose("train", [*arguments, "datamodule.num_classes=0"])
+    ask_for_classes(config)
+    assert config.datamodule.num_classes == 0
 
 
 def test_a_tenth_is_held_out_of_a_set_without_a_test_split(tmp_path: Path) -> None:
