@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from datamodules.notices import warn_once
-from generative.rendering.pictures import WHITE, open_picture, read_picture, reason, upright, upright_size
+from generative.rendering.pictures import WHITE, open_picture, read_picture, upright
 
 NUM_THREADS = 4  # that decode: Pillow lets go of the interpreter's lock while it does
 
@@ -38,17 +38,6 @@ class FileRows:
         with ThreadPoolExecutor(NUM_THREADS) as threads:
             rows = list(threads.map(lambda number: self.decode(self.files[number]), numbers))
         return torch.stack(rows) if rows else torch.empty((0, *self.shape[1:]), dtype=self.dtype)
-
-
-def size_of(path: Path) -> tuple[int, int]:
-    """Height and width of the upright picture, by the header of a file; ValueError where there is none that can be read."""
-    try:
-        with Image.open(path) as picture:
-            return upright_size(picture)
-    except FileNotFoundError as error:
-        raise ValueError(f"{path} is missing: fetch the set again, or take the image off its list") from error
-    except (OSError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} is not a readable image ({reason(error)}): fetch it again") from error
 
 
 def decoded(path: Path) -> Image.Image:

@@ -28,7 +28,9 @@ NO_CLASS = 255  # of a mask's pixel that counts nowhere
 def checked_masks(batch: dict[str, Any], num_classes: int) -> Tensor:
     """The masks of a batch as int64 [B, H, W]; ValueError for a value that is neither a class nor NO_CLASS."""
     if "mask" not in batch:
-        raise ValueError("the data have no masks to segment by: choose a datamodule such as voc2012 or digit_masks")
+        raise ValueError(
+            "the data have no masks to segment by: choose a datamodule such as image_masks (your own) or digit_masks"
+        )
     masks: Tensor = batch["mask"].long()
     outside = masks[((masks < 0) | (masks >= num_classes)) & (masks != NO_CLASS)]
     if len(outside):
@@ -91,7 +93,7 @@ class Segmentation(Method):
         if len(target_classes) < 2:
             raise ValueError(
                 f"segmentation needs masks of at least 2 classes, and the data have {len(target_classes)}: choose a "
-                "datamodule such as voc2012 or digit_masks"
+                "datamodule such as image_masks (your own) or digit_masks"
             )
         super().__init__(
             image_shape=image_shape,

@@ -440,12 +440,21 @@ def test_layouts_of_labelling_tools(layout: str, tmp_path: Path, capsys: pytest.
 def test_boxes_of_crowds_are_left_out_and_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_inspection(tmp_path)
     edit(tmp_path / "train.json", lambda facts: facts["annotations"][0].update(iscrowd=1))
+    data = inspection(tmp_path, keep_crowds=True)
+    assert (data.targets("train")["box_label"][torch.arange(20)] >= 0).sum() == 10
+    assert "iscrowd" not in capsys.readouterr().err
     data = inspection(tmp_path)
     assert (data.targets("train")["box_label"][torch.arange(20)] >= 0).sum() == 9
     assert "1 boxes of" in (said := capsys.readouterr().err)
     assert "give +datamodule.keep_crowds=true" in said
-    data = inspection(tmp_path, keep_crowds=True)
-    assert (data.targets("train")["box_label"][torch.arange(20)] >= 0).sum() == 10
+
+
+def test_transparent_parts_lie_on_white_and_it_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not on the hidden colours that a program left beneath."""
+    write_inspection(tmp_path)
+    Image.new("RGBA", (40, 40), (200, 0, 0, 0)).save(tmp_path / "train/00.png")
+    assert inspection(tmp_path).split("train")[0][0].min() == 255
+    assert f"{tmp_path / 'train'}: transparent parts of its pictures are shown on white" in capsys.readouterr().err
 
 
 def test_a_large_set_stays_in_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

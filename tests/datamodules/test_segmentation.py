@@ -205,6 +205,39 @@ def test_contents_that_cannot_be_read(voc_folder: Path) -> None:
         shown(voc(voc_folder), "train")
 
 
+def test_objects_under_the_value_of_borders_are_no_voc(voc_folder: Path) -> None:
+    """255 stands for none there: of masks of 0 and 255, as many draw them, no object would count."""
+    for mask in (voc_folder / "SegmentationClass").iterdir():
+        pixels = np.array(Image.open(mask))
+        Image.fromarray(np.where(pixels > 0, 255, 0).astype(np.uint8)).save(mask)
+    with pytest.raises(
+        ValueError, match=r"no class but 0 \(background\) and 255, .*: if .* take datamodule=image_masks"
+    ):
+        voc(voc_folder).split("train")
+    Image.fromarray(np.full((30, 44), 3, np.uint8)).save(voc_folder / "SegmentationClass/2007_000000.png")
+    assert set(shown(voc(voc_folder, flip=False), "train")["mask"].unique().tolist()) <= {0, 3, 255}
+
+
+def test_train_ids_under_the_name_of_ids_are_no_cityscapes(city_folder: Path) -> None:
+    """7 is road by id, 0 by train id: a mask of train ids says nothing of most of its pixels."""
+    to_train_ids = np.full(256, NO_CLASS, np.uint8)
+    for row in datasets.Cityscapes.classes:
+        to_train_ids[row.id] = row.train_id if row.train_id >= 0 else NO_CLASS
+    masks = sorted((city_folder / "gtFine/train").glob("*/*_labelIds.png"))
+    for mask in masks:
+        Image.fromarray(to_train_ids[np.array(Image.open(mask))]).save(mask)
+    with pytest.raises(
+        ValueError, match=rf"{masks[0]} and .* are train ids under the name of ids, and roads would count"
+    ):
+        cityscapes(city_folder).split("train")
+    for mask in masks:
+        mask.rename(mask.with_name(mask.name.replace("_labelIds", "_labelTrainIds")))
+    with pytest.raises(
+        ValueError, match=rf"{masks[0]} is missing, and .*_labelTrainIds.png is there: the ids, labelIds"
+    ):
+        cityscapes(city_folder).split("train")
+
+
 def test_cityscapes_files_that_are_missing_or_do_not_fit(city_folder: Path) -> None:
     mask = city_folder / "gtFine/train/aachen/aachen_000000_000019_gtFine_labelIds.png"
     Image.fromarray(np.full((40, 80), 40, np.uint8)).save(mask)
