@@ -224,6 +224,7 @@ class GenerationMetrics(Callback):
         self.num_images, self.num_reference = num_images, num_reference
         self.test_num_images, self.test_num_reference = test_num_images, test_num_reference
         self.labels = labels
+        self.labels_before: str | None = None  # of the run that this one continues
         self.seed = seed
         self.best: dict[str, float] = {}
         self.measured_at = -1
@@ -262,6 +263,16 @@ class GenerationMetrics(Callback):
         for split, count in (("train", self.num_reference), ("all", self.test_num_reference)):
             if count is not None:
                 random_part(real_images(datamodule, split), count)
+
+    def on_train_start(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
+        """Values of before and after a change of the asked classes do not compare: the best starts anew."""
+        if method.num_classes > 0 and self.labels_before not in (None, self.labels):
+            self.best = {}
+            if trainer.is_global_zero:
+                print(
+                    f"continues with callbacks.metrics.labels = {self.labels!r} (was {self.labels_before!r}): metrics of before "
+                    "and after do not compare, and best/... starts anew"
+                )
 
     def on_train_batch_end(self, trainer: Trainer, method: Method, *_: Any) -> None:  # type: ignore[override]
         if method.crossed(self.every_kimg):
@@ -335,7 +346,8 @@ class GenerationMetrics(Callback):
         log(trainer, method, row)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "measured_at": self.measured_at}
+        return {"best": self.best, "measured_at": self.measured_at, "labels": self.labels}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, self.measured_at = state_dict["best"], state_dict["measured_at"]
+        self.labels_before = state_dict.get("labels", "balanced")  # all that there was

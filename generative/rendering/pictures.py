@@ -100,7 +100,9 @@ def naming(name: str) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise error if name in str(error) else ValueError(f"{name}: {error}") from error
+        if name in str(error):
+            raise
+        raise ValueError(f"{name}: {error}") from error
     except Exception as error:  # Pillow's decoders let through whatever damaged bytes lead to
         raise ValueError(f"{name} is not a readable image: {error or type(error).__name__}") from error
 

@@ -120,7 +120,8 @@ def test_what_is_no_picture_to_learn_from_is_refused() -> None:
         ),
     ):
         for read in (read_header, read_picture):
-            with pytest.raises(ValueError, match=message):
+            with pytest.raises(ValueError, match=message) as refused:
                 read(content, "x")
+            assert refused.value.__cause__ is not refused.value, "a circle of causes keeps its reader for ever"
     with pytest.raises(ValueError, match=r"x is in colour \(RGB\) among grey images: give --channels 3"):
         read_picture(encoded(smooth()), "x", channels=1)

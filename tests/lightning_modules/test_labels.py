@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from callbacks.generation_metrics import DrawnImages, labels_to_follow, published_result, real_images
+from callbacks.generation_metrics import DrawnImages, GenerationMetrics, labels_to_follow, published_result, real_images
 from datamodules.arrays import Arrays
 from generative.metrics.evaluation import Work
 from generative.metrics.features import Pixels
@@ -111,7 +112,9 @@ def test_a_perfect_generator_of_uneven_classes_is_perfect_under_their_shares_alo
 def test_the_protocol_says_which_and_a_mix_is_refused() -> None:
     followed, balanced = result("data"), result("balanced")
     assert followed["protocol"]["labels"] == "data"
-    assert followed["protocol"]["samples"].startswith("averaged weights, class of training image p(k mod N) for image k")
+    assert followed["protocol"]["samples"].startswith(
+        "averaged weights, class of training image p(k mod N) for image k"
+    )
     assert balanced["protocol"]["labels"] == "balanced"
     assert balanced["protocol"]["samples"] == "averaged weights, class k mod 6 for image k"
     assert result("data", num_classes=0)["protocol"]["labels"] == "none"
@@ -130,3 +133,22 @@ def test_missing_training_data_name_the_way_out(tmp_path: Path) -> None:
         labels_to_follow(PaintsItsLabel(), missing, "data")
     with pytest.raises(ValueError, match="labels must be data or balanced, got 'even'"):
         labels_to_follow(PaintsItsLabel(), missing, "even")
+
+
+def test_a_run_that_goes_on_under_other_labels_says_so_and_starts_its_best_anew(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    trainer: Any = SimpleNamespace(is_global_zero=True)
+
+    def continued(before: dict[str, str], *, labels: str, num_classes: int = 6) -> tuple[dict[str, float], str]:
+        callback = GenerationMetrics(run_dir="run", every_kimg=1, metrics=["fd"], test_metrics=["fd"], labels=labels)
+        callback.load_state_dict({"best": {"fd": 1.0}, "measured_at": 5} | before)
+        callback.on_train_start(trainer, PaintsItsLabel(num_classes))
+        return callback.best, capsys.readouterr().out
+
+    best, said = continued({}, labels="data")
+    assert best == {}
+    assert "continues with callbacks.metrics.labels = 'data' (was 'balanced')" in said
+    assert continued({}, labels="balanced") == ({"fd": 1.0}, "")
+    assert continued({"labels": "data"}, labels="data") == ({"fd": 1.0}, "")
+    assert continued({}, labels="data", num_classes=0) == ({"fd": 1.0}, "")
