@@ -61,7 +61,7 @@ bench: setup
 # RUNS: folders of poly_inr/digits; JUDGE: a checkpoint of classifier/digits
 second-look: setup
 	@set -e; for run in $(RUNS); do \
-	$(PY) evaluate.py checkpoint=$$run/checkpoints/last.ckpt judge=classifier:$(JUDGE) split=train output=$(SECOND_LOOK) \
+	$(PY) evaluate.py checkpoint=$$run/checkpoints/last.ckpt judge=classifier:$(JUDGE) split=train labels=balanced output=$(SECOND_LOOK) \
 		'metrics=[kid,coverage,authenticity,accuracy,tstr_accuracy]'; done
 
 # RUNS: folders of poly_inr/digits_dgm_critic and poly_inr/digits

@@ -7,6 +7,11 @@ python compare.py runs/sweeps/rates/trials/*     files among them, such as the t
 
 from __future__ import annotations
 
+from launch.start import announce
+
+if __name__ == "__main__":
+    announce("compare.py")  # before the imports, which take seconds
+
 import argparse
 from pathlib import Path
 
@@ -15,6 +20,7 @@ from launch.errors import one_line_errors
 
 
 def main() -> None:
+    announce("compare.py")  # also where an installed command imports this file
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", type=Path, nargs="+", metavar="run_dir")
     parser.add_argument("-o", "--output", type=Path, default=Path("comparison.html"), help="default: %(default)s")

@@ -7,16 +7,18 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
 from callbacks.loss_log import log
-from callbacks.results import TEST_STAGE, append_result, measured_result, settings_hash
+from callbacks.results import TEST_STAGE, measured_result, settings_hash
+from callbacks.run_files import append_line
 from datamodules.base import ImageDataModule
-from generative.metrics.evaluation import ImageSet, ImagesInMemory, Work, evaluate
-from generative.metrics.features import Extractor, make_extractor
+from generative.metrics.evaluation import ImageSet, ImagesInMemory, Work, evaluate, random_part
+from generative.metrics.features import Extractor, default_extractor, make_extractor
 from generative.metrics.judge import Judge, PixelJudge, can_judge
 from generative.metrics.metrics import (
     CLASS_METRICS,
@@ -30,14 +32,28 @@ from generative.metrics.metrics import (
 from generative.metrics.protocols import check_judge, metric_name, name_all
 from generative.metrics.statistics import Summary
 from generative.rendering.images import to_uint8
-from lightning_modules.base import GenerativeModule, Method
+from lightning_modules.base import (
+    GenerativeModule,
+    Method,
+    check_finite,
+    check_labels_setting,
+    in_turn,
+    labels_to_follow,
+)
+
+# The sets of images of data modules by split, as long as a data module is in use.
+MADE: WeakKeyDictionary[ImageDataModule, dict[str, ImagesInMemory]] = WeakKeyDictionary()
 
 
 class DrawnImages:
-    """The images 0 .. count - 1 of evaluation seed ``seed``, drawn under the averaged weights when asked for."""
+    """The images 0 .. count - 1 of evaluation seed ``seed``, drawn under the averaged weights when asked for.
 
-    def __init__(self, method: GenerativeModule, count: int, *, seed: int) -> None:
+    Their classes are in the shares of ``data_labels`` [N], or balanced.
+    """
+
+    def __init__(self, method: GenerativeModule, count: int, *, seed: int, data_labels: Tensor | None = None) -> None:
         self.method, self.count, self.seed = method, count, seed
+        self.cycle = method.label_cycle(data_labels, seed=seed)
         self.name = f"samples of {type(method).__name__}"
         self.shape = method.image_shape
 
@@ -45,17 +61,12 @@ class DrawnImages:
         return self.count
 
     def images(self, first: int, count: int) -> Tensor:
-        drawn = self.method.sample(first, count, seed=self.seed)
-        finite = drawn.flatten(1).isfinite().all(dim=1)
-        if not finite.all():
-            number = first + int((~finite).nonzero()[0])
-            raise ValueError(
-                f"{self.name}: image number {number} has pixels that are not finite: the generator diverged"
-            )
+        drawn = self.method.sample(first, count, seed=self.seed, labels=in_turn(self.cycle, first, count))
+        check_finite(drawn, first=first)
         return to_uint8(drawn)
 
     def labels(self) -> Tensor | None:
-        labels = self.method.balanced_labels(0, self.count)
+        labels = in_turn(self.cycle, 0, self.count)
         return None if labels is None else labels.cpu()
 
     def fingerprint(self) -> str:
@@ -63,9 +74,14 @@ class DrawnImages:
 
 
 def real_images(datamodule: ImageDataModule, split: str) -> ImagesInMemory:
-    """A split as uint8, by the same rounding that samples go through."""
-    images, labels = datamodule.split(split)
-    return ImagesInMemory(f"{datamodule.name}:{split}", images, labels)
+    """A split as uint8, by the same rounding that samples go through; made once for a data module, as is its fingerprint."""
+    made = MADE.setdefault(datamodule, {})
+    if split not in made:
+        images, labels = datamodule.split(split)
+        mark = datamodule.known_fingerprint(split)
+        known = labels if datamodule.num_classes else None
+        made[split] = ImagesInMemory(f"{datamodule.name}:{split}", images, known, mark=mark)
+    return made[split]
 
 
 def pixel_judge(datamodule: ImageDataModule, metrics: Sequence[str]) -> Judge | None:
@@ -93,6 +109,7 @@ def published_result(
     settings: Settings,
     num_images: int | None = None,
     seed: int,
+    data_labels: Tensor | None,
     judge: Judge | None,
     test: ImageSet | None,
     allow_trained_judge: bool = False,
@@ -102,7 +119,8 @@ def published_result(
 ) -> dict[str, Any]:
     """The result record of a generator against real images: what evaluate.py prints and train.py ends with.
 
-    ``num_images`` None: as many samples as there are real images. ``test``: labelled images that ``judge`` is tested on.
+    ``num_images`` None: as many samples as there are real images. ``data_labels``: the training labels whose
+    shares the classes of the samples have; None: balanced. ``test``: labelled images that ``judge`` is tested on.
     """
     check_generated(metrics)
     trained = check_judge(extractor.name, method.trained_against, allowed=allow_trained_judge)
@@ -111,9 +129,14 @@ def published_result(
     count = num_images or (real.num_images if isinstance(real, Summary) else len(real))
     if count == 0:
         raise ValueError("the reference does not say of how many images it was made: give num_images=<number>")
-    classes = f", class k mod {method.num_classes} for image k" if method.num_classes else ""
+    if method.num_classes == 0:
+        labels, classes = "none", ""
+    elif data_labels is None:
+        labels, classes = "balanced", f", class k mod {method.num_classes} for image k"
+    else:
+        labels, classes = "data", ", class of training image p(k mod N) for image k, p a permutation by the seed"
     record, names = measured_result(
-        DrawnImages(method, count, seed=seed),
+        DrawnImages(method, count, seed=seed, data_labels=data_labels),
         real,
         extractor=extractor,
         metrics=metrics,
@@ -122,6 +145,7 @@ def published_result(
         test=test,
         work=work,
         samples=f"averaged weights{classes}",
+        labels=labels,
         trained_against_judge=trained,
         experiment=method.run_config["experiment_name"],
         kimg=method.images_seen / 1000,
@@ -139,11 +163,12 @@ def published_result(
 class GenerationMetrics(Callback):
     """Logs ``metric/<name>`` and ``best/<name>`` every ``every_kimg`` and at the end of training, against the training split.
 
-    ``extractor`` and its ``weights`` file are those of evaluate.py. ``num_images`` None draws as many samples as the
-    split has. The samples are fixed by ``seed``, so values of one run differ by the weights alone. The test stage
-    measures ``test_metrics`` on samples of another seed against all the data and appends the result to
-    ``run_dir/results.jsonl``, as ``evaluate.py checkpoint=...`` does. Ranks share the samples and the real images;
-    ``cache`` is a folder for the statistics of the latter.
+    ``extractor`` (None: by the images' size), its ``weights`` file and ``labels`` are those of evaluate.py. The samples are
+    fixed by ``seed``, so values of one run differ by the weights alone. ``num_reference`` real images are chosen by a fixed
+    seed, None: all; ``num_images`` samples are drawn, None: as many as there are real images. The test stage measures
+    ``test_metrics`` on samples of another seed against all the data, or ``test_num_images`` against
+    ``test_num_reference``, and appends the result to ``run_dir/results.jsonl``, as ``evaluate.py checkpoint=...`` does.
+    Ranks share the samples and the real images; ``cache`` is a folder for the statistics of the latter.
     """
 
     def __init__(
@@ -153,15 +178,27 @@ class GenerationMetrics(Callback):
         every_kimg: float,
         metrics: list[str],
         test_metrics: list[str],
-        extractor: str = "pixels",
+        extractor: str | None = None,
         weights: str | None = None,
         cache: str | None = None,
         num_images: int | None = None,
+        num_reference: int | None = None,
+        test_num_images: int | None = None,
+        test_num_reference: int | None = None,
+        labels: str = "data",
         seed: int = 0,
         test_seed: int = 1,
     ) -> None:
-        if num_images is not None and num_images < 2:
-            raise ValueError(f"num_images must be at least 2, got {num_images}")
+        check_labels_setting(labels)
+        counts = {
+            "num_images": num_images,
+            "num_reference": num_reference,
+            "test_num_images": test_num_images,
+            "test_num_reference": test_num_reference,
+        }
+        for name, count in counts.items():
+            if count is not None and count < 2:
+                raise ValueError(f"{name} must be at least 2, got {count}")
         check_generated([*metrics, *test_metrics])
         if test_seed == seed:
             raise ValueError(f"test_seed must differ from seed, both are {seed}")
@@ -174,7 +211,10 @@ class GenerationMetrics(Callback):
         self.extractor_name = extractor
         self.weights = None if weights is None else Path(weights)
         self.cache = None if cache is None else Path(cache).expanduser()
-        self.num_images = num_images
+        self.num_images, self.num_reference = num_images, num_reference
+        self.test_num_images, self.test_num_reference = test_num_images, test_num_reference
+        self.labels = labels
+        self.labels_before: str | None = None  # of the run that this one continues
         self.seed = seed
         self.best: dict[str, float] = {}
         self.measured_at = -1
@@ -194,19 +234,39 @@ class GenerationMetrics(Callback):
                 f"{asked[0]} is judged by raw pixels during training, which images of {method.image_shape[1]} pixels are too "
                 "large for: leave it out here and measure it with evaluate.py judge=classifier:<checkpoint>"
             )
+        extractor = self.extractor_name or default_extractor(method.image_shape)
         check_judge(
-            self.extractor_name,
+            extractor,
             method.trained_against,
             allowed=False,
             remedy="evaluate.py's allow_trained_judge=true after the training",
         )
         if self.extractor is None:
-            self.extractor = make_extractor(self.extractor_name, image_shape=method.image_shape, weights=self.weights)
+            self.extractor = make_extractor(extractor, image_shape=method.image_shape, weights=self.weights)
         for metrics in (
             self.metrics,
             self.test_metrics,
         ):  # what the extractor does not give is told before the training
             GenerationQuality(self.extractor, metrics=[name for name in metrics if name in COMPARISONS])
+        # So are counts that the data do not have.
+        datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        for split, count in (("train", self.num_reference), ("all", self.test_num_reference)):
+            if count is not None:
+                random_part(real_images(datamodule, split), count)
+
+    def on_train_start(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
+        """Values of before and after a change of the asked classes do not compare: the best starts anew."""
+        if method.num_classes > 0 and self.labels_before not in (None, self.labels):
+            self.best = {}
+            if trainer.is_global_zero:
+                print(
+                    f"continues with callbacks.metrics.labels = {self.labels!r} (was {self.labels_before!r}): metrics of before "
+                    "and after do not compare, and best/... starts anew"
+                )
+
+    def count_samples(self, datamodule: ImageDataModule) -> int:
+        """How many are measured during training."""
+        return self.num_images or self.num_reference or len(datamodule.split("train")[0])
 
     def whole_names(self, trainer: Trainer, method: Method) -> dict[str, str]:
         """Metric -> its name in the logs of this run, such as ``fd_pixels_1438``; empty for a method that draws nothing."""
@@ -214,7 +274,7 @@ class GenerationMetrics(Callback):
             return {}
         assert self.extractor is not None
         datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
-        count = self.num_images or len(datamodule.split("train")[0])
+        count = self.count_samples(datamodule)
         return {
             metric: metric_name(
                 metric,
@@ -244,11 +304,13 @@ class GenerationMetrics(Callback):
         judge = pixel_judge(datamodule, self.test_metrics)
         record = published_result(
             method,
-            real_images(datamodule, "all"),
+            random_part(real_images(datamodule, "all"), self.test_num_reference),
             extractor=self.extractor,
             metrics=self.test_metrics,
             settings=Settings(),
+            num_images=self.test_num_images,
             seed=self.test_seed,
+            data_labels=labels_to_follow(method, datamodule, self.labels),
             judge=judge,
             test=None if judge is None else real_images(datamodule, "test"),
             work=self.work(method),
@@ -256,7 +318,7 @@ class GenerationMetrics(Callback):
             checkpoint="last.ckpt",
         )
         if trainer.is_global_zero:
-            append_result(self.results, record)
+            append_line(self.results, record)
         trainer.strategy.barrier("published metrics")
 
     def log_metrics(self, trainer: Trainer, method: Method) -> None:
@@ -265,12 +327,12 @@ class GenerationMetrics(Callback):
             return
         assert self.extractor is not None
         datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
-        real = real_images(datamodule, "train")
-        count = len(real) if self.num_images is None else self.num_images
+        real = random_part(real_images(datamodule, "train"), self.num_reference)
+        count = self.count_samples(datamodule)
         started = time.perf_counter()
         judge = pixel_judge(datamodule, self.metrics)
         values = evaluate(
-            DrawnImages(method, count, seed=self.seed),
+            DrawnImages(method, count, seed=self.seed, data_labels=labels_to_follow(method, datamodule, self.labels)),
             real,
             extractor=self.extractor,
             metrics=self.metrics,
@@ -295,7 +357,8 @@ class GenerationMetrics(Callback):
         log(trainer, method, row)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "measured_at": self.measured_at}
+        return {"best": self.best, "measured_at": self.measured_at, "labels": self.labels}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, self.measured_at = state_dict["best"], state_dict["measured_at"]
+        self.labels_before = state_dict.get("labels", "balanced")  # all that there was

@@ -116,8 +116,8 @@ def style() -> str:
 
 def page(template: str, *, title: str, data: dict[str, Any]) -> str:
     """The template ``callbacks/<template>.html`` with the shared style and drawing, and ``data`` for its script."""
-    # "</" cannot stand inside a script element: a configuration may hold any text.
-    script = json.dumps(writable(data), allow_nan=False).replace("</", "<\\/")
+    # A configuration may hold any text, and inside a script element "</script" or "<!--" would end or hide what follows.
+    script = json.dumps(writable(data), allow_nan=False).replace("<", "\\u003c")
     parts = {
         "STYLE": style(),
         "DRAWING": (FOLDER / "page.js").read_text(),

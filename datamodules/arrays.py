@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import torch
@@ -90,6 +91,8 @@ class ArrayFiles(ImageDataModule):
                 )
             labels = torch.zeros(len(images), dtype=torch.int64)
         check_arrays(images, labels, self.image_shape, self.num_classes, name=str(file))
+        if split == "train":
+            tell_classes(labels, self.num_classes, name=str(file))
         if self.files["test"] is None:
             return hold_out(images, labels, split=split, has_classes=self.num_classes > 0)
         return images, labels
@@ -111,3 +114,14 @@ def check_arrays(
         raise ValueError(
             f"{name} have labels from {int(labels.min())} to {int(labels.max())}, and {num_classes} classes are configured"
         )
+
+
+def tell_classes(labels: Tensor, num_classes: int, *, name: str) -> None:
+    """A note where there are labels that are not used, or classes that training would never show."""
+    found = labels.unique().tolist()
+    missing = sorted(set(range(num_classes)) - set(found))
+    if num_classes == 0 and len(found) > 1:
+        print(f"note: {name} has {len(found)} classes, and this run does without them: num_classes=0", file=sys.stderr)
+    if missing:
+        some = ", ".join(map(str, missing[:5])) + (" ..." if len(missing) > 5 else "")
+        print(f"note: {len(missing)} of {num_classes} classes have no image in {name}: {some}", file=sys.stderr)

@@ -16,6 +16,7 @@ from datamodules.batches import (
     Batch,
     EvaluationBatches,
     ForkingLoader,
+    JoinedRows,
     Rows,
     TrainingStream,
     leave_signals_to_the_rank,
@@ -76,20 +77,30 @@ class ImageDataModule(LightningDataModule):
         return {}
 
     def split(self, name: str) -> tuple[Tensor, Tensor]:
-        """Images and labels of a split, or of ``"all"`` of them one after the other; read once, then kept."""
+        """Images and labels of a split, or of ``"all"`` of them one after the other; read once, then kept.
+
+        The images may be a view of files or of other splits, which is indexed like a tensor.
+        """
         if name == "train" and "train" not in self.splits:
             raise ValueError(f"{self.name} is a set to test on only: train on another one")
         if name == "all" and len(self.splits) == 1:
             return self.split(self.splits[0])
         if name == "all":
             parts = [self.split(part) for part in self.splits]
-            return torch.cat([images[:] for images, _ in parts]), torch.cat([labels for _, labels in parts])
+            labels = torch.cat([labels for _, labels in parts])
+            if any(images.dtype != torch.uint8 for images, _ in parts):  # small sets, in memory as floats
+                return torch.cat([images[:] for images, _ in parts]), labels
+            return cast(Tensor, JoinedRows([images for images, _ in parts])), labels
         if name not in self.splits:
             raise ValueError(f"unknown split {name!r}: choose one of {', '.join(self.splits)} or all")
         if name not in self.arrays:
             images, labels = self.load(name)
             self.arrays[name] = cast(Tensor, images), labels  # files are indexed like one
         return self.arrays[name]
+
+    def known_fingerprint(self, split: str) -> str | None:
+        """That of the images of ``split`` (:func:`generative.rendering.images.fingerprint`), if the set's files state it."""
+        return None
 
     def corrupted(self, split: str, numbers: Tensor, *, corruption: str, severity: int, seed: int) -> Tensor:
         """Images number ``numbers`` [N] of a split under a common corruption, uint8 [N, 3, H, W].

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -31,6 +31,44 @@ class Rows(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, chosen: Tensor, /) -> Tensor: ...
+
+
+class ChosenRows:
+    """Rows ``numbers`` [N] of a set, indexed like a tensor of them: a row is copied when a batch asks for it."""
+
+    def __init__(self, rows: Tensor, numbers: Tensor) -> None:
+        self.rows, self.numbers = rows, numbers
+        self.dtype, self.shape = rows.dtype, torch.Size((len(numbers), *rows.shape[1:]))
+        self.ndim = len(self.shape)
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, chosen: Tensor | slice) -> Tensor:
+        return self.rows[self.numbers[chosen]]
+
+
+class JoinedRows:
+    """Sets of rows of one shape and type, one after the other, indexed like one tensor: nothing is copied before."""
+
+    def __init__(self, parts: Sequence[Tensor]) -> None:
+        self.parts = parts
+        self.dtype, self.shape = parts[0].dtype, torch.Size((sum(map(len, parts)), *parts[0].shape[1:]))
+        self.ndim = len(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, chosen: Tensor | slice) -> Tensor:
+        numbers = torch.arange(*chosen.indices(len(self))) if isinstance(chosen, slice) else chosen
+        rows = torch.empty((len(numbers), *self.shape[1:]), dtype=self.dtype)
+        first = 0
+        for part in self.parts:
+            here = (numbers >= first) & (numbers < first + len(part))
+            if here.any():
+                rows[here] = part[numbers[here] - first]
+            first += len(part)
+        return rows
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ from torch import Tensor
 
 from datamodules.presets import crop_bilinear
 from generative.randomness import Stream
-from generative.rendering.files import open_picture
 from generative.rendering.images import from_uint8, image_grid, side_by_side, to_pil
+from generative.rendering.pictures import open_picture
 
 KINDS = {  # the mean corruption error is over these fifteen
     "noise": ("gaussian_noise", "shot_noise", "impulse_noise"),

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from generative.rendering.files import open_picture, reason
+from generative.rendering.pictures import open_picture, reason, upright, upright_size
 
 NUM_THREADS = 4  # that decode: Pillow lets go of the interpreter's lock while it does
 
@@ -40,10 +40,10 @@ class FileRows:
 
 
 def size_of(path: Path) -> tuple[int, int]:
-    """Height and width, by the header of an image file; ValueError where there is none that can be read."""
+    """Height and width of the upright picture, by the header of a file; ValueError where there is none that can be read."""
     try:
         with Image.open(path) as picture:
-            return picture.height, picture.width
+            return upright_size(picture)
     except FileNotFoundError as error:
         raise ValueError(f"{path} is missing: fetch the set again, or take the image off its list") from error
     except (OSError, Image.DecompressionBombError) as error:
@@ -51,11 +51,10 @@ def size_of(path: Path) -> tuple[int, int]:
 
 
 def decoded(path: Path) -> Image.Image:
-    """The picture in a file, all of it read; ValueError names a file that cannot be."""
+    """The picture in a file, all of it read, upright; ValueError names a file that cannot be."""
     try:
         with open_picture(path.read_bytes(), str(path)) as picture:
-            picture.load()
-            return picture
+            return upright(picture)
     except Exception as error:  # Pillow's decoders let through whatever damaged bytes lead to
         what = str(error).removeprefix(f"{path} is not a readable image: ")
         raise ValueError(f"{path} cannot be read ({what or type(error).__name__}): fetch it again") from error

@@ -16,8 +16,9 @@ from datamodules.files import FileRows
 from datamodules.imagenet import ImageNet, imagenet_indices
 from datamodules.presets import crop_bilinear
 from datamodules.stored import StoredImages
-from generative.rendering.files import is_image, open_picture
+from generative.rendering.containers import is_image
 from generative.rendering.images import to_pil
+from generative.rendering.pictures import open_picture
 
 SIDE = 224  # of the published images: the centre of photos whose short side is BEFORE_CUT
 BEFORE_CUT = 256

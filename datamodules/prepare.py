@@ -1,85 +1,95 @@
 """Turn a folder, zip, tar archive or LMDB of images into one fast file set.
 
-python -m datamodules.prepare SOURCE DEST --resolution 64 [--resolution 32] [--preset crop_bilinear] [--on-error stop]
+python -m datamodules.prepare SOURCE DEST --resolution 64 [--resolution 32] [--preset crop_bilinear] [--background white]
 
-Splits are the top folders train, val and test, where there are such; classes are the folders below. A dataset.json, of
-StyleGAN's tool, decides about classes alone: then folders mean nothing.
+Splits are the top folders train, val and test, where there are such; classes are the folders below. Label files beside
+the images (metadata.csv, LOC_val_solution.csv, val_annotations.txt, .cls) go before folders; a dataset.json, of StyleGAN's
+tool, decides about classes alone: then folders mean nothing. A folder of archives, such as WebDataset's shards, is one set.
+Photos are upright by their EXIF data, transparent parts on the background.
 Started again after an interruption it goes on where it was. Images that cannot be read are named and left out.
 """
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__":
+    print(
+        "datamodules.prepare: starting", file=sys.stderr, flush=True
+    )  # before the imports, which take a second or more
+
 import argparse
 import fcntl
+import hashlib
 import json
 import os
 import shutil
-import sys
 import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
-from datamodules.prepared import DESCRIPTION, FORMAT, JOURNAL, describe, hash_of, images_file, labels_file
+from datamodules.prepared import (
+    DESCRIPTION,
+    FORMAT,
+    JOURNAL,
+    describe,
+    hash_of,
+    images_file,
+    labels_file,
+    take_fingerprints,
+)
 from datamodules.presets import PRESETS
-from datamodules.sources import Entry, Source, in_words, open_source
-from generative.rendering.files import open_picture
+from datamodules.sources import Entry, Source, open_source
+from generative.rendering.containers import in_words
+from generative.rendering.pictures import WHITE, colour, read_header, read_picture
 
 CHUNK = 512  # images between two entries of the journal
 NUM_THREADS = 4
 AHEAD = 4 * NUM_THREADS  # images in memory at once, whatever the size of the set
-LOOKED_AT = 100  # images that say whether a set is grey
-GREY = ("L", "LA", "1")
 
 
-def picture_of(entry: Entry, content: bytes, *, channels: int) -> Image.Image:
-    """Decoded, in grey or in colour, transparency dropped; ValueError names the image and the remedy."""
-    try:
-        with open_picture(content, entry.name) as picture:
-            num_frames = getattr(picture, "n_frames", 1)
-            if num_frames > 1 and picture.format != "MPO":  # cameras put a preview behind the photo
-                raise ValueError(f"{entry.name} is an animation of {num_frames} frames: save the one that is meant")
-            if channels == 1 and picture.mode not in GREY:
-                raise ValueError(f"{entry.name} is in colour ({picture.mode}) among grey images: give --channels 3")
-            if picture.mode == "P" and "transparency" in picture.info:
-                return picture.convert("RGBA").convert("RGB")
-            return picture.convert("L" if channels == 1 else "RGB")
-    except ValueError as error:
-        raise error if entry.name in str(error) else ValueError(f"{entry.name}: {error}") from error
-    except Exception as error:  # Pillow's decoders let through whatever damaged bytes lead to
-        raise ValueError(f"{entry.name} is not a readable image: {error or type(error).__name__}") from error
+@dataclass(frozen=True)
+class Pixels:
+    """uint8 [side, side, channels] for each resolution, and whether the picture was turned or put on a background."""
+
+    arrays: list[np.ndarray]
+    turned: bool
+    transparent: bool
 
 
 def pixels_of(
-    entry: Entry, content: bytes | ValueError, *, channels: int, preset: str, resolutions: list[int]
-) -> list[np.ndarray] | ValueError:
-    """uint8 [side, side, channels] for each resolution, or what is wrong with the image."""
+    entry: Entry, content: bytes | ValueError, *, channels: int, preset: str, background: str, resolutions: list[int]
+) -> Pixels | ValueError:
+    """The pixels, or what is wrong with the image."""
     if isinstance(content, ValueError):
         return content
     try:
-        picture = picture_of(entry, content, channels=channels)
-        made = [np.asarray(PRESETS[preset](picture, side)) for side in resolutions]
+        picture = read_picture(content, entry.name, channels=channels, background=background)
+        made = [np.asarray(PRESETS[preset](picture.image, side)) for side in resolutions]
     except ValueError as error:
         return error if entry.name in str(error) else ValueError(f"{entry.name}: {error}")
-    return [array.reshape(*array.shape[:2], channels) for array in made]
+    return Pixels([array.reshape(*array.shape[:2], channels) for array in made], picture.turned, picture.transparent)
 
 
 class Preparation:
     """The files of a set while they grow; the journal says how far they are good."""
 
-    def __init__(self, source: Source, folder: Path, settings: dict[str, Any], *, stop_on_error: bool) -> None:
-        self.source, self.folder, self.settings, self.stop_on_error = source, folder, settings, stop_on_error
+    def __init__(self, source: Source, folder: Path, settings: dict[str, Any], *, on_error: str) -> None:
+        self.source, self.folder, self.settings, self.on_error = source, folder, settings, on_error
         self.done = 0  # entries of the source
         self.kept = dict.fromkeys(source.splits, 0)
         self.skipped: list[str] = []
+        self.turned = self.transparent = 0
+        self.contents = hashlib.sha256()  # of the marks of what is done
         journal = folder / JOURNAL
         if journal.exists():
             written = json.loads(journal.read_text())
@@ -89,6 +99,14 @@ class Preparation:
                     "finish that one, remove it, or choose another folder"
                 )
             self.done, self.kept, self.skipped = written["done"], written["kept"], written["skipped"]
+            self.turned, self.transparent = written["turned"], written["transparent"]
+            for entry in islice(source.entries(), self.done):
+                self.contents.update(source.mark(entry))
+            if written["contents"] != self.contents.hexdigest():
+                raise ValueError(
+                    f"{folder} holds an unfinished preparation, and of its {self.done} images some have changed in {source.path} "
+                    "since: remove it and start again"
+                )
         good = {labels_file(split): count * 8 for split, count in self.kept.items()}
         for side in settings["resolutions"]:
             size = side * side * settings["channels"]
@@ -105,19 +123,22 @@ class Preparation:
         for file in self.files.values():
             file.close()
 
-    def add(self, entry: Entry, made: list[np.ndarray] | ValueError) -> None:
+    def add(self, entry: Entry, made: Pixels | ValueError) -> None:
+        if isinstance(made, ValueError) and self.on_error == "stop":
+            self.write_journal()
+            raise made
+        self.contents.update(self.source.mark(entry))
         if isinstance(made, ValueError):
-            if self.stop_on_error:
-                self.write_journal()
-                raise made
             self.skipped.append(str(made))
             tqdm.write(f"left out: {made}", file=sys.stderr)
             self.done += 1
             return
-        for side, array in zip(self.settings["resolutions"], made, strict=True):
+        for side, array in zip(self.settings["resolutions"], made.arrays, strict=True):
             self.files[images_file(entry.split, side)].write(array.tobytes())
         self.files[labels_file(entry.split)].write(np.int64(entry.label).tobytes())
         self.kept[entry.split] += 1
+        self.turned += made.turned
+        self.transparent += made.transparent
         self.done += 1
 
     def content(self, entry: Entry) -> bytes | ValueError:
@@ -132,13 +153,21 @@ class Preparation:
             os.fsync(file.fileno())
         replace_json(
             self.folder / JOURNAL,
-            {"settings": self.settings, "done": self.done, "kept": self.kept, "skipped": self.skipped},
+            {
+                "settings": self.settings,
+                "contents": self.contents.hexdigest(),
+                "done": self.done,
+                "kept": self.kept,
+                "skipped": self.skipped,
+                "turned": self.turned,
+                "transparent": self.transparent,
+            },
         )
 
-    def decoded(self, threads: ThreadPoolExecutor) -> Iterator[tuple[Entry, list[np.ndarray] | ValueError]]:
+    def decoded(self, threads: ThreadPoolExecutor) -> Iterator[tuple[Entry, Pixels | ValueError]]:
         """In order. An archive is read by this thread alone; pictures are decoded by several, a few ahead."""
-        shape = {key: self.settings[key] for key in ("channels", "preset", "resolutions")}
-        pending: deque[tuple[Entry, Future[list[np.ndarray] | ValueError]]] = deque()
+        shape = {key: self.settings[key] for key in ("channels", "preset", "background", "resolutions")}
+        pending: deque[tuple[Entry, Future[Pixels | ValueError]]] = deque()
         for entry in islice(self.source.entries(), self.done, None):
             pending.append((entry, threads.submit(pixels_of, entry, self.content(entry), **shape)))
             if len(pending) == AHEAD:
@@ -160,6 +189,24 @@ class Preparation:
                 bar.update()
         self.write_journal()
 
+    def check_losses(self) -> None:
+        """ValueError where most images, or all of a class, were left out: then something is wrong with the whole."""
+        lost = ""
+        if len(self.skipped) > sum(self.kept.values()):
+            lost = f"{len(self.skipped)} of the {len(self.source)} images"
+        else:
+            for split in self.kept:
+                kept = set(np.fromfile(self.folder / labels_file(split), np.int64).tolist())
+                all_labels = {entry.label for entry in self.source.entries() if entry.split == split}
+                if gone := sorted(all_labels - kept):
+                    of_class = f" of class {self.source.classes[gone[0]]}" if self.source.classes else ""
+                    lost = f"all {split} images{of_class}"
+        if lost:
+            raise ValueError(
+                f"{lost} cannot be used, the first that was left out because: {self.skipped[0]}. Nothing is finished: mend "
+                f"them, remove {self.folder} and start again, or accept the loss by the same command with --on-error accept"
+            )
+
     def finish(self, *, seconds: float) -> dict[str, Any]:
         self.close()
         if not sum(self.kept.values()):
@@ -168,14 +215,25 @@ class Preparation:
             raise ValueError(
                 f"none of the {len(self.source)} images of {self.source.path} can be used: {self.skipped[0]}"
             )
+        if self.on_error != "accept":
+            self.check_losses()
         facts = {
             "format": FORMAT,
             **self.settings,
             "classes": self.source.classes,
             "splits": {split: {"count": count} for split, count in self.kept.items()},
             "skipped": self.skipped,
+            "turned": self.turned,
+            "transparent": self.transparent,
             "passed_over": self.source.passed_over,
+            "notes": self.source.notes,
             "hashes": {name: hash_of(self.folder / name) for name in sorted(self.files)},
+            "fingerprints": take_fingerprints(
+                self.folder,
+                splits=self.kept,
+                resolutions=self.settings["resolutions"],
+                channels=self.settings["channels"],
+            ),
             "seconds": round(seconds, 1),
         }
         replace_json(self.folder / DESCRIPTION, facts)
@@ -204,32 +262,48 @@ def prepare(
     resolutions: list[int],
     preset: str = "crop_bilinear",
     channels: int = 0,
+    background: str = WHITE,
     folders_are_classes: bool = True,
-    stop_on_error: bool = False,
+    folders_are_splits: bool = True,
+    on_error: str = "go-on",
 ) -> dict[str, Any]:
-    """The description of the finished set. ``channels`` 0: 1 if all of the first readable images are grey, else 3."""
+    """The description of the finished set. ``channels`` 0: 1 if all readable images are grey, else 3.
+
+    An image that cannot be used is left out (``on_error`` "go-on"), which is an error in the end where most images or all
+    of a class are; "accept" takes that too, "stop" stops at the first. What was done by then is kept.
+    """
     started = time.perf_counter()
     if preset not in PRESETS:
         raise ValueError(f"there is no preset {preset!r}: choose one of {', '.join(PRESETS)}")
     if not resolutions or min(resolutions) < 1:
         raise ValueError(f"resolutions must be at least 1 pixel, got {resolutions}")
+    colour(background)
     if source.exists():
         check_apart(source.resolve(), folder.resolve())
-    if (folder / DESCRIPTION).exists() and describe(folder):
-        raise ValueError(f"{folder} holds a finished set: choose another folder, or remove it")
-    with closing(open_source(source, folders_are_classes=folders_are_classes)) as found:
+    check_unfinished(folder)
+    with closing(
+        open_source(source, folders_are_classes=folders_are_classes, folders_are_splits=folders_are_splits)
+    ) as found:
         settings: dict[str, Any] = {
             "source": source.resolve().name,
             "images": found.fingerprint(),
             "resolutions": sorted(set(resolutions)),
             "preset": preset,
+            "background": background,
             "channels": channels or channels_of(found),
         }
         check_space(folder, len(found) * (settings["channels"] * sum(side**2 for side in set(resolutions)) + 8))
         folder.mkdir(parents=True, exist_ok=True)
-        with alone(folder), closing(Preparation(found, folder, settings, stop_on_error=stop_on_error)) as work:
-            work.run()
-            return work.finish(seconds=time.perf_counter() - started)
+        with alone(folder):
+            check_unfinished(folder)  # again: another process may have finished it since
+            with closing(Preparation(found, folder, settings, on_error=on_error)) as work:
+                work.run()
+                return work.finish(seconds=time.perf_counter() - started)
+
+
+def check_unfinished(folder: Path) -> None:
+    if (folder / DESCRIPTION).exists() and describe(folder):
+        raise ValueError(f"{folder} holds a finished set: choose another folder, or remove it")
 
 
 def check_apart(source: Path, folder: Path) -> None:
@@ -265,19 +339,19 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def channels_of(source: Source) -> int:
-    modes: list[str] = []
+    """1 if all images that can be read are grey, else 3: looked at until the first one in colour."""
+    num_grey = 0
     first_error: ValueError | None = None
     for entry in source.entries():
         try:
-            with open_picture(source.content(entry.name), entry.name) as picture:
-                modes.append(picture.mode)
+            if not read_header(source.content(entry.name), entry.name).is_grey:
+                return 3
+            num_grey += 1
         except ValueError as error:
             first_error = first_error or error
-        if len(modes) == LOOKED_AT:
-            break
-    if not modes:
+    if not num_grey:
         raise ValueError(f"none of the {len(source)} images of {source.path} can be read: {first_error}")
-    return 1 if set(modes) <= set(GREY) else 3
+    return 1
 
 
 def main() -> None:
@@ -286,18 +360,27 @@ def main() -> None:
     parser.add_argument("dest", type=Path)
     parser.add_argument("--resolution", type=int, action="append", required=True, help="pixels a side; may be repeated")
     parser.add_argument("--preset", default="crop_bilinear", choices=sorted(PRESETS))
-    parser.add_argument("--channels", type=int, default=0, choices=(0, 1, 3), help="0: as the first images have")
-    parser.add_argument("--no-classes", action="store_true", help="folders are no classes")
     parser.add_argument(
-        "--on-error", default="go-on", choices=("go-on", "stop"), help="at an image that cannot be used"
+        "--channels", type=int, default=0, choices=(0, 1, 3), help="0: 1 if all images are grey, else 3"
     )
+    parser.add_argument(
+        "--background", default=WHITE, help="what transparent parts are shown on: a colour's name, or #rrggbb"
+    )
+    parser.add_argument("--no-classes", action="store_true", help="folders are no classes")
+    parser.add_argument("--no-splits", action="store_true", help="folders called train, val or test are classes too")
+    parser.add_argument(
+        "--on-error", default="go-on", choices=("go-on", "stop", "accept"),
+        help="images that cannot be used are left out, which is an error where most, or all of a class, are; stop at the first; "
+        "accept any loss",
+    )  # fmt: skip
     given = parser.parse_args()
     # A name may hold bytes that are no text.
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         facts = prepare(
             given.source, given.dest, resolutions=given.resolution, preset=given.preset, channels=given.channels,
-            folders_are_classes=not given.no_classes, stop_on_error=given.on_error == "stop",
+            background=given.background,
+            folders_are_classes=not given.no_classes, folders_are_splits=not given.no_splits, on_error=given.on_error,
         )  # fmt: skip
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -307,8 +390,14 @@ def main() -> None:
         sys.exit(130)
     for split, found in facts["splits"].items():
         print(f"{split}: {found['count']} images of {len(facts['classes']) or 'no'} classes")
+    for note in facts["notes"]:
+        print(f"note: {note}")
     if facts["passed_over"]:
         print(f"passed over, as no images: {in_words(facts['passed_over'])}")
+    if facts["turned"]:
+        print(f"turned upright, as their EXIF data say: {facts['turned']} images")
+    if facts["transparent"]:
+        print(f"transparent parts put on {facts['background']} (--background): {facts['transparent']} images")
     print(f"left out: {len(facts['skipped'])} images that cannot be used")
     for line in facts["skipped"]:
         print(f"  {line}")

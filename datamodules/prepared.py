@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from datamodules.batches import JoinedRows
+from generative.rendering.images import fingerprint
 
 DESCRIPTION = "prepared.json"
 JOURNAL = "preparing.json"  # there as long as the set is not finished
@@ -58,14 +62,43 @@ def read_split(folder: Path, split: str, resolution: int) -> tuple[Tensor, Tenso
             f"{folder} was prepared at {made} pixels, not at {resolution}: prepare it into another folder with "
             f"--resolution {resolution}"
         )
-    count, channels = facts["splits"][split]["count"], facts["channels"]
+    count = facts["splits"][split]["count"]
+    images = read_images(folder, split, resolution, count=count, channels=facts["channels"])
+    labels = torch.from_numpy(np.fromfile(whole_file(folder / labels_file(split), count * 8), np.int64))
+    return images, labels.clamp(min=0)
+
+
+def read_images(folder: Path, split: str, resolution: int, *, count: int, channels: int) -> Tensor:
+    """uint8 [count, channels, resolution, resolution], in memory or, above ``MOST_IN_MEMORY``, mapped from the file."""
     shape = (count, resolution, resolution, channels)
     file = whole_file(folder / images_file(split, resolution), math.prod(shape))
     in_memory = math.prod(shape) <= MOST_IN_MEMORY
     # Copy on write: torch wants memory that it may write to, and the file stays as it is.
     pixels = np.fromfile(file, np.uint8).reshape(shape) if in_memory else np.memmap(file, np.uint8, "c", shape=shape)
-    labels = torch.from_numpy(np.fromfile(whole_file(folder / labels_file(split), count * 8), np.int64))
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2), labels.clamp(min=0)
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2)
+
+
+def split_to_test_on(splits: Iterable[str]) -> str | None:
+    """Which of a prepared set's splits is tested on; None where a part of the training images is held out for it."""
+    return next((name for name in ("test", "val") if name in splits), None)
+
+
+def take_fingerprints(folder: Path, *, splits: dict[str, int], resolutions: list[int], channels: int) -> dict[str, Any]:
+    """Fingerprints of the images by resolution and split, of which ``splits`` gives the counts; "all" is what a data module
+    calls so: training and test images one after the other.
+    """
+    found: dict[str, Any] = {}
+    for resolution in resolutions:
+        images = {
+            split: read_images(folder, split, resolution, count=count, channels=channels)
+            for split, count in splits.items()
+        }
+        found[str(resolution)] = {split: fingerprint(part) for split, part in images.items()}
+        tested_on = split_to_test_on(splits)
+        if "train" in splits and tested_on is not None:
+            both = cast(Tensor, JoinedRows([images["train"], images[tested_on]]))
+            found[str(resolution)]["all"] = fingerprint(both)
+    return found
 
 
 def whole_file(file: Path, num_bytes: int) -> Path:

@@ -6,7 +6,7 @@ import copy
 import gzip
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -14,7 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 from datamodules.base import ImageDataModule
-from datamodules.prepared import describe, read_split
+from datamodules.batches import ChosenRows
+from datamodules.prepared import MOST_IN_MEMORY, describe, read_split, split_to_test_on
 from datamodules.presets import PRESETS
 
 HELD_OUT = 10  # of a set without a test split one image of ten is held out
@@ -52,13 +53,15 @@ class StoredImages(ImageDataModule):
         if resolution < 1:
             raise ValueError(f"resolution must be at least 1 pixel, got {resolution}")
         self.data_dir, self.resolution, self.download = Path(data_dir).expanduser(), resolution, download
-        self.image_shape = (self.channels, resolution, resolution)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:  # type: ignore[override]
+        return self.channels, self.resolution, self.resolution
 
     def at_resolution(self, resolution: int) -> StoredImages:
         """The same images at another resolution, nothing loaded."""
         other = copy.copy(self)
         other.resolution, other.arrays = resolution, {}
-        other.image_shape = (self.channels, resolution, resolution)
         return other
 
     def load(self, split: str) -> tuple[Tensor, Tensor]:
@@ -82,12 +85,23 @@ class StoredImages(ImageDataModule):
 
     def read_prepared(self, facts: dict[str, Any], split: str) -> tuple[Tensor, Tensor]:
         """A split of a prepared set: ``test`` is its test split, else its validation split, else a tenth of the images."""
-        there = facts["splits"]
-        stands_for_test = next((name for name in ("test", "val") if name in there), None)
-        if stands_for_test is not None:
-            return read_split(self.data_dir, stands_for_test if split == "test" else split, self.resolution)
+        self.check_classes(facts, split)
+        tested_on = split_to_test_on(facts["splits"])
+        if tested_on is not None:
+            return read_split(self.data_dir, tested_on if split == "test" else split, self.resolution)
         images, labels = read_split(self.data_dir, "train", self.resolution)
         return hold_out(images, labels, split=split, has_classes=self.num_classes > 0)
+
+    def known_fingerprint(self, split: str) -> str | None:
+        facts = describe(self.data_dir)
+        if facts is None:
+            return None
+        known = facts.get("fingerprints", {}).get(str(self.resolution), {})  # sets of earlier versions have none
+        tested_on = split_to_test_on(facts["splits"])
+        if tested_on is not None:
+            return known.get(tested_on if split == "test" else split)
+        # Without classes the last tenth is held out, and all the images are those of the file in their order.
+        return known.get("train") if split == "all" and self.num_classes == 0 else None
 
     def read_original(self, split: str) -> tuple[Tensor, Tensor] | None:
         """From the published files, where this data set is small enough to be read whole; None where they are not there."""
@@ -101,6 +115,16 @@ class StoredImages(ImageDataModule):
         """ValueError where a split has nothing to show."""
         if count == 0:
             raise ValueError(f"the {split} split of {self.data_dir} has no images")
+
+    def check_classes(self, facts: dict[str, Any], split: str) -> None:
+        """ValueError where a prepared set has other classes than those that are configured."""
+        found = len(facts["classes"])
+        if self.num_classes and found != self.num_classes:
+            raise ValueError(
+                f"{self.data_dir} was prepared with {found or 'no'} classes, and {self.title} is configured with "
+                f"{self.num_classes}: prepare it anew from folders of its classes, or take datamodule=images, which reads their "
+                "number from the set (datamodule.num_classes=null)"
+            )
 
     def check_labels(self, labels: Tensor) -> None:
         """ValueError where the labels are not those of the classes that are configured."""
@@ -127,7 +151,9 @@ def hold_out(images: Tensor, labels: Tensor, *, split: str, has_classes: bool) -
         return images[part], labels[part]
     held_out = torch.arange(len(images)) % HELD_OUT == HELD_OUT - 1  # every tenth: of each class
     chosen = (held_out if split == "test" else ~held_out).nonzero()[:, 0]
-    return images[chosen], labels[chosen]
+    if images.numel() <= MOST_IN_MEMORY:
+        return images[chosen], labels[chosen]
+    return cast(Tensor, ChosenRows(images, chosen)), labels[chosen]  # indexed like one
 
 
 def brought_to(images: np.ndarray, resolution: int, *, preset: str) -> Tensor:

@@ -63,7 +63,7 @@ class Stream:
         return torch.from_numpy(pairs.astype(np.float32)).view(count, *shape)
 
 
-def permutation(seed: int, epoch: int, size: int) -> np.ndarray:
-    """The order of a data set of ``size`` images in ``epoch``: a permutation of 0 .. size - 1."""
-    key = Stream(seed, "order").key
+def permutation(seed: int, epoch: int, size: int, *, name: str = "order") -> np.ndarray:
+    """The order of a data set of ``size`` images in ``epoch``: a permutation of 0 .. size - 1, another for each ``name``."""
+    key = Stream(seed, name).key
     return np.random.Generator(np.random.Philox(key=key, counter=[0, 0, 0, epoch])).permutation(size)

@@ -13,7 +13,12 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from callbacks.generation_metrics import DrawnImages, pixel_judge, published_result, real_images
+from callbacks.generation_metrics import (
+    DrawnImages,
+    pixel_judge,
+    published_result,
+    real_images,
+)
 from callbacks.results import EVALUATION, measured_result
 from callbacks.test_results import test_record
 from datamodules.base import ImageDataModule
@@ -35,19 +40,20 @@ from generative.metrics.statistics import Summary, save_summary
 from generative.ranks import rank_and_world_size
 from launch.build import bare_trainer
 from launch.checkpoint import load_method
-from launch.compose import CONFIGS, group_options
+from launch.compose import CONFIGS
 from launch.corruptions import CHOICES, check_sets, check_suits, measured_errors, robustness
 from launch.image_sets import (
     check_classes,
-    check_pairs,
     check_statistics,
-    make_datamodule,
+    datamodule_of,
+    in_pairs,
+    measured_shape,
     open_images,
     open_reference,
 )
 from launch.judges import PREFIX, check_name, extractor_of, load_classifier
 from launch.run_folder import read_lines
-from lightning_modules.base import GenerativeModule, Method
+from lightning_modules.base import GenerativeModule, Method, check_labels_setting, labels_to_follow
 
 DEFAULT_METRICS = ("fd", "precision", "recall")
 JUDGES = ("pixels",)
@@ -67,7 +73,7 @@ CONVENTIONS = {"num_neighbours", "num_subsets", "subset_size", "num_splits"}
 MEASURED = COMMON | CONVENTIONS | {"reference", "num_reference", "num_images", "judge", "show_nearest"}
 # The settings that each way of using evaluate.py reads; another one, if given, is refused rather than ignored.
 READ = {
-    "checkpoint": MEASURED | {"checkpoint", "seed", "allow_trained_judge"},
+    "checkpoint": MEASURED | {"checkpoint", "seed", "labels", "allow_trained_judge"},
     "images": MEASURED | {"images"},
     "save_statistics": COMMON | {"images", "save_statistics", "num_images"},
     "compare": {"compare", "protocol"},
@@ -98,13 +104,15 @@ def check_used(settings: dict[str, Any], used: set[str], what: str) -> None:
 
 def check_settings(settings: dict[str, Any]) -> None:
     """ValueError for a setting of evaluate.yaml of the wrong kind, before anything is read."""
-    check_name("extractor", settings["extractor"], EXTRACTORS)
+    if settings["extractor"] is not None:
+        check_name("extractor", settings["extractor"], EXTRACTORS)
     check_name("judge", settings["judge"], JUDGES)
     if isinstance(settings["metrics"], str):
         settings["metrics"] = [settings["metrics"]]
     if settings["metrics"] == []:
         raise ValueError("metrics=[] asks for nothing: leave it out for the default")
     check_metrics(settings["metrics"] or [])
+    check_labels_setting(settings["labels"])
     least = {
         "seed": 0,
         "num_images": 2,
@@ -185,6 +193,8 @@ def evaluate_checkpoint(settings: dict[str, Any]) -> tuple[dict[str, Any], Draw 
         return run_own_test(method, datamodule, settings), None
     if not isinstance(method, GenerativeModule):
         raise ValueError(f"{settings['checkpoint']} holds a {type(method).__name__}, which does not generate images")
+    if method.num_classes == 0:
+        check_used(settings, READ["checkpoint"] - {"labels"}, "a model without classes")
     is_labelled = method.num_classes > 0 and datamodule.num_classes == method.num_classes
     can_be_judged = is_labelled and (settings["judge"] != "pixels" or can_judge(math.prod(method.image_shape)))
     metrics = settings["metrics"] or [*DEFAULT_METRICS, *(CLASS_METRICS if can_be_judged else ())]
@@ -192,16 +202,26 @@ def evaluate_checkpoint(settings: dict[str, Any]) -> tuple[dict[str, Any], Draw 
     if settings["reference"] is None:
         real = random_part(real_images(datamodule, settings["split"]), settings["num_reference"])
     else:
-        real = open_reference(settings["reference"], split=settings["split"], num_reference=settings["num_reference"])
+        real = open_reference(
+            settings["reference"],
+            split=settings["split"],
+            num_reference=settings["num_reference"],
+            side=method.image_shape[1],
+        )
     work = prepare_work(settings)
     judging = prepare_judging(
-        settings, metrics, image_shape=method.image_shape, labelled=datamodule if is_labelled else None, work=work
+        settings,
+        metrics,
+        image_shape=measured_shape(method.image_shape, real),
+        labelled=datamodule if is_labelled else None,
+        work=work,
     )
     if isinstance(real, Summary):
         check_statistics(real, judging.extractor, method.image_shape)
     draw = None
+    data_labels = labels_to_follow(method, datamodule, settings["labels"])
     if settings["show_nearest"] is not None:
-        samples = DrawnImages(method, settings["show_nearest"], seed=settings["seed"])
+        samples = DrawnImages(method, settings["show_nearest"], seed=settings["seed"], data_labels=data_labels)
         draw = prepare_picture(samples, real_images(datamodule, "train"), judging.extractor, work)
     record = published_result(
         method,
@@ -211,6 +231,7 @@ def evaluate_checkpoint(settings: dict[str, Any]) -> tuple[dict[str, Any], Draw 
         settings=conventions(settings),
         num_images=settings["num_images"],
         seed=settings["seed"],
+        data_labels=data_labels,
         judge=judging.judge,
         test=judging.test,
         allow_trained_judge=settings["allow_trained_judge"],
@@ -273,15 +294,23 @@ def evaluate_images(settings: dict[str, Any]) -> tuple[dict[str, Any], Draw | No
     real: KeptImageSet | Summary | None = None
     labelled = None
     if settings["reference"] is not None:
-        real = open_reference(settings["reference"], split=settings["split"], num_reference=settings["num_reference"])
-        name = str(settings["reference"]).partition(":")[0]
-        labelled = make_datamodule(name) if name in group_options("datamodule") else None
+        real = open_reference(
+            settings["reference"],
+            split=settings["split"],
+            num_reference=settings["num_reference"],
+            side=images.shape[1],
+        )
+        if not isinstance(real, Summary):
+            labelled, _ = datamodule_of(settings["reference"], side=images.shape[1])
+            labelled = labelled if labelled is not None and labelled.num_classes else None
     elif any(needs(metrics, generated=False).values()) or not set(metrics) & {*COMPARISONS, *CLASS_METRICS}:
         raise ValueError(
-            "say what to compare with: reference=<folder, zip, array file, data module or saved statistics>"
+            "say what to compare with: reference=<folder, prepared set, zip, array file, data module or saved statistics>"
         )
-    check_pairs(images, real, settings, metrics)
-    judging = prepare_judging(settings, metrics, image_shape=images.shape, labelled=labelled, work=work)
+    images, real = in_pairs(images, real, settings, metrics)
+    judging = prepare_judging(
+        settings, metrics, image_shape=measured_shape(images.shape, real), labelled=labelled, work=work
+    )
     if judging.judge is not None:
         check_classes(whole, judging.judge)
     if isinstance(real, Summary):

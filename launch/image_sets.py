@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,14 @@ from omegaconf import OmegaConf
 
 from callbacks.generation_metrics import real_images
 from datamodules.base import ImageDataModule
-from generative.metrics.evaluation import ImagesInMemory, KeptImageSet, random_part
+from datamodules.prepared import describe
+from generative.metrics.evaluation import (
+    ChosenImages,
+    ImagesInMemory,
+    KeptImageSet,
+    has_several_sizes,
+    random_part,
+)
 from generative.metrics.features import Extractor
 from generative.metrics.judge import Judge
 from generative.metrics.metrics import RECONSTRUCTION_METRICS
@@ -33,25 +41,55 @@ def make_datamodule(name: str, changed: dict[str, Any] | None = None) -> ImageDa
     return made
 
 
-def open_images(name: str, *, split: str) -> KeptImageSet:
-    """A folder, a zip, an array file, or a data module (``<name>`` or ``<name>:<split>``)."""
+def datamodule_of(name: str, *, side: int | None = None) -> tuple[ImageDataModule | None, str | None]:
+    """The data module that ``name`` means, and the split after its colon: None where it is a file or a folder of images.
+
+    A folder that ``datamodules.prepare`` made is a set too, at ``side`` pixels where it has them, else at its largest.
+    """
+    is_path = Path(name).expanduser().exists()
+    start, _, own_split = (name, "", "") if is_path else name.partition(":")
+    folder = Path(start).expanduser()
+    facts = describe(folder) if folder.is_dir() else None
+    if facts is not None:
+        resolution = side if side in facts["resolutions"] else max(facts["resolutions"])
+        settings = {"data_dir": str(folder), "resolution": resolution, "channels": facts["channels"]}
+        found = make_datamodule("images", settings)
+        found.name = str(folder)
+        return found, own_split or None
+    return (None, None) if is_path else (make_datamodule(start), own_split or None)
+
+
+def open_images(name: str, *, split: str, side: int | None = None) -> KeptImageSet:
+    """A folder, a zip, an array file, or a data module or prepared folder (``<name>`` or ``<name>:<split>``)."""
+    datamodule, own_split = datamodule_of(name, side=side)
+    if datamodule is not None:
+        return real_images(datamodule, own_split or split)
     path = Path(name).expanduser()
-    if path.exists():
-        if path.suffix.lower() in ARRAYS:
-            return ImagesInMemory(name, *read_array(path))
-        return ImageFiles(path)
-    datamodule, _, own_split = name.partition(":")
-    return real_images(make_datamodule(datamodule), own_split or split)
+    if path.suffix.lower() in ARRAYS:
+        return ImagesInMemory(name, *read_array(path))
+    files = ImageFiles(path)
+    for note in files.notes:
+        print(f"note: {note}", file=sys.stderr)
+    return files
 
 
-def open_reference(name: str, *, split: str, num_reference: int | None) -> KeptImageSet | Summary:
+def open_reference(
+    name: str, *, split: str, num_reference: int | None, side: int | None = None
+) -> KeptImageSet | Summary:
     """What to compare with: images, as above, or a file of statistics."""
     path = Path(name).expanduser()
     if path.suffix.lower() == ".npz" and path.exists() and not is_array_of_images(path):
         if num_reference is not None:
             raise ValueError("num_reference chooses among images, and the reference is a file of statistics")
         return load_summary(path)
-    return random_part(open_images(name, split=split), num_reference)
+    return random_part(open_images(name, split=split, side=side), num_reference)
+
+
+def measured_shape(shape: tuple[int, int, int], real: KeptImageSet | Summary | None) -> tuple[int, int, int]:
+    """The shape that an extractor is chosen for: that of the images, or of several sizes where the reference has them."""
+    if isinstance(real, Summary) or real is None or not has_several_sizes(real):
+        return shape
+    return real.shape
 
 
 def is_array_of_images(path: Path) -> bool:
@@ -70,6 +108,8 @@ def check_statistics(reference: Summary, extractor: Extractor, image_shape: tupl
         "resize": extractor.resize,
         "image_shape": list(image_shape),
     }
+    if 0 in (*reference.facts.get("image_shape", ()), *image_shape):
+        del ours["image_shape"]  # of several sizes, each of which is resized as `resize` says
     for key, value in ours.items():
         if key in reference.facts and reference.facts[key] != value:
             name = reference.facts.get("name", "the reference")
@@ -79,12 +119,16 @@ def check_statistics(reference: Summary, extractor: Extractor, image_shape: tupl
             )
 
 
-def check_pairs(
+def in_pairs(
     images: KeptImageSet, real: KeptImageSet | Summary | None, settings: dict[str, Any], metrics: list[str]
-) -> None:
-    """ValueError where metrics of pairs would compare images that do not belong together."""
+) -> tuple[KeptImageSet, KeptImageSet | Summary | None]:
+    """Both sets in the order in which image k of one belongs to image k of the other, where metrics of pairs are asked for.
+
+    Files belong together by their names. Where one side has none, those of the other must be numbers, each once and
+    without a gap, and count its images: as text "10" would come before "2". ValueError where that cannot be.
+    """
     if not set(metrics) & set(RECONSTRUCTION_METRICS):
-        return
+        return images, real
     if settings["num_images"] is not None or settings["num_reference"] is not None:
         raise ValueError("metrics of pairs take both sets whole: leave out num_images= and num_reference=")
     if isinstance(images, ImageFiles) and isinstance(real, ImageFiles):
@@ -93,6 +137,27 @@ def check_pairs(
                 raise ValueError(
                     f"{one} of {images.name} would be compared with {other} of {real.name}: give pairs one name"
                 )
+        return images, real
+    if real is None or isinstance(real, Summary):
+        return images, real
+    return by_number(images, real.name), by_number(real, images.name)
+
+
+def by_number(images: KeptImageSet, other: str) -> KeptImageSet:
+    """Files in the order of the numbers that are their names; sets without names as they are."""
+    if not isinstance(images, ImageFiles):
+        return images
+    stems = [Path(name).stem for name in images.names]
+    odd = next((stem for stem in stems if not stem.isdecimal()), None)
+    numbers = [] if odd is not None else [int(stem) for stem in stems]
+    if odd is not None or sorted(numbers) != list(range(min(numbers), min(numbers) + len(numbers))):
+        what = f"has a file {odd!r}" if odd is not None else "has a number twice or leaves one out"
+        raise ValueError(
+            f"{images.name} {what}, so its files do not say which of the images of {other} each belongs to: name them by "
+            "their numbers, 0, 1, 2 and so on, or give a folder with the same names"
+        )
+    order = sorted(range(len(numbers)), key=numbers.__getitem__)
+    return images if order == list(range(len(order))) else ChosenImages(images, order, name=images.name)
 
 
 def check_classes(images: KeptImageSet, judge: Judge) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from callbacks.budget import ImageBudget, NonFiniteGuard
 from datamodules.base import ImageDataModule
-from generative.metrics.features import Extractor, FromClassifier, make_extractor
+from generative.metrics.features import Extractor, FromClassifier, default_extractor, make_extractor
 from generative.ranks import rank_and_world_size
 from launch.build import bare_trainer, build
 from launch.checkpoint import load_method
@@ -60,9 +60,10 @@ def load_classifier(path: Path, *, device: str) -> tuple[ClassifierJudge, ImageD
 
 
 def extractor_of(
-    name: str, *, image_shape: tuple[int, int, int], weights: str | None, device: str
+    name: str | None, *, image_shape: tuple[int, int, int], weights: str | None, device: str
 ) -> tuple[Extractor, ClassifierJudge | None, ImageDataModule | None]:
-    """The extractor ``name``; of a classifier also its judge and the data module that it was trained on."""
+    """The extractor ``name`` (None: by the images' size); of a classifier also its judge and the data it was trained on."""
+    name = name or default_extractor(image_shape)
     if name.startswith(PREFIX):
         if weights is not None:
             raise ValueError(f"{name} names its weights itself: leave out weights=")

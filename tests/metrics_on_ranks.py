@@ -34,7 +34,7 @@ def main(checkpoint: str, folder: Path) -> None:
         rank, world_size = rank_and_world_size()
         method, _ = load_method(Path(checkpoint))
         assert isinstance(method, GenerativeModule)
-        fake = Watched(method, NUM_IMAGES, seed=4)
+        fake = Watched(method, NUM_IMAGES, seed=4, data_labels=digits().known_labels)
         values = {}
         for name, metrics in (("all", list(COMPARISONS)), ("fd", ["fd", "sfd"])):
             real = RandomPart(ImagesInMemory("digits", digits().tensor), 97)

@@ -56,6 +56,24 @@ def evaluated(*arguments: str) -> dict:
     return evaluate(compose("evaluate", list(arguments)))
 
 
+@pytest.mark.parametrize("format", ["png", "npz", "zip"])
+def test_samples_in_files_have_the_value_of_the_checkpoint(run: Path, tmp_path: Path, format: str) -> None:
+    from generate import generate
+    from launch.compose import compose
+
+    at = f"checkpoint={run}/checkpoints/last.ckpt"
+    asked = ["metrics=[fd,precision,recall,accuracy]", "reference=digits"]
+    drawn = evaluated(at, "seed=5", "num_images=300", *asked)
+    written = generate(
+        compose(
+            "generate", [at, "task=samples", "seed=5", "output=out", "+options.count=300", f"+options.format={format}"]
+        )
+    )
+    read = evaluated(f"images={written[0]}", *asked)
+    assert read["metrics"] == pytest.approx(drawn["metrics"], rel=1e-9)
+    assert json.loads((tmp_path / "out" / "samples.json").read_text())["files"] == [Path(written[0]).name]
+
+
 def start_two_ranks(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *arguments],
@@ -206,6 +224,24 @@ def test_a_checkpoint_against_other_references_and_a_picture(run: Path, tmp_path
         evaluated(at, "metrics=[fd]", "num_reference=9999")
 
 
+def test_classes_follow_the_data_unless_they_are_to_be_balanced(run: Path, tmp_path: Path) -> None:
+    at = f"checkpoint={run}/checkpoints/last.ckpt"
+    published = json.loads(results_of(run / "checkpoints" / "last.ckpt")[0])
+    assert published["protocol"]["labels"] == "data", "the test stage of train.py"
+    followed = evaluated(at, "metrics=[fd,precision,recall]", "output=data.jsonl")
+    assert (followed["metrics"], followed["protocol"]["labels"]) == (published["metrics"], "data")
+    balanced = evaluated(at, "metrics=[fd]", "labels=balanced", "output=balanced.jsonl")
+    assert balanced["metrics"]["fd"] != followed["metrics"]["fd"]
+    with pytest.raises(ValueError, match="labels: 'data' against 'balanced'"):
+        evaluated("compare=[data.jsonl,balanced.jsonl]")
+    # As results were written before: without the key.
+    del balanced["protocol"]["labels"]
+    (tmp_path / "old.jsonl").write_text(json.dumps(balanced) + "\n")
+    assert len(evaluated("compare=[old.jsonl,balanced.jsonl]")["results"]) == 2
+    with pytest.raises(ValueError, match="labels: 'balanced' against 'data'"):
+        evaluated("compare=[old.jsonl,data.jsonl]")
+
+
 def test_where_one_rank_fails_all_end(tmp_path: Path) -> None:
     save_digits(tmp_path / "a", slice(0, 40))
     content = (tmp_path / "a" / "0020.png").read_bytes()
@@ -228,7 +264,7 @@ def test_ten_images_are_enough_for_a_number_with_its_error(tmp_path: Path, capsy
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["images=a", "reference=mixed"], "colour.png is in colour, 8 x 8 pixels, the images before it grey, 8 x 8"),
+        (["images=a", "reference=mixed"], "a is grey and mixed in colour: bring them to one number of channels first"),
         (["images=a", "reference=broken"], "short.jpg is not a readable image: image file is truncated"),
         (["images=one", "reference=a"], "an evaluation needs at least 2 images on each side: one has 1"),
         (["images=nan.npy", "reference=a"], "nan.npy holds float64 values from nan to nan: give uint8 levels"),
@@ -242,6 +278,7 @@ def test_ten_images_are_enough_for_a_number_with_its_error(tmp_path: Path, capsy
         (["images=a", "reference=mixed_names", "metrics=psnr"], "0000.png of a would be compared with x.png of mixed_names"),
         (["images=a", "reference=a", "metrics=psnr", "num_images=4"], "metrics of pairs take both sets whole"),
         (["images=a", "reference=a", "seed=3"], "seed= has no effect on a set of images"),
+        (["images=a", "reference=a", "labels=balanced"], "labels= has no effect on a set of images"),
         (["images=a", "save_statistics=b.npz", "reference=a"], "reference= has no effect on saving statistics"),
         (["images=a", "save_statistics=folder"], "save_statistics must be the name of an .npz file, got folder"),
         (["images=a", "reference=a", "metrics=[]"], "metrics=[] asks for nothing"),
@@ -286,7 +323,8 @@ def test_bad_input_is_one_line(
     with pytest.raises(SystemExit) as stopped:
         program()
     assert stopped.value.code == 2
-    (line,) = capsys.readouterr().err.strip().splitlines()
+    *notes, line = capsys.readouterr().err.strip().splitlines()
+    assert all(note.startswith("note: ") for note in notes), "how the images were taken"
     assert line.startswith("error: ")
     assert message in line
     assert not (tmp_path / "results.jsonl").exists()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from PIL import Image
@@ -32,14 +31,15 @@ from generative.metrics.metrics import (
 from generative.metrics.statistics import NumberedRows, Summary, cached_path, keep_in_cache, load_cached
 from generative.randomness import permutation
 from generative.ranks import on_all_ranks, rank_and_world_size, same_on_all_ranks
-from generative.rendering.images import from_uint8, image_grid, to_uint8
+from generative.rendering.images import fingerprint, from_uint8, image_grid, to_uint8
 
 CPU = torch.device("cpu")
-HASHED_AT_ONCE = 1024  # images of a set
+AT_ONCE_OF_SEVERAL_SIZES = 8  # they may be photos of some megapixels
+MOST_IN_TABLE = 2**14  # features; a table of their products in float64 takes 2 GiB
 
 
 class ImageSet(Protocol):
-    """Images by number."""
+    """Images by number. ``shape`` is that of each of them; height and width are 0 where they have several sizes."""
 
     name: str
     shape: tuple[int, int, int]
@@ -60,16 +60,24 @@ class KeptImageSet(ImageSet, Protocol):
     """One that lies in memory or on disk."""
 
     def select(self, numbers: Sequence[int]) -> Tensor:
-        """uint8 [len(numbers), C, H, W]."""
+        """uint8 [len(numbers), C, H, W]; ValueError where the images have several sizes."""
+
+    def each(self, numbers: Sequence[int]) -> list[Tensor]:
+        """uint8 [C, H, W] of each, in its own size."""
+
+
+def has_several_sizes(images: ImageSet) -> bool:
+    return images.shape[1] == 0
 
 
 class ImagesInMemory:
     """``images`` [N, C, H, W], uint8 or floats in [-1, 1] (or what is indexed like such a tensor), and their ``labels`` [N].
 
+    ``mark`` is the images' fingerprint, where it is known; otherwise it is taken once, when it is asked for.
     ValueError names the first image that is neither, and labels of another number or below 0.
     """
 
-    def __init__(self, name: str, images: Tensor, labels: Tensor | None = None) -> None:
+    def __init__(self, name: str, images: Tensor, labels: Tensor | None = None, *, mark: str | None = None) -> None:
         if images.ndim != 4 or images.shape[1] not in (1, 3):
             raise ValueError(f"{name}: images must be [N, 1 or 3, H, W], got {tuple(images.shape)}")
         if labels is not None and (labels.shape != images.shape[:1] or bool((labels < 0).any())):
@@ -80,6 +88,7 @@ class ImagesInMemory:
         self.tensor = images if images.dtype == torch.uint8 else to_uint8(in_range(images, name=name))
         self.shape = (int(images.shape[1]), int(images.shape[2]), int(images.shape[3]))
         self.known_labels = labels
+        self.mark = mark
 
     def __len__(self) -> int:
         return len(self.tensor)
@@ -90,22 +99,23 @@ class ImagesInMemory:
     def select(self, numbers: Sequence[int]) -> Tensor:
         return self.tensor[torch.tensor(numbers)]
 
+    def each(self, numbers: Sequence[int]) -> list[Tensor]:
+        return list(self.select(numbers))
+
     def labels(self) -> Tensor | None:
         return self.known_labels
 
     def fingerprint(self) -> str:
-        digest = hashlib.sha256(repr(self.shape).encode())
-        for first in range(0, len(self), HASHED_AT_ONCE):
-            digest.update(self.images(first, HASHED_AT_ONCE).contiguous().cpu().numpy().tobytes())
-        return digest.hexdigest()[:12]
+        if self.mark is None:
+            self.mark = fingerprint(self.tensor)
+        return self.mark
 
 
-class RandomPart:
-    """``count`` images of a set, chosen without repetition by a fixed seed: the same ones everywhere."""
+class ChosenImages:
+    """Images ``chosen`` of a set, in that order."""
 
-    def __init__(self, whole: KeptImageSet, count: int) -> None:
-        self.whole, self.name, self.shape = whole, f"{whole.name} ({count} of {len(whole)})", whole.shape
-        self.chosen = sorted(permutation(0, 0, len(whole))[:count].tolist())
+    def __init__(self, whole: KeptImageSet, chosen: list[int], *, name: str) -> None:
+        self.whole, self.chosen, self.name, self.shape = whole, chosen, name, whole.shape
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -116,12 +126,23 @@ class RandomPart:
     def select(self, numbers: Sequence[int]) -> Tensor:
         return self.whole.select([self.chosen[number] for number in numbers])
 
+    def each(self, numbers: Sequence[int]) -> list[Tensor]:
+        return self.whole.each([self.chosen[number] for number in numbers])
+
     def labels(self) -> Tensor | None:
         labels = self.whole.labels()
         return None if labels is None else labels[self.chosen]
 
     def fingerprint(self) -> str:
         return f"{self.whole.fingerprint()}:{len(self.chosen)}"
+
+
+class RandomPart(ChosenImages):
+    """``count`` images of a set, chosen without repetition by a fixed seed: the same ones everywhere."""
+
+    def __init__(self, whole: KeptImageSet, count: int) -> None:
+        chosen = sorted(permutation(0, 0, len(whole))[:count].tolist())
+        super().__init__(whole, chosen, name=f"{whole.name} ({count} of {len(whole)})")
 
 
 def random_part(images: KeptImageSet, count: int | None) -> KeptImageSet:
@@ -156,14 +177,16 @@ class Work:
     show_progress: bool = False
 
 
-def batches(images: ImageSet, *, size: int, what: str, work: Work) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(images: ImageSet, *, size: int, what: str, work: Work) -> Iterator[tuple[Tensor | list[Tensor], Tensor]]:
     """This rank's share of a set, with the numbers of the images: batches are dealt out in turn, none is cut or repeated.
+
+    They are on the device, uint8 [B, C, H, W], or a list of images [C, H, W] where these have several sizes.
 
     The batches are the same for any number of ranks, and so are the features that come of them. To be exhausted by
     every rank: where one cannot read or draw an image, all of them end with a ValueError.
     """
     rank, world_size = rank_and_world_size()
-    size = work.batch_size or size
+    size = work.batch_size or (min(size, AT_ONCE_OF_SEVERAL_SIZES) if has_several_sizes(images) else size)
     bar = tqdm(
         total=len(images),
         desc=what,
@@ -178,7 +201,7 @@ def batches(images: ImageSet, *, size: int, what: str, work: Work) -> Iterator[t
     with bar:
         for first in range(0, len(images), size)[rank::world_size]:
             try:
-                batch = images.images(first, min(size, len(images) - first))
+                batch = batch_of(images, first, min(size, len(images) - first), device=work.device)
             except ValueError as error:
                 failed = error
                 break
@@ -186,6 +209,25 @@ def batches(images: ImageSet, *, size: int, what: str, work: Work) -> Iterator[t
             bar.update(min(len(batch) * world_size, len(images) - int(bar.n)))
     if not on_all_ranks(failed is None, device=work.device):
         raise failed or ValueError(f"another rank failed with its part of {images.name}")
+
+
+def batch_of(images: ImageSet, first: int, count: int, *, device: torch.device) -> Tensor | list[Tensor]:
+    if not has_several_sizes(images):
+        return images.images(first, count).to(device)
+    several = cast(KeptImageSet, images)  # what is drawn has one size
+    return [image.to(device) for image in several.each(range(first, first + count))]
+
+
+def batches_of_one_size(images: ImageSet, *, size: int, what: str, work: Work) -> Iterator[tuple[Tensor, Tensor]]:
+    """As :func:`batches`; ValueError where the images have several sizes."""
+    if has_several_sizes(images):
+        raise ValueError(
+            f"{images.name} has images of several sizes, and here images of one are compared: bring them to one size, by "
+            "python -m datamodules.prepare"
+        )
+    for batch, numbers in batches(images, size=size, what=what, work=work):
+        assert isinstance(batch, Tensor)
+        yield batch, numbers
 
 
 def real_facts(real: ImageSet, extractor: Extractor) -> dict[str, Any]:
@@ -212,9 +254,10 @@ def real_summary(real: ImageSet, extractor: Extractor, *, metrics: Sequence[str]
         if on_all_ranks(found is not None and found.has(**needs(metrics, generated=False)), device=work.device):
             assert found is not None
             return found.to(work.device)
+    check_memory(real, extractor, metrics)
     quality = GenerationQuality(extractor, metrics=metrics).to(work.device)
     for images, numbers in batches(real, size=extractor.batch_size, what="real", work=work):
-        quality.update(images.to(work.device), real=True, numbers=numbers)
+        quality.update(extractor(images), real=True, numbers=numbers)
     shown = quality.real_summary()
     assert shown is not None
     summary = replace(shown, facts=facts)
@@ -254,8 +297,8 @@ def judged_accuracy(judge: Judge, images: ImageSet, *, work: Work, what: str = "
     assert labels is not None
     hits = hit_rate(work.device)
     size = judge.extractor.batch_size if judge.extractor is not None else Pixels.batch_size
-    for batch, numbers in batches(images, size=size, what=what, work=work):
-        hits.update((judge.predict(batch.to(work.device)) == labels[numbers]).double().to(work.device))
+    for batch, numbers in batches_of_one_size(images, size=size, what=what, work=work):
+        hits.update((judge.predict(batch) == labels[numbers]).double().to(work.device))
     return float(hits.compute())
 
 
@@ -282,6 +325,9 @@ def evaluate(
     for part in (fake, images):
         if part is not None and len(part) < 2:
             raise ValueError(f"an evaluation needs at least 2 images on each side: {part.name} has {len(part)}")
+    for part in (fake, images):
+        if part is not None:
+            check_sizes(part, extractor)
     if images is not None:
         check_shapes(fake, images)
     asked = [name for name in metrics if name in CLASS_METRICS]
@@ -300,6 +346,7 @@ def evaluate(
     if not comparisons and not asked:
         return same_on_all_ranks(values, device=work.device)
 
+    check_memory(fake, extractor, comparisons)
     quality = GenerationQuality(extractor, metrics=comparisons, settings=settings).to(work.device)
     if any(needs(comparisons, generated=False).values()):
         if real is None:
@@ -323,12 +370,13 @@ def evaluate(
             keep_images="tstr_accuracy" in asked,
             device=work.device,
         )
-    for batch, numbers in batches(fake, size=extractor.batch_size, what="images", work=work):
-        batch = batch.to(work.device)
+    show = batches if classes is None else batches_of_one_size
+    for batch, numbers in show(fake, size=extractor.batch_size, what="images", work=work):
         features = extractor(batch) if comparisons else {}
         if comparisons:
             quality.update(features, real=False, numbers=numbers)
         if classes is not None:
+            assert isinstance(batch, Tensor)
             own = classes.judge.extractor is extractor
             classes.update(batch, numbers, logits=features.get("logits") if own else None)
     if comparisons:
@@ -345,12 +393,21 @@ def evaluate(
     return same_on_all_ranks(values, device=work.device)
 
 
+def check_sizes(images: ImageSet, extractor: Extractor) -> None:
+    """ValueError where images have several sizes and the extractor does not resize them."""
+    if has_several_sizes(images) and extractor.resize == "none":
+        raise ValueError(
+            f"{images.name} has images of several sizes, which {extractor.name} does not compare: choose a network that "
+            "resizes each, such as extractor=efficientnet_lite0, or bring them to one size, by python -m datamodules.prepare"
+        )
+
+
 def check_shapes(fake: ImageSet, real: ImageSet) -> None:
     """ValueError where two sets cannot be compared as they are."""
     if fake.shape[0] != real.shape[0]:
         grey, colour = (fake, real) if fake.shape[0] == 1 else (real, fake)
         raise ValueError(f"{grey.name} is grey and {colour.name} in colour: bring them to one number of channels first")
-    if fake.shape != real.shape:
+    if fake.shape != real.shape and not (has_several_sizes(fake) or has_several_sizes(real)):
         sizes = [" x ".join(map(str, part.shape)) for part in (fake, real)]
         raise ValueError(f"{fake.name} is {sizes[0]} and {real.name} {sizes[1]}: bring them to one size first")
 
@@ -388,9 +445,20 @@ def reconstruction(
         )
     deep = extractor.to(work.device).stages if "feature_distance" in metrics else None
     quality = ReconstructionQuality(metrics=metrics, stages=deep).to(work.device)
-    for batch, _ in batches(Pairs(images, originals), size=extractor.batch_size, what="pairs", work=work):
-        quality.update(*batch.to(work.device).chunk(2, dim=1))
+    for batch, _ in batches_of_one_size(Pairs(images, originals), size=extractor.batch_size, what="pairs", work=work):
+        quality.update(*batch.chunk(2, dim=1))
     return quality.compute()
+
+
+def check_memory(images: ImageSet, extractor: Extractor, metrics: Sequence[str]) -> None:
+    """ValueError for a Frechet distance whose table of features x features no ordinary machine holds."""
+    for name in (name for name in metrics if name in DISTANCES):
+        size = extractor.provides.get(DISTANCES[name], 0)
+        if MOST_IN_TABLE < size < len(images):
+            raise ValueError(
+                f"{name} of {len(images)} images in {size} features needs a table of {8 * size**2 / 1e9:.0f} GB ({images.name}): "
+                f"choose a network, such as extractor=efficientnet_lite0, or at most {size} images of a side"
+            )
 
 
 def small_sample_note(count: int, extractor: Extractor, metrics: Sequence[str]) -> str | None:
@@ -407,6 +475,16 @@ def small_sample_note(count: int, extractor: Extractor, metrics: Sequence[str]) 
     )
 
 
+def negative_distance_note(values: dict[str, float]) -> str | None:
+    """What to know about a kernel distance below 0; None where it is not."""
+    if values.get("kid", 0.0) >= 0:
+        return None
+    return (
+        "kid is below 0, as an estimate without bias may be where the sets hardly differ; of a set and itself, or copies "
+        "of its images, it always is"
+    )
+
+
 def nearest_originals(
     samples: ImageSet, real: KeptImageSet, *, extractor: Extractor, work: Work, num_nearest: int = 3
 ) -> Image.Image:
@@ -414,8 +492,8 @@ def nearest_originals(
     rows: list[Tensor] = []
     for part, what in ((samples, "samples"), (real, "real")):
         keeper = NumberedRows(extractor.provides["features"]).to(work.device)
-        for images, numbers in batches(part, size=extractor.batch_size, what=what, work=work):
-            keeper.update(extractor.to(work.device)(images.to(work.device))["features"], numbers)
+        for images, numbers in batches_of_one_size(part, size=extractor.batch_size, what=what, work=work):
+            keeper.update(extractor.to(work.device)(images)["features"], numbers)
         rows.append(keeper.compute())
     centre = rows[1].mean(dim=0)
     distances = squared_distances(rows[0] - centre, rows[1] - centre)

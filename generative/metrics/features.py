@@ -14,14 +14,15 @@ from typing import Any, Protocol
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 
 from generative.precision import full_precision
 from generative.rendering.images import from_uint8
 
 Features = dict[str, Tensor]  # "features" [N, D]; some also "spatial" [N, 2023], "logits" [N, classes]
-# The same network in torch-fidelity's file and in pytorch-fid's.
-PUBLISHED_FILES = ("weights-inception-2015-12-05-6726825d.pth", "pt_inception-2015-12-05-6726825d.pth")
+# SHA-256 of weights-inception-2015-12-05-6726825d.pth (torch-fidelity), which is pt_inception-2015-12-05-6726825d.pth
+# (pytorch-fid) under another name: the network whose distance is FID.
+PUBLISHED_INCEPTION = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 SPATIAL_CHANNELS = 7  # of the 17 x 17 map: 7 * 17 * 17 = 2023 numbers, about as many as the pooled features
 RANDOM_SEED = 0  # of `inception_random`: its weights are the same on every machine
 
@@ -44,13 +45,24 @@ class Extractor(nn.Module):
         """uint8 [B, C, H, W] with C = 1 or 3 on this module's device -> features [B, ...] in float32."""
 
     @torch.no_grad()
-    def forward(self, images: Tensor) -> Features:
+    def forward(self, images: Tensor | list[Tensor]) -> Features:
+        """Also of a list of images [C, H, W] of several sizes, each of which is resized from its own."""
+        if isinstance(images, list):
+            return self.of_several_sizes(images)
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
             raise ValueError(
                 f"an extractor takes uint8 images [B, 1 or 3, H, W], got {images.dtype} {tuple(images.shape)}"
             )
         with full_precision(images.device.type):
             return self.extract(images)
+
+    def of_several_sizes(self, images: list[Tensor]) -> Features:
+        places: dict[torch.Size, list[int]] = {}
+        for place, image in enumerate(images):
+            places.setdefault(image.shape, []).append(place)
+        parts = [self(torch.stack([images[place] for place in alike])) for alike in places.values()]
+        order = torch.tensor([place for alike in places.values() for place in alike]).argsort()
+        return {name: torch.cat([part[name] for part in parts])[order.to(parts[0][name].device)] for name in parts[0]}
 
     def stages(self, images: Tensor) -> list[Tensor]:
         """Maps [B, C, H, W] after each stage of the network for images [B, 1 or 3, H, W] in [-1, 1], differentiable."""
@@ -112,9 +124,8 @@ class Inception(Extractor):
                 "from torch-fidelity's releases on GitHub and give weights=<file>, or choose extractor=efficientnet_lite0"
             ) from error
         self.weights = hash_of_tensors(self.network)
-        # Of other weights it is another network, whose distance is no FID.
-        is_published = path is None or path.name in PUBLISHED_FILES
-        self.name = self.published_name if is_published else f"{self.published_name}_{self.weights[:4]}"
+        # Of other weights, whatever their file is called, it is another network, whose distance is no FID.
+        self.name = self.published_name if self.is_published(path) else f"{self.published_name}_{self.weights[:4]}"
         self.network.eval().requires_grad_(False)
         self.spatial: Tensor | None = None
         self.network.Mixed_6d.branch1x1.register_forward_hook(self.keep_spatial)
@@ -123,6 +134,12 @@ class Inception(Extractor):
         return FeatureExtractorInceptionV3(
             "inception", ["2048", "logits_unbiased"], None if path is None else str(path)
         )
+
+    def is_published(self, path: Path | None) -> bool:
+        """Whether the weights are those that the extractor's name stands for, by the content of their file."""
+        name = Path(URL_INCEPTION_V3).name
+        file = Path(torch.hub.get_dir()) / "checkpoints" / name if path is None else path  # where it was downloaded to
+        return hashlib.sha256(file.read_bytes()).hexdigest() == PUBLISHED_INCEPTION
 
     def keep_spatial(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         self.spatial = output[:, :SPATIAL_CHANNELS].flatten(1)
@@ -153,6 +170,9 @@ class RandomInception(Inception):
 
     published_name = "inception_random"
 
+    def is_published(self, path: Path | None) -> bool:
+        return path is None
+
     def build(self, path: Path | None) -> FeatureExtractorInceptionV3:
         if path is not None:
             return super().build(path)  # random weights of others, as a file
@@ -162,6 +182,9 @@ class RandomInception(Inception):
             return RandomNetwork("inception", ["2048", "logits_unbiased"], empty.name)
 
 
+# Images in EfficientNet at a time on a processor. The maps of more are blocks that the allocator returns to the system
+# after every layer: page faults took up to 70 % of the time, and the memory was 2.7 GB instead of 1.2.
+AT_ONCE = 8
 LITE_SIDES = {0: 256, 1: 272, 2: 292}  # the square that an image is brought to, pixels a side
 
 
@@ -207,9 +230,15 @@ class EfficientNetLite(Extractor):
         return maps
 
     def extract(self, images: Tensor) -> Features:
-        x = self.central_square(images.float()).clamp(0, 255) / 127.5 - 1.0  # mean = std = 0.5
-        pooled = self.network.forward_head(self.network.forward_features(x), pre_logits=True)
+        parts = [self.pooled(part) for part in (images.split(AT_ONCE) if images.device.type == "cpu" else [images])]
+        pooled = torch.cat(parts)
         return {"features": pooled, "logits": self.network.get_classifier()(pooled)}
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """uint8 [B, 1 or 3, H, W] -> [B, 1280]."""
+        x = self.central_square(images.float()).clamp(0, 255) / 127.5 - 1.0  # mean = std = 0.5
+        features: Tensor = self.network.forward_head(self.network.forward_features(x), pre_logits=True)
+        return features
 
 
 class DinoV2(Extractor):
@@ -319,6 +348,15 @@ class FromClassifier(Extractor):
 NEEDS_NO_FILE = ("pixels", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
 MAY_TAKE_FILE = ("inception", "inception_random", "dinov2")
 EXTRACTORS = (*NEEDS_NO_FILE, *MAY_TAKE_FILE)
+MOST_PIXELS = 3 * 32 * 32  # values of an image that are compared as they are, unless asked for
+
+
+def default_extractor(image_shape: tuple[int, int, int]) -> str:
+    """Raw pixels up to 32 x 32 in colour; above a network: distances of pixels say little of large images.
+
+    A network too for images of several sizes, whose height and width are given as 0.
+    """
+    return "pixels" if 0 < math.prod(image_shape) <= MOST_PIXELS else "efficientnet_lite0"
 
 
 def make_extractor(name: str, *, image_shape: tuple[int, int, int], weights: Path | None = None) -> Extractor:

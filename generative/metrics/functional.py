@@ -113,11 +113,12 @@ def trace_of_root(a: Gaussian, b: Gaussian) -> Tensor:
 
 
 def frechet_distance(a: Gaussian, b: Gaussian) -> float:
-    """|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)) between two Gaussians (dissertation eq. 2.9)."""
+    """|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)) between two Gaussians (dissertation eq. 2.9), at least 0."""
     if a.mean.shape != b.mean.shape:
         raise ValueError(f"features of {len(a.mean)} and of {len(b.mean)} numbers cannot be compared")
     shift = (a.mean - b.mean).square().sum()
-    return float(shift + a.trace() + b.trace() - 2.0 * trace_of_root(a, b))
+    # Of two equal Gaussians the rounding of the traces is left, which may lie below 0.
+    return float((shift + a.trace() + b.trace() - 2.0 * trace_of_root(a, b)).clamp(min=0))
 
 
 def kernel(x: Tensor, y: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import numpy as np
@@ -55,9 +56,10 @@ class PixelJudge:
 
     def __init__(self, images: Tensor, labels: Tensor, *, data: str) -> None:
         self.name = f"support vector machine, radial kernel, raw pixels of {data}"
-        if not can_judge(images[0].numel(), len(images)):
+        num_values = math.prod(images.shape[1:])
+        if not can_judge(num_values, len(images)):
             raise ValueError(
-                f"accuracy and tstr_accuracy: {len(images)} images of {images[0].numel()} values are too many for the judge of "
+                f"accuracy and tstr_accuracy: {len(images)} images of {num_values} values are too many for the judge of "
                 f"raw pixels (at most {MOST_IMAGES} of {MOST_PIXELS}): train one and give judge=classifier:<checkpoint>"
             )
         if len(labels.unique()) < 2:

@@ -37,6 +37,7 @@ class MetricProtocol:
     reference: str  # data set and split
     reference_hash: str  # of the images
     samples: str  # how they were drawn
+    labels: str  # the classes asked for: "data" or "balanced"; "none" without classes and of images as given
     num_neighbours: int
     num_subsets: int
     subset_size: int
@@ -55,20 +56,24 @@ def make_protocol(
     reference: str,
     reference_hash: str,
     samples: str,
+    labels: str = "none",
     judge: str,
     settings: Settings,
     trained_against_judge: bool = False,
+    several_sizes: bool = False,
 ) -> MetricProtocol:
+    """``several_sizes``: whether the images of a side have sizes of their own."""
     return MetricProtocol(
         extractor=extractor.name,
         weights=extractor.weights,
-        resize=extractor.resize,
+        resize=extractor.resize + (", each image from its own size" if several_sizes else ""),
         dtype="features float32, statistics float64",
         quantization="uint8, rounded",
         image_shape=list(image_shape),
         reference=reference,
         reference_hash=reference_hash,
         samples=samples,
+        labels=labels,
         num_neighbours=settings.num_neighbours,
         num_subsets=settings.num_subsets,
         subset_size=settings.subset_size,
@@ -101,15 +106,18 @@ def short_count(number: int) -> str:
 def metric_name(metric: str, *, by: str, image_size: int, num_images: int, trained_against_judge: bool = False) -> str:
     """The protocol in a name: ``fid_50k`` (Inception only), ``fd_efficientnet_lite0_64px_5k``, ``fd_pixels_1797``.
 
+    ``image_size`` 0 stands for images of several sizes: ``fd_efficientnet_lite0_several_sizes_5k``.
+
     ``by`` is the extractor, or for the asked class the judge; a reconstruction has neither (``psnr_64px_100``).
     """
     field_name = FIELD_NAMES.get((metric, by))
+    size = f"{image_size}px" if image_size else "several_sizes"
     if field_name:
         parts = [field_name]
     elif metric in PAIRED:
-        parts = [metric, f"{image_size}px"]
+        parts = [metric, size]
     else:
-        parts = [metric, by] if by == "pixels" else [metric, by, f"{image_size}px"]
+        parts = [metric, by] if by == "pixels" else [metric, by, size]
     return "_".join([*parts, short_count(num_images), *(["trained_judge"] if trained_against_judge else [])])
 
 
@@ -144,9 +152,18 @@ def matters(field: str, metrics: Collection[str]) -> bool:
     return True
 
 
+def asked_labels(protocol: dict[str, Any]) -> str:
+    """How the classes of the samples were shared out: results from before that was stated were of balanced classes, if of any."""
+    without_classes = protocol.get("samples") in ("averaged weights", "images as given")
+    return str(protocol.get("labels", "none" if without_classes else "balanced"))
+
+
 def protocol_differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
     """What stands in the way of comparing the metrics that two result records share, in words; empty if nothing does."""
-    one, other = a["protocol"], b["protocol"]
+    one, other = (
+        record["protocol"] | ({} if "task" in record["protocol"] else {"labels": asked_labels(record["protocol"])})
+        for record in (a, b)
+    )
     shared = a["metrics"].keys() & b["metrics"].keys()
     if not shared:
         return ["they share no metric"]

@@ -30,21 +30,21 @@ class GaussianStatistics(Metric):
     """Mean and covariance of rows of features [B, num_features], in constant memory.
 
     Up to ``num_features`` rows are kept as they are, for then the covariance has an exact factor; more of them go into
-    float64 sums, which ranks add up.
+    float64 sums, which ranks add up. Only then is there a table of features x features: fewer rows need none.
     """
 
     full_state_update = False
     rows: list[Tensor]
     num_summed: Tensor
     total: Tensor
-    outer: Tensor
+    tables: list[Tensor]  # each rank's sum of outer products, [num_features, num_features] or [0, num_features]
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
         self.num_features = num_features
         self.add_state("num_summed", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("total", torch.zeros(num_features, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("outer", torch.zeros(num_features, num_features, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("tables", [], dist_reduce_fx="cat")
         self.add_state("rows", [], dist_reduce_fx="cat")
         self.reset()
 
@@ -52,16 +52,18 @@ class GaussianStatistics(Metric):
         super().reset()
         # A rank without a single image must offer a tensor of the same rank to the others.
         self.rows.append(torch.zeros(0, self.num_features, device=self.device))
+        self.tables.append(torch.zeros(0, self.num_features, dtype=torch.float64, device=self.device))
 
     def update(self, features: Tensor) -> None:
         self.rows.append(features)
         if sum(len(rows) for rows in self.rows) > self.num_features:
-            self.num_summed, self.total, self.outer = self.with_rows_summed()
-            self.rows = [features[:0]]
+            self.num_summed, self.total, table = self.with_rows_summed()
+            self.tables, self.rows = [table], [features[:0]]
 
     def with_rows_summed(self) -> tuple[Tensor, Tensor, Tensor]:
         rows = dim_zero_cat(self.rows).double()
-        return self.num_summed + len(rows), self.total + rows.sum(dim=0), self.outer + rows.T @ rows
+        summed = dim_zero_cat(self.tables).unflatten(0, (-1, self.num_features)).sum(dim=0)
+        return self.num_summed + len(rows), self.total + rows.sum(dim=0), summed + rows.T @ rows
 
     def compute(self) -> Gaussian:
         if int(self.num_summed) == 0:

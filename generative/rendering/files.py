@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-READABLE_MODES = {"L", "RGB", "RGBA", "P", "1", "CMYK", "LA"}
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"}
+from generative.rendering.containers import counted, open_container
+from generative.rendering.containers import in_words as files_in_words
+from generative.rendering.pictures import WHITE, Header, read_header, read_picture
+
 ARRAYS = {".npy", ".npz"}
 NUM_THREADS = 4  # that decode: Pillow lets go of the interpreter's lock while it does
 
@@ -25,35 +25,45 @@ NUM_THREADS = 4  # that decode: Pillow lets go of the interpreter's lock while i
 class ImageFiles:
     """All images below a folder or in a zip, in the order of their names; they are decoded when asked for.
 
-    Sizes and checksums of all are read at once: ValueError names the first that cannot be read or differs from those before it.
-    Labels are the first-level folders, where every image lies in one and there are several: their names if all are
-    numbers, else their places among the sorted names. Transparency is dropped.
+    Sizes and checksums of all are read at once: ValueError names the first that cannot be read. ``shape`` is that of all
+    images; height and width are 0 where they differ. One in colour makes all of them colour. They are upright by their
+    EXIF data, transparent parts on ``background``. Labels are the first-level folders, where every image lies in one and
+    there are several: their names if all are numbers, else their places among the sorted names. ``notes`` are sentences
+    about how the set was taken.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.name = path, str(path)
-        if path.is_dir():
-            self.names = sorted(str(file.relative_to(path)) for file in path.rglob("*") if is_image(file))
-            self.read: Callable[[str], bytes] = lambda name: (path / name).read_bytes()
-        elif zipfile.is_zipfile(path):
-            self.archive = zipfile.ZipFile(path)
-            self.names = sorted(name for name in self.archive.namelist() if is_image(Path(name)))
-            self.read = self.archive.read
-        else:
+    def __init__(self, path: Path, *, background: str = WHITE) -> None:
+        self.path, self.name, self.background = path, str(path), background
+        if not path.is_dir() and not zipfile.is_zipfile(path):
             raise ValueError(f"{path} is neither a folder, a zip nor an array file of images")
+        self.files = open_container(path)
+        self.names = sorted(self.files.names)
         if not self.names:
-            raise ValueError(f"{path} holds no images ({', '.join(sorted(SUFFIXES))})")
+            others = f" but files: {files_in_words(counted(self.files.others))}" if self.files.others else ""
+            raise ValueError(f"{path} holds no images{others}")
         with ThreadPoolExecutor(NUM_THREADS) as threads:
-            found = list(threads.map(self.shape_and_checksum, self.names))
-        self.shape = found[0][0]
-        for name, (shape, _) in zip(self.names, found, strict=True):
-            if shape != self.shape:
-                raise ValueError(
-                    f"{self.describe(name)} is {in_words(shape)}, the images before it {in_words(self.shape)}: bring "
-                    "them to one shape"
-                )
-        marks = [(name, checksum) for name, (_, checksum) in zip(self.names, found, strict=True)]
+            found = list(threads.map(self.header_and_mark, self.names))
+        headers = [header for header, _ in found]
+        channels = 1 if all(header.is_grey for header in headers) else 3
+        self.sizes = [(header.height, header.width) for header in headers]
+        self.shape = (channels, *self.sizes[0]) if len(set(self.sizes)) == 1 else (channels, 0, 0)
+        marks = [(name, *mark) for name, (_, mark) in zip(self.names, found, strict=True)]
         self.mark = hashlib.sha256(repr(marks).encode()).hexdigest()[:12]
+        self.notes = [*self.files.notes, *self.notes_on(headers)]
+
+    def notes_on(self, headers: list[Header]) -> Iterator[str]:
+        if self.files.others:
+            what = files_in_words(counted(self.files.others))
+            yield f"{self.path} holds {len(self.names)} images; passed over, as none: {what}"
+        if turned := sum(header.turned for header in headers):
+            yield f"{self.path}: {turned} images are turned upright, as their EXIF data say"
+        if transparent := sum(header.transparent for header in headers):
+            yield f"{self.path}: {transparent} images have transparent parts, which are shown on {self.background}"
+        if 0 < (greys := sum(header.is_grey for header in headers)) < len(headers):
+            yield f"{self.path}: {greys} of {len(headers)} images are grey and count as images in colour"
+        if len(set(self.sizes)) > 1:
+            least, most = (" x ".join(map(str, size)) for size in (min(self.sizes), max(self.sizes)))
+            yield f"{self.path}: images of {len(set(self.sizes))} sizes, from {least} to {most} pixels (height x width)"
 
     def __len__(self) -> int:
         return len(self.names)
@@ -61,38 +71,46 @@ class ImageFiles:
     def describe(self, name: str) -> str:
         return str(self.path / name) if self.path.is_dir() else f"{name} in {self.path}"
 
-    def content(self, name: str) -> bytes:
-        try:
-            return self.read(name)
-        except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError) as error:  # RuntimeError: encrypted
-            raise ValueError(f"{self.describe(name)} cannot be read: {error}") from error
-
-    def shape_and_checksum(self, name: str) -> tuple[tuple[int, int, int], int]:
-        content = self.content(name)
-        with open_picture(content, self.describe(name)) as picture:
-            return (1 if picture.mode == "L" else 3, picture.height, picture.width), zlib.crc32(content)
+    def header_and_mark(self, name: str) -> tuple[Header, tuple[int | str, ...]]:
+        """The header of an image, and what its pixels follow from: its bytes, and our reading of it where that has changed."""
+        content = self.files.content(name)
+        header = read_header(content, self.describe(name))
+        shown = ["upright"] * header.turned + [self.background] * header.transparent
+        shown += ["grey"] * (header.is_grey and header.mode != "L")
+        return header, (zlib.crc32(content), *shown)
 
     def decode(self, name: str) -> Tensor:
-        """One file as uint8 [C, H, W]: grey stays one channel, everything else becomes RGB."""
-        with open_picture(self.content(name), self.describe(name)) as picture:
-            try:
-                array = np.array(picture if picture.mode == "L" else picture.convert("RGB"))
-            except (OSError, SyntaxError) as error:
-                raise ValueError(f"{self.describe(name)} is not a readable image: {reason(error)}") from error
-        return torch.from_numpy(array)[None] if array.ndim == 2 else torch.from_numpy(array).permute(2, 0, 1)
+        """One file as uint8 [C, H, W]: one channel where all images are grey, else RGB."""
+        picture = read_picture(
+            self.files.content(name), self.describe(name), channels=self.shape[0], background=self.background
+        )
+        array = torch.from_numpy(np.array(picture.image))
+        return array[None] if array.ndim == 2 else array.permute(2, 0, 1)
 
     def images(self, first: int, count: int) -> Tensor:
         return self.select(list(range(first, min(first + count, len(self.names)))))
 
     def select(self, numbers: Sequence[int]) -> Tensor:
-        """uint8 [len(numbers), C, H, W]."""
+        """uint8 [len(numbers), C, H, W]; ValueError where not all images of the set have one size."""
+        if self.shape[1] == 0:
+            other = next(number for number, size in enumerate(self.sizes) if size != self.sizes[0])
+            sizes = [" x ".join(map(str, self.sizes[number])) for number in (other, 0)]
+            raise ValueError(
+                f"{self.describe(self.names[other])} is {sizes[0]} pixels, the images before it {sizes[1]}: bring them to "
+                "one shape"
+            )
+        return torch.stack(self.each(numbers))
+
+    def each(self, numbers: Sequence[int]) -> list[Tensor]:
+        """uint8 [C, H, W] of each, in its own size."""
         with ThreadPoolExecutor(NUM_THREADS) as threads:
-            return torch.stack(list(threads.map(self.decode, [self.names[number] for number in numbers])))
+            return list(threads.map(self.decode, [self.names[number] for number in numbers]))
 
     @property
     def folders(self) -> list[str]:
         """The first-level folder of each image that lies in one."""
-        return [Path(name).parts[0] for name in self.names if len(Path(name).parts) > 1]
+        found = [self.files.folders_of(name) for name in self.names]
+        return [folders[0] for folders in found if folders]
 
     @property
     def folders_are_numbers(self) -> bool:
@@ -112,29 +130,8 @@ class ImageFiles:
         return self.mark
 
 
-def open_picture(content: bytes, name: str) -> Image.Image:
-    """An image whose header was read; ValueError names it where that cannot be, or where it is of more than 8 bits."""
-    try:
-        picture = Image.open(io.BytesIO(content))
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{name} is not a readable image: {reason(error)}") from error
-    if picture.mode not in READABLE_MODES:
-        raise ValueError(f"{name} is of mode {picture.mode}, not 8 bits grey or colour: convert it first")
-    return picture
-
-
-def is_image(path: Path) -> bool:
-    """By its suffix; what macOS puts beside images in its zips (``__MACOSX/._name.png``) is none."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith("._")
-
-
 def in_words(shape: tuple[int, int, int]) -> str:
     return f"{'grey' if shape[0] == 1 else 'in colour'}, {shape[1]} x {shape[2]} pixels"
-
-
-def reason(error: Exception) -> str:
-    """What is wrong with a file, without the address of the buffer that it was read from."""
-    return "no known format of images" if isinstance(error, UnidentifiedImageError) else str(error)
 
 
 def read_array(path: Path) -> tuple[Tensor, Tensor | None]:

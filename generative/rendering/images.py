@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 GREY = 40  # of the gaps between the images of a grid
+HASHED_AT_ONCE = 1024  # images of a set
 SHOWN_PIXELS = 96  # smaller images are enlarged about to this, each pixel to a square
 
 
@@ -24,6 +26,14 @@ def to_uint8(images: Tensor) -> Tensor:
 def from_uint8(images: Tensor) -> Tensor:
     """0 .. 255 -> [-1, 1] in float32."""
     return images.float().div_(127.5).sub_(1.0) if images.dtype == torch.uint8 else images / 127.5 - 1.0
+
+
+def fingerprint(images: Tensor) -> str:
+    """The start of a hash of uint8 images [N, C, H, W], or of what is indexed like such a tensor: shape and pixels."""
+    digest = hashlib.sha256(repr((int(images.shape[1]), int(images.shape[2]), int(images.shape[3]))).encode())
+    for first in range(0, len(images), HASHED_AT_ONCE):
+        digest.update(images[first : first + HASHED_AT_ONCE].contiguous().cpu().numpy().tobytes())
+    return digest.hexdigest()[:12]
 
 
 def to_pil(image: Tensor) -> Image.Image:

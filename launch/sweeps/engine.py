@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import signal
 import sys
 import time
@@ -18,6 +17,7 @@ from tqdm import tqdm
 from callbacks.pages import Pace
 from callbacks.run_files import read_metrics
 from launch.errors import did_you_mean
+from launch.folder_lock import FolderLock
 from launch.sweeps.journal import TRIALS, Journal, Trial
 from launch.sweeps.processes import end_all
 from launch.sweeps.report import best_trial, write_report
@@ -29,18 +29,6 @@ TRAIN = (sys.executable, str(Path(__file__).resolve().parents[2] / PROGRAM))
 POLL_SECONDS = 0.25
 HISTORY_SECONDS = 2.0  # between two looks at the metrics of running trials
 MAX_INITIAL_FAILURES = 5  # as W&B's agent: where the first so many failed, the others would
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """ValueError where another process has the folder; a process that is gone, however it went, has none."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(f"another sweep.py runs the sweep in {folder}") from error
-        yield
 
 
 @dataclass
@@ -68,7 +56,8 @@ class Engine:
 
     def run(self) -> list[Trial]:
         """Go on until all trials are over or a signal comes; what is known of each. ValueError where none can succeed."""
-        with locked(self.folder), self.signals():
+        with FolderLock() as lock, self.signals():
+            lock.take(self.folder, what="another sweep.py runs the sweep in")
             self.journal = Journal(self.folder)
             self.journal.open_for({**self.sweep.identity(), "seed": self.seed})
             # Of a sweep that was killed: its trials save and end here, and go on below.

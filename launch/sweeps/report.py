@@ -148,7 +148,7 @@ def chart(
         assert trial.objective is not None
         values = "\n".join(f"{name} = {short(value)}" for name, value in trial.values.items())
         note = html.escape(f"trial {trial.number}: {trial.objective:.4g}\n{values}")
-        circle = f'cx="{x(place):.1f}" cy="{y(trial.objective):.1f}" r="3.5" class="{trial.state}"'
+        circle = f'cx="{x(place):.1f}" cy="{y(trial.objective):.1f}" r="3.5" class="{html.escape(trial.state)}"'
         parts.append(f"<circle {circle}><title>{note}</title></circle>")
     return f'<div class="card"><b>{html.escape(title)}</b>{"".join(parts)}</svg></div>'
 

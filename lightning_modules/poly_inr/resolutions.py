@@ -17,9 +17,9 @@ from generative.metrics.features import make_extractor
 from generative.rendering.images import from_uint8, to_uint8
 from generative.rendering.upsampling import METHODS as CLASSICAL
 from generative.rendering.upsampling import upsample
-from lightning_modules.base import ImageData
+from lightning_modules.base import ImageData, check_labels_setting, in_turn
 from lightning_modules.poly_inr.module import PolyINR
-from lightning_modules.poly_inr.tasks import check_at_least
+from lightning_modules.samples import check_at_least
 
 METRICS = ("fd", "precision", "recall")
 BATCH = 256
@@ -34,15 +34,18 @@ def upsample_scored(
     resolution: int,
     count: int = 10_000,
     extractors: list[str] | None = None,
+    labels: str = "data",
 ) -> list[Path]:
     """The checkpoint's images at ``resolution``: drawn by the polynomial, and its small ones upsampled classically.
 
     ``count`` of each against as many real training images at that resolution, under each of ``extractors`` (pixels and
-    efficientnet_lite0). The last row is the real images' own small version, upsampled: what blur alone costs. All put
-    corner pixels on corner pixels. Where the small images are means over blocks, all are therefore enlarged alike, by
+    efficientnet_lite0), the classes in the shares of the training images or, with ``labels=balanced``, every one as
+    often. The last row is the real images' own small version, upsampled: what blur alone costs. All put corner pixels on
+    corner pixels. Where the small images are means over blocks, all are therefore enlarged alike, by
     3 % from 16 to 32 pixels, and the distance of each contains that.
     """
     check_at_least("count", count, 2)
+    check_labels_setting(labels)
     native = method.image_shape[1]
     if resolution <= native:
         raise ValueError(f"resolution must be above that of the model, {native}, got {resolution}")
@@ -51,20 +54,22 @@ def upsample_scored(
         raise ValueError(f"count must be at most {len(large)}, the training images of {datamodule.name}, got {count}")
     chosen = torch.linspace(0, len(large) - 1, count).round().long()  # of each class, whatever their order
     real = ImagesInMemory(f"{datamodule.name}:train at {resolution}", large[chosen])
-    small = datamodule.split("train")[0][chosen]
+    all_small, all_labels = datamodule.split("train")
+    small = all_small[chosen]
+    cycle = method.label_cycle(all_labels if labels == "data" else None, seed=seed)
     work = Work(device=method.device, show_progress=True)
     summaries = {}
     for name in extractors or ["pixels", "efficientnet_lite0"]:
         extractor = make_extractor(name, image_shape=real.shape).to(method.device)
         summaries[name] = (extractor, real_summary(real, extractor, metrics=METRICS, work=work))
     lines = []
-    for what, images in candidates(method, small, resolution=resolution, seed=seed).items():
+    for what, images in candidates(method, small, cycle, resolution=resolution, seed=seed).items():
         fakes = ImagesInMemory(what, drawn(images, count, what=what))
         for name, (extractor, summary) in summaries.items():
             values = evaluate(fakes, summary, extractor=extractor, metrics=METRICS, work=work)
             lines.append({"images": what, "extractor": name, **values})
     facts: dict[str, Any] = {"native": native, "resolution": resolution, "num_images": count, "seed": seed}
-    facts |= {"data": datamodule.name, "train_seed": method.seed, "kimg": method.images_seen / 1000}
+    facts |= {"labels": labels, "data": datamodule.name, "train_seed": method.seed, "kimg": method.images_seen / 1000}
     output.mkdir(parents=True, exist_ok=True)
     written = [output / "upsample_scored.jsonl", output / "upsample_scored.md"]
     written[0].write_text("".join(json.dumps(line | facts) + "\n" for line in lines))
@@ -75,18 +80,23 @@ def upsample_scored(
 Batch = Callable[[int, int], Tensor]  # first, count -> images [count, C, resolution, resolution]
 
 
-def candidates(method: PolyINR, small: Tensor, *, resolution: int, seed: int) -> dict[str, Batch]:
-    """Name -> what makes a batch of it; all but the last of the same codes."""
+def candidates(
+    method: PolyINR, small: Tensor, cycle: Tensor | None = None, *, resolution: int, seed: int
+) -> dict[str, Batch]:
+    """Name -> what makes a batch of it; all but the last of the same codes and classes, those of ``cycle`` in turn or balanced."""
+
+    def samples(first: int, count: int, image_size: int | None = None) -> Tensor:
+        return method.sample(first, count, seed=seed, labels=in_turn(cycle, first, count), image_size=image_size)
 
     def classical(way: str) -> Batch:
-        return lambda first, count: upsample(method.sample(first, count, seed=seed), resolution, method=way)
+        return lambda first, count: upsample(samples(first, count), resolution, method=way)
 
     def of_real(first: int, count: int) -> Tensor:
         images = small[first : first + count]
         return upsample(from_uint8(images) if images.dtype == torch.uint8 else images, resolution, method="bicubic")
 
     return {
-        "Poly-INR": lambda first, count: method.sample(first, count, seed=seed, image_size=resolution),
+        "Poly-INR": lambda first, count: samples(first, count, resolution),
         **{f"Poly-INR, {way}": classical(way) for way in CLASSICAL},
         "real, bicubic": of_real,
     }

@@ -49,6 +49,16 @@ def test_files(tmp_path: Path) -> None:
     assert [len(data.split(split)[0]) for split in ("train", "test")] == [30, 5]
 
 
+def test_classes_that_are_not_used_or_not_there_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez(tmp_path / "train.npz", noise(30, 8, 8, 3, seed=0), np.array([0, 1, 4] * 10))
+    for num_classes, said in (
+        (0, "train.npz has 3 classes, and this run does without them: num_classes=0"),
+        (5, "2 of 5 classes have no image in"),
+    ):
+        files(tmp_path, num_classes=num_classes).split("train")
+        assert said in capsys.readouterr().err
+
+
 def test_files_that_do_not_fit(tmp_path: Path) -> None:
     pixels = noise(30, 8, 8, 3, seed=0)
     np.savez(tmp_path / "train.npz", images=pixels)

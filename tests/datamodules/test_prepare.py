@@ -12,6 +12,8 @@ import subprocess
 import sys
 import time
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -115,10 +117,11 @@ def test_a_grey_set_stays_grey_and_grey_images_join_a_colour_set(tmp_path: Path)
 
 SLOW = """
 import sys, time
-from datamodules import prepare, sources
-read = sources.Folder.read
-sources.Folder.read = lambda self, name: time.sleep(0.02) or read(self, name)
-prepare.CHUNK, prepare.LOOKED_AT = 8, 1
+from datamodules import prepare
+from generative.rendering import containers
+read = containers.Folder.read
+containers.Folder.read = lambda self, name: time.sleep(0.02) or read(self, name)
+prepare.CHUNK = 8
 prepare.main()
 """
 
@@ -182,10 +185,126 @@ def test_a_cut_unfinished_set_is_refused(tmp_path: Path) -> None:
     source = photos(tmp_path / "a", "0.png", "1.png", "2.png")
     (source / "1.png").write_bytes(b"text")
     with pytest.raises(ValueError, match=r"1\.png is not a readable image"):
-        prepare(source, tmp_path / "b", resolutions=[8], stop_on_error=True)
+        prepare(source, tmp_path / "b", resolutions=[8], on_error="stop")
     (tmp_path / "b/train_8px.u8").write_bytes(b"")
     with pytest.raises(ValueError, match=r"train_8px\.u8 is shorter than preparing\.json says: remove"):
         prepare(source, tmp_path / "b", resolutions=[8])
+
+
+def test_images_that_changed_during_an_interruption_are_not_mixed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"{i}.png" for i in range(6)]
+
+    def stopped(source: Path, folder: Path) -> None:
+        """Until the fifth image."""
+        with pytest.raises(ValueError, match=r"4\.png is not a readable image"):
+            prepare(source, folder, resolutions=[8], on_error="stop")
+
+    for kind in ("folder", "zip"):
+        source = photos(tmp_path / kind, *names)
+        (source / "4.png").write_bytes(b"text")
+        pack = (lambda source=source: source) if kind == "folder" else (
+            lambda source=source: zip_of(source, source.with_suffix(".zip"))
+        )  # fmt: skip
+        stopped(pack(), tmp_path / f"{kind}_set")
+        before = (source / "1.png").stat()
+        changed = (source / "1.png").read_bytes()
+        photo(77).save(source / "1.png")
+        with pytest.raises(
+            ValueError, match=r"set holds an unfinished preparation, and of its 4 images some have changed in"
+        ):
+            prepare(pack(), tmp_path / f"{kind}_set", resolutions=[8])
+        (source / "1.png").write_bytes(changed)
+        os.utime(source / "1.png", ns=(before.st_atime_ns, before.st_mtime_ns))
+        photo(4).save(source / "4.png")  # what was not done yet may be mended
+        assert prepare(pack(), tmp_path / f"{kind}_set", resolutions=[8])["splits"]["train"]["count"] == 6
+
+
+def test_a_set_that_another_process_finished_meanwhile_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = photos(tmp_path / "a", "0.png", "1.png")
+    alone = preparation.alone
+
+    @contextmanager
+    def after_the_other(folder: Path) -> Iterator[None]:
+        monkeypatch.setattr(preparation, "alone", alone)
+        prepare(source, folder, resolutions=[8])
+        with alone(folder):
+            yield
+
+    monkeypatch.setattr(preparation, "alone", after_the_other)
+    with pytest.raises(ValueError, match="b holds a finished set: choose another folder, or remove it"):
+        prepare(photos(tmp_path / "c", "7.png"), tmp_path / "b", resolutions=[8])
+    facts = describe(tmp_path / "b")
+    assert facts is not None
+    assert (facts["source"], facts["splits"]["train"]["count"]) == ("a", 2)
+
+
+def test_grey_images_before_colour_ones_do_not_decide(tmp_path: Path) -> None:
+    for number in range(130):
+        (tmp_path / "a/a_scans").mkdir(parents=True, exist_ok=True)
+        photo(number, 4, 4).convert("L").save(tmp_path / f"a/a_scans/{number:03d}.png")
+    photos(tmp_path / "a", "b_photos/0.png")
+    facts = prepare(tmp_path / "a", tmp_path / "b", resolutions=[4])
+    assert (facts["channels"], facts["splits"]["train"]["count"], facts["skipped"]) == (3, 131, [])
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (["cat/0.png"], None),
+        (["cat/0.png", "cat/1.png"], "all train images of class cat cannot be used"),
+        (["dog/0.png", "dog/1.png", "dog/2.png", "dog/3.png", "cat/0.png"], "5 of the 8 images cannot be used"),
+    ],
+)
+def test_a_class_or_most_images_lost_is_an_error(tmp_path: Path, broken: list[str], message: str | None) -> None:
+    source = photos(tmp_path / "a", "cat/0.png", "cat/1.png", *(f"dog/{i}.png" for i in range(6)))
+    for name in broken:
+        (source / name).write_bytes(b"text")
+    if message is None:
+        assert len(prepare(source, tmp_path / "b", resolutions=[8])["skipped"]) == 1
+        return
+    for _ in range(2):
+        with pytest.raises(
+            ValueError, match=rf"{message}, the first .* because: cat/0\.png is not .*--on-error accept"
+        ):
+            prepare(source, tmp_path / "b", resolutions=[8])
+        with pytest.raises(ValueError, match="was interrupted"):
+            describe(tmp_path / "b")
+    facts = prepare(source, tmp_path / "b", resolutions=[8], on_error="accept")
+    assert (facts["splits"]["train"]["count"], len(facts["skipped"])) == (8 - len(broken), len(broken))
+
+
+def test_upright_and_on_a_background(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos(tmp_path / "a", "0.png", "train/1.png")
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    photo(0).transpose(Image.Transpose.ROTATE_270).save(tmp_path / "a/2.png", exif=exif)
+    Image.new("RGBA", (9, 9)).save(tmp_path / "a/3.png")
+    arguments = ["--resolution", "8", "--background", "#102030", "--no-classes", "--no-splits"]
+    monkeypatch.setattr(sys, "argv", ["prepare", str(tmp_path / "a"), str(tmp_path / "b"), *arguments])
+    preparation.main()
+    said = capsys.readouterr().out
+    assert "turned upright, as their EXIF data say: 1 images\n" in said
+    assert "transparent parts put on #102030 (--background): 1 images\n" in said
+    images, _ = read_split(tmp_path / "b", "train", 8)
+    assert torch.equal(images[0], images[1])
+    assert images[2].flatten(1).unique(dim=1).flatten().tolist() == [0x10, 0x20, 0x30]
+    with pytest.raises(ValueError, match="'blanc' is no colour for a background"):
+        prepare(tmp_path / "a", tmp_path / "c", resolutions=[8], background="blanc")
+
+
+def test_sets_that_were_prepared_before_are_read(tmp_path: Path) -> None:
+    """Whose description says nothing of backgrounds and notes."""
+    facts = prepare(photos(tmp_path / "a", "0.png", "1.png"), tmp_path / "b", resolutions=[8])
+    for key in ("background", "turned", "transparent", "notes"):
+        del facts[key]
+    (tmp_path / "b" / prepared.DESCRIPTION).write_text(json.dumps(facts))
+    assert len(read_split(tmp_path / "b", "train", 8)[0]) == 2
 
 
 def test_a_finished_set_is_not_overwritten(tmp_path: Path) -> None:
@@ -285,14 +404,14 @@ def save_faults(folder: Path) -> dict[str, str]:
 
 
 def test_faulty_images_are_left_out_by_name(tmp_path: Path) -> None:
-    source = photos(tmp_path / "a", "whole.png", "z.png")
+    source = photos(tmp_path / "a", "whole.png", *(f"z{i}.png" for i in range(8)))
     faults = save_faults(source)
     (source / "notes.txt").write_text("text")
     done = run(source, tmp_path / "b", "--resolution", "8")
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    assert "10/10" in done.stderr
-    assert "train: 2 images of no classes\npassed over, as no images: 1 .txt\nleft out: 8 images" in done.stdout
+    assert "17/17" in done.stderr
+    assert "train: 9 images of no classes\npassed over, as no images: 1 .txt\nleft out: 8 images" in done.stdout
     facts = describe(tmp_path / "b")
     assert facts is not None
     assert facts["passed_over"] == {".txt": 1}
@@ -314,9 +433,9 @@ def test_stopping_at_a_faulty_image_keeps_what_was_done(tmp_path: Path) -> None:
     for _ in range(2):
         assert json.loads((tmp_path / "b" / prepared.JOURNAL).read_text())["done"] == 4
         with pytest.raises(ValueError, match=r"4\.png is not a readable image"):
-            prepare(source, tmp_path / "b", resolutions=[8], stop_on_error=True)
+            prepare(source, tmp_path / "b", resolutions=[8], on_error="stop")
     photo(4).save(source / "4.png")
-    prepare(source, tmp_path / "b", resolutions=[8], stop_on_error=True)
+    prepare(source, tmp_path / "b", resolutions=[8], on_error="stop")
     assert data_files(tmp_path / "b") == data_files(tmp_path / "whole")
 
 
@@ -335,8 +454,12 @@ def test_other_modes_become_rgb(tmp_path: Path) -> None:
     facts = prepare(tmp_path / "a", tmp_path / "b", resolutions=[16])
     assert facts["skipped"] == []
     images, _ = read_split(tmp_path / "b", "train", 16)
-    for image in images[:3]:
-        assert torch.equal(image, pil_to_tensor(palette.convert("RGB")))
+    assert torch.equal(images[0], pil_to_tensor(palette.convert("RGB")))
+    assert facts["transparent"] == 2
+    for number, name in ((1, "1.png"), (2, "2.gif")):
+        shown = np.asarray(opened(tmp_path / "a" / name).convert("RGBA")).astype(float)
+        on_white = shown[..., :3] * shown[..., 3:] / 255 + 255 - shown[..., 3:]
+        assert np.abs(images[number].permute(1, 2, 0).numpy() - on_white).max() <= 1
     ink = np.asarray(opened(tmp_path / "a/3.jpg")).astype(int)
     expected = (255 - ink[..., :3]) * (255 - ink[..., 3:]) / 255  # no colour profile
     assert np.abs(images[3].permute(1, 2, 0).numpy() - expected).max() <= 1
@@ -350,12 +473,13 @@ def test_no_damage_leads_to_a_traceback(kind: str, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
     content, generator = encoded(0, kind, side=16), np.random.default_rng(0)
     entry = preparation.Entry("x.png", "train", -1)
+    settings = {"channels": 3, "preset": "crop_bilinear", "background": "white", "resolutions": [8]}
     for _ in range(300):
         damaged = bytearray(content[: generator.integers(1, len(content) + 1)])
         for place in generator.integers(0, len(damaged), 3):
             damaged[place] = generator.integers(256)
-        made = preparation.pixels_of(entry, bytes(damaged), channels=3, preset="crop_bilinear", resolutions=[8])
-        assert "x.png" in str(made) if isinstance(made, ValueError) else made[0].shape == (8, 8, 3)
+        made = preparation.pixels_of(entry, bytes(damaged), **settings)
+        assert "x.png" in str(made) if isinstance(made, ValueError) else made.arrays[0].shape == (8, 8, 3)
 
 
 @pytest.mark.parametrize(("source", "folder"), [("missing", "b"), ("file", "b"), ("a", "a"), ("a", "file")])

@@ -114,8 +114,15 @@ def test_images_outside_splits_or_classes_are_refused(tmp_path: Path, outside: s
     with pytest.raises(ValueError, match=f"has the splits test, train, and images outside them, such as {outside}"):
         open_source(tmp_path / "a")
     write_folder(tmp_path / "b", "train/cat/0.png", "train/dog/0.png", "test/0.png")
-    with pytest.raises(ValueError, match=r"has class folders, and images outside them, such as test/0\.png"):
+    with pytest.raises(
+        ValueError,
+        match=r"has classes in train, and the images of test lie in no class folders, such as test/0\.png: sort them into "
+        r"class folders, put the list of their labels beside them \(LOC_val_solution\.csv, .*\), or give --no-classes",
+    ):
         open_source(tmp_path / "b")
+    write_folder(tmp_path / "c", "cat/0.png", "dog/0.png", "0.png")
+    with pytest.raises(ValueError, match=r"has class folders, and images outside them, such as 0\.png"):
+        open_source(tmp_path / "c")
     assert open_source(tmp_path / "b", folders_are_classes=False).classes == []
 
 
@@ -299,3 +306,176 @@ def test_what_holds_no_images_is_refused(tmp_path: Path) -> None:
         open_source(tmp_path / "missing")
     with pytest.raises(ValueError, match=r"a\.txt is neither a folder, a zip, a tar archive nor an LMDB"):
         open_source(tmp_path / "none/a.txt")
+
+
+def test_hidden_folders_are_passed_over_and_counted(tmp_path: Path) -> None:
+    names = ["cats/0.png", "dogs/0.png", ".ipynb_checkpoints/0.png", "cats/.ipynb_checkpoints/deep/1.png", ".git/x"]
+    write_folder(tmp_path / "a", *names, "dogs/@eaDir/0.png/thumb.png", "dogs/.draft.png")
+    for path in every_kind(tmp_path / "a", tmp_path):
+        source = open_source(path)
+        assert source.classes == ["cats", "dogs"]
+        assert sorted(source.names) == names[:2]
+        assert source.passed_over == {
+            "folders .git": 1, "folders .ipynb_checkpoints": 2, "folders @eaDir": 1, "hidden": 1,
+        }  # fmt: skip
+    write_folder(tmp_path / ".hidden", "cats/0.png", "dogs/0.png")
+    assert open_source(tmp_path / ".hidden").classes == ["cats", "dogs"], "what is given by name is meant"
+
+
+def test_a_class_called_train(tmp_path: Path) -> None:
+    write_folder(tmp_path / "a", "bus/0.png", "person/0.png", "train/0.png")
+    with pytest.raises(
+        ValueError, match=r"images outside them, such as bus/0\.png: .* give --no-splits if these folders"
+    ):
+        open_source(tmp_path / "a")
+    source = open_source(tmp_path / "a", folders_are_splits=False)
+    assert (source.classes, source.splits) == (["bus", "person", "train"], ["train"])
+    source = open_source(tmp_path / "a", folders_are_splits=False, folders_are_classes=False)
+    assert (source.classes, len(source)) == ([], 3)
+    write_folder(tmp_path / "b", "set/train/0.png", "set/test/0.png")
+    assert open_source(tmp_path / "b", folders_are_splits=False).classes == ["test", "train"]
+
+
+WNIDS = ["n01440764", "n01443537"]
+FLAT = [f"ILSVRC2012_val_0000000{i}.JPEG" for i in range(3)]
+KAGGLE = "".join(f"{FLAT[i][:-5]},{WNIDS[i % 2]} 1 2 3 4 \n" for i in range(3))
+NOT_THERE = "ILSVRC2012_val_00000009,n01440764 1 2 3 4\n"  # a photo that was not taken along
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("LOC_val_solution.csv", f"ImageId,PredictionString\n{KAGGLE}{NOT_THERE}"),
+        ("val/val_annotations.txt", "".join(f"{FLAT[i]}\t{WNIDS[i % 2]}\t0\t0\t62\t62\n" for i in range(3))),
+        ("val/metadata.csv", "file_name,label\n" + "".join(f"{FLAT[i]},{WNIDS[i % 2]}\n" for i in range(3))),
+        (
+            "val/metadata.jsonl",
+            "".join(json.dumps({"file_name": FLAT[i], "label": WNIDS[i % 2]}) + "\n" for i in range(3)),
+        ),
+    ],
+)
+def test_labels_of_a_flat_validation_folder(tmp_path: Path, file: str, content: str) -> None:
+    write_folder(tmp_path / "a", *(f"train/{wnid}/{wnid}_1.JPEG" for wnid in WNIDS), *(f"val/{name}" for name in FLAT))
+    (tmp_path / "a" / file).write_text(content)
+    for path in every_kind(tmp_path / "a", tmp_path):
+        source = open_source(path)
+        assert (source.classes, source.passed_over) == (WNIDS, {})
+        found = labels_of(source)
+        assert [found[f"val/{name}"] for name in FLAT] == [("val", 0), ("val", 1), ("val", 0)]
+        assert [found[f"train/{wnid}/{wnid}_1.JPEG"] for wnid in WNIDS] == [("train", 0), ("train", 1)]
+        assert source.notes == [f"labels of 3 images are read from {file}"]
+
+
+def test_labels_of_tiny_imagenet(tmp_path: Path) -> None:
+    write_folder(tmp_path, *(f"train/{wnid}/images/{wnid}_0.JPEG" for wnid in WNIDS), "val/images/val_0.JPEG")
+    (tmp_path / "val/val_annotations.txt").write_text(f"val_0.JPEG\t{WNIDS[1]}\t0\t32\t44\t62\n")
+    source = open_source(tmp_path)
+    assert (source.classes, labels_of(source)["val/images/val_0.JPEG"]) == (WNIDS, ("val", 1))
+
+
+def shards(folder: Path, *, name: str) -> Path:
+    """As WebDataset writes them: the same names in every shard, the class in ``.cls``."""
+    for split in ("train", "val"):
+        for number in range(2):
+            path = folder / name.format(split=split, number=number)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with tarfile.open(path, "w") as archive:
+                for i in range(3):
+                    for suffix, content in (("png", encoded(i)), ("cls", f"{i}\n".encode()), ("json", b"{}")):
+                        file = tarfile.TarInfo(f"{i:05d}.{suffix}")
+                        file.size = len(content)
+                        archive.addfile(file, io.BytesIO(content))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "name", ["{split}-{number:06d}.tar", "imagenet1k-{split}-{number:04d}.tar", "{split}/{number:05d}.tar"]
+)
+def test_shards_are_one_set(tmp_path: Path, name: str) -> None:
+    source = open_source(shards(tmp_path / "a", name=name))
+    assert (source.classes, source.splits, len(source)) == (["0", "1", "2"], ["train", "val"], 12)
+    for split in ("train", "val"):
+        for number in range(2):
+            place = f"{name.format(split=split, number=number)}/00002.png"
+            assert labels_of(source)[place] == (split, 2)
+            assert source.content(place) == encoded(2)
+    assert source.passed_over == {".json": 12}
+    source.close()
+    assert open_source(tmp_path / "a" / name.format(split="val", number=0)).classes == ["0", "1", "2"], "one of them"
+
+
+def test_an_archive_for_each_class(tmp_path: Path) -> None:
+    (tmp_path / "a/train").mkdir(parents=True)
+    for wnid in WNIDS:
+        tar_of(write_folder(tmp_path / wnid, f"{wnid}_0.JPEG", f"{wnid}_1.JPEG"), tmp_path / f"a/train/{wnid}.tar")
+    (tmp_path / "a/list.txt").write_text("text")
+    source = open_source(tmp_path / "a")
+    assert (source.classes, source.splits, source.passed_over) == (WNIDS, ["train"], {".txt": 1})
+    assert labels_of(source)[f"train/{WNIDS[1]}.tar/{WNIDS[1]}_0.JPEG"] == ("train", 1)
+    assert source.notes == [f"{tmp_path / 'a'} holds 2 archives, which are read as one set"]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        (
+            "dataset.json",
+            '{"labels": [["0.png", 0], ["1.png", 1], ["0.png", 1]]}',
+            r"dataset\.json .* lists 0\.png twice",
+        ),
+        ("metadata.csv", "file_name,label\n0.png,a\n1.png,b\n0.png,b\n", r"metadata\.csv .* lists 0\.png twice: take"),
+        ("metadata.csv", "file_name,label\n0.png,3\n", r"metadata\.csv .* give no label to 1 images, such as 1\.png"),
+        ("metadata.csv", "file_name,label\n2.png,a\n", r"names 1 images that are not there, such as 2\.png"),
+        ("metadata.csv", "file_name,label\n0.png,-3\n1.png,2\n", r"gives 0\.png the label '-3': classes are names, or"),
+        ("metadata.csv", "file_name,label\n0.png,\n1.png,2\n", r"gives 0\.png the label ''"),
+        ("metadata.csv", "name,label\n0.png,1\n", r"is no table with the columns file_name and label"),
+        (
+            "metadata.csv",
+            "file_name,label\n0.png,a\n1.png,2\n",
+            r"has numbers as labels .*, and classes called a: give",
+        ),
+        ("metadata.csv", "\udcff", r"metadata\.csv in \S+ is no text"),
+        ("metadata.jsonl", '{"file_name": "0.png", "label": [1, 2]}\n', r"gives 0\.png the label \[1, 2\]"),
+        ("metadata.jsonl", "{\n", "is no table with the columns file_name and label"),
+        ("0.cls", "two\n", r"0\.cls in \S+ give no label to 1 images, such as 1\.png"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(tmp_path: Path, file: str, content: str, message: str) -> None:
+    write_folder(tmp_path / "a", "0.png", "1.png")
+    (tmp_path / "a" / file).write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(ValueError, match=message):
+        open_source(tmp_path / "a")
+
+
+def test_captions_are_no_labels(tmp_path: Path) -> None:
+    write_folder(tmp_path, "0.png", "1.png")
+    (tmp_path / "metadata.csv").write_text('file_name,text\n0.png,"a cat, asleep"\n1.png,a dog\n')
+    (tmp_path / "0.txt").write_text("a cat")
+    source = open_source(tmp_path)
+    assert (source.classes, source.passed_over) == ([], {".csv": 1, ".txt": 1})
+
+
+def test_classes_that_training_never_shows_are_said(tmp_path: Path) -> None:
+    labels = [[f"0000{i // 2}/img0000000{i}.png", label] for i, label in enumerate([6, 0, 6, 2])]
+    assert open_source(stylegan(tmp_path / "a", labels)).notes == [
+        "labels of 4 images are read from dataset.json", "4 of 7 classes have no image in train: 1, 3, 4, 5",
+    ]  # fmt: skip
+    write_folder(tmp_path / "b", "train/cat/0.png", "train/dog/0.png", "test/cat/0.png", "test/owl/0.png")
+    assert open_source(tmp_path / "b").notes == ["1 of 3 classes have no image in train: owl"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("train.parquet", "is a table of Parquet, which nothing installed here reads: write its images into a folder"),
+        ("set.tfrecords", "holds TensorFlow's records, which nothing installed here reads"),
+        ("set.npz", "is an array file, which needs no preparation: give it to datamodule=arrays"),
+    ],
+)
+def test_tables_are_refused_with_the_remedy(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / name).write_bytes(b"PAR1")
+    with pytest.raises(ValueError, match=f"{name} {message}"):
+        open_source(tmp_path / "a" / name)
+    with pytest.raises(ValueError, match=f"a holds no images but files: 1 .+; a .+ {message}"):
+        open_source(tmp_path / "a")

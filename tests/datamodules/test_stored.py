@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import pickle
 from pathlib import Path
 
@@ -11,6 +12,10 @@ import pytest
 import torch
 from torchvision import datasets
 
+import datamodules.prepared
+import datamodules.stored
+from benchmarks.harness import resident
+from datamodules.batches import EvaluationBatches
 from datamodules.cifar import CIFAR10
 from datamodules.digits import Digits
 from datamodules.ffhq import FFHQ
@@ -18,9 +23,13 @@ from datamodules.imagenet import ImageNet
 from datamodules.images import OwnImages
 from datamodules.mnist import MNIST, FashionMNIST
 from datamodules.prepare import prepare
-from datamodules.prepared import read_split
+from datamodules.prepared import images_file, labels_file, read_split
 from datamodules.stored import read_idx
-from tests.layouts import noise, write_classes, write_flat, write_idx, write_mnist, write_zip
+from generative.metrics.evaluation import ImagesInMemory
+from generative.rendering.images import fingerprint, from_uint8
+from launch.build import ask_the_data
+from launch.compose import compose
+from tests.layouts import noise, write_classes, write_flat, write_idx, write_mnist, write_pictures, write_zip
 
 SETTINGS = {"batch_size": 4, "seed": 0}
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
@@ -107,8 +116,11 @@ def test_prepared_sets_that_do_not_fit(tmp_path: Path) -> None:
     assert OwnImages(resolution=16, num_classes=3, **settings).split("test")[0].shape == (6, 3, 16, 16)
     with pytest.raises(ValueError, match="prepared at 16 pixels, not at 32: prepare it into another folder"):
         OwnImages(resolution=32, num_classes=3, **settings).split("train")
-    with pytest.raises(ValueError, match="has at least 3 classes, and the set has 2"):
-        OwnImages(resolution=16, num_classes=2, **settings).split("train")
+    for other in (2, 10):
+        with pytest.raises(ValueError, match=f"was prepared with 3 classes, and the set is configured with {other}"):
+            OwnImages(resolution=16, num_classes=other, **settings).split("train")
+    with pytest.raises(ValueError, match=r"prepared with 3 classes, and CIFAR-10 is configured with 10: .*=images"):
+        CIFAR10(resolution=16, **settings).split("train")
     with pytest.raises(ValueError, match=r"holds images of \(3, 16, 16\).*configured for \(1, 16, 16\)"):
         OwnImages(resolution=16, num_classes=3, channels=1, **settings).split("train")
     with pytest.raises(ValueError, match="wnids such as n01440764, not a"):
@@ -117,6 +129,47 @@ def test_prepared_sets_that_do_not_fit(tmp_path: Path) -> None:
         OwnImages(resolution=16, num_classes=3, channels=4, **settings)
     with pytest.raises(ValueError, match="resolution must be at least 1 pixel, got 0"):
         OwnImages(resolution=0, num_classes=3, **settings)
+
+
+def test_the_number_of_classes_is_that_of_the_prepared_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = {"data_dir": str(tmp_path / "three"), "resolution": 16, **SETTINGS}
+    with pytest.raises(
+        ValueError, match=r"the set is not in \S+three: take your folder, .* as SOURCE; then `python -m"
+    ):
+        _ = OwnImages(**settings).num_classes
+    write_classes(tmp_path, "three", ["a", "b", "c"], side=8, resolution=16)
+    capsys.readouterr()
+    asked = OwnImages(**settings)
+    assert asked.num_classes == asked.at_resolution(8).num_classes == 3
+    assert asked.split("test")[1].unique().tolist() == [0, 1, 2]
+    assert capsys.readouterr().err == ""
+    without = OwnImages(num_classes=0, **settings)
+    assert without.num_classes == 0
+    without.split("train"), without.split("test")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "three has 3 classes, and this run does without them: datamodule.num_classes=0" in line
+    write_flat(tmp_path, "flat", resolution=16)
+    settings["data_dir"] = str(tmp_path / "flat")
+    assert OwnImages(**settings).num_classes == 0
+    with pytest.raises(ValueError, match="flat was prepared with no classes, and the set is configured with 2"):
+        OwnImages(num_classes=2, **settings).split("train")
+
+
+def test_a_run_writes_down_the_classes_and_channels_that_it_found(tmp_path: Path) -> None:
+    write_classes(tmp_path, "three", ["a", "b", "c"], side=8, resolution=16)
+    arguments = ["experiment=none", "datamodule=images", f"datamodule.data_dir={tmp_path / 'three'}", "run_dir=nowhere"]
+    config = compose("train", arguments)
+    ask_the_data(config)
+    assert config.datamodule.num_classes == 3
+    assert config.datamodule.channels == 3
+    write_pictures(tmp_path / "grey", [f"{number}.png" for number in range(20)], side=16, seed=0, channels=1)
+    prepare(tmp_path / "grey", tmp_path / "grey_set", resolutions=[16])
+    config = compose("train", [*arguments, f"datamodule.data_dir={tmp_path / 'grey_set'}"])
+    ask_the_data(config)
+    assert (config.datamodule.num_classes, config.datamodule.channels) == (0, 1)
+    config = compose("train", [*arguments, "datamodule.num_classes=0"])
+    ask_the_data(config)
+    assert config.datamodule.num_classes == 0
 
 
 def test_a_tenth_is_held_out_of_a_set_without_a_test_split(tmp_path: Path) -> None:
@@ -143,3 +196,63 @@ def test_fashion_mnist_as_debian_packs_it() -> None:
     # The mean that everyone normalises by.
     assert float(images.double().mean() / 255) == pytest.approx(0.2860, abs=5e-5)
     assert len(data.split("test")[0]) == 10_000
+
+
+def write_prepared(folder: Path, splits: dict[str, int], *, side: int, classes: list[str]) -> None:
+    """Random pictures, as `prepare` leaves them but for their fingerprints, which sets of earlier versions lack."""
+    folder.mkdir()
+    generator = np.random.Generator(np.random.Philox(key=0))
+    for split, count in splits.items():
+        (folder / images_file(split, side)).write_bytes(generator.bytes(count * side * side * 3))
+        (np.arange(count) % max(1, len(classes))).astype(np.int64).tofile(folder / labels_file(split))
+    facts = {"format": 1, "resolutions": [side], "channels": 3, "classes": classes, "seconds": 0}
+    facts["splits"] = {split: {"count": count} for split, count in splits.items()}
+    (folder / "prepared.json").write_text(json.dumps(facts))
+
+
+@pytest.mark.parametrize("splits", [{"train": 3000, "test": 1000}, {"train": 4000}])
+@pytest.mark.parametrize("classes", [["a", "b", "c"], []])
+def test_a_large_set_stays_on_the_disk(
+    splits: dict[str, int], classes: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of its images, also where every tenth is held out: under a tenth of them in memory, and the right ones."""
+    write_prepared(tmp_path / "set", splits, side=64, classes=classes)
+    settings = {"data_dir": str(tmp_path / "set"), "resolution": 64, "num_classes": len(classes), **SETTINGS}
+    copied = ImagesInMemory("in memory", *OwnImages(**settings).split("all"))
+    size = copied.tensor[:].numel()
+    assert size == 4000 * 3 * 64 * 64
+    expected = copied.fingerprint()
+    some = copied.images(2990, 30)
+    for module in (datamodules.prepared, datamodules.stored):
+        monkeypatch.setattr(module, "MOST_IN_MEMORY", 2**20)
+    before = resident("RssAnon")
+    datamodule = OwnImages(**settings)
+    images = ImagesInMemory("on disk", *datamodule.split("all"))
+    first = images.images(0, 64)
+    assert 1024 * (resident("RssAnon") - before) < size / 10
+    assert torch.equal(first, copied.images(0, 64))
+    assert torch.equal(images.images(2990, 30), some), "also where one split ends and the other begins"
+    assert torch.equal(images.select([3999, 5, 3001]), copied.select([3999, 5, 3001]))
+    assert torch.equal(images.known_labels, copied.known_labels)
+    assert images.fingerprint() == expected
+    batch = next(iter(EvaluationBatches(datamodule.rows("train"), batch_size=7, rank=0, world_size=1)))
+    assert torch.equal(batch["image"], from_uint8(images.images(0, 7)))
+
+
+@pytest.mark.parametrize("test", ["test", "val", None])
+def test_fingerprints_are_those_of_the_images(test: str | None, tmp_path: Path) -> None:
+    """What `prepare` has written down is what a pass over the images would find; sets without it are passed over once."""
+    names = [f"{split}/{i}.png" for split, count in (("train", 30), (test, 10)) if split for i in range(count)]
+    write_zip(tmp_path / "two.zip", names, side=8)
+    prepare(tmp_path / "two.zip", tmp_path / "two", resolutions=[8, 16])
+    settings = {"data_dir": str(tmp_path / "two"), "num_classes": 0, **SETTINGS}
+    for resolution in (8, 16):
+        datamodule = OwnImages(resolution=resolution, **settings)
+        for split in ("train", "test", "all"):
+            known = datamodule.known_fingerprint(split)
+            assert known == fingerprint(datamodule.split(split)[0]) or (known is None and test is None)
+        assert datamodule.known_fingerprint("all") is not None
+    facts = json.loads((tmp_path / "two" / "prepared.json").read_text())
+    del facts["fingerprints"]
+    (tmp_path / "two" / "prepared.json").write_text(json.dumps(facts))
+    assert datamodule.known_fingerprint("all") is None

@@ -20,6 +20,7 @@ from generative.metrics.evaluation import (
     Work,
     evaluate,
     nearest_originals,
+    negative_distance_note,
     random_part,
     real_summary,
     small_sample_note,
@@ -270,8 +271,26 @@ def test_few_images() -> None:
     assert note is not None
     assert "fd of 10 images in 64 features is too large by its bias" in note
     assert small_sample_note(100, PIXELS, ["fd"]) is None
+    same = evaluate(digits(slice(0, 6)), digits(slice(0, 6)), extractor=PIXELS, metrics=["fd", "kid"])
+    assert same["kid"] < 0 <= same["fd"]
+    assert "of a set and itself, or copies of its images, it always is" in (negative_distance_note(same) or "")
+    assert negative_distance_note({"fd": 1.0, "kid": 0.1}) is None
     two = evaluate(digits(slice(0, 2)), real, extractor=PIXELS, metrics=["kid"])
     assert set(two) == {"kid"}, "two images have no spread"
+
+
+def test_a_table_that_no_machine_holds_is_refused() -> None:
+    """Before a single image is read; as many images as features need no table."""
+
+    class Many(ImagesInMemory):
+        def __len__(self) -> int:
+            return 200_000
+
+    many, few = (kind("photos", torch.zeros(4, 3, 256, 256, dtype=torch.uint8)) for kind in (Many, ImagesInMemory))
+    message = r"fd of 200000 images in 196608 features needs a table of 309 GB \(photos\): choose a network, such as"
+    for sides in ((many, few), (few, many)):
+        with pytest.raises(ValueError, match=message):
+            evaluate(*sides, extractor=Pixels(few.shape), metrics=["kid", "fd"])
 
 
 def test_bad_input() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import tarfile
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import nn
 from torch_fidelity import calculate_metrics
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 
+from generative.metrics import features
 from generative.metrics.features import (
     DinoV2,
     EfficientNetLite,
@@ -22,6 +24,8 @@ from generative.metrics.features import (
     Inception,
     RandomInception,
     RandomNetwork,
+    default_extractor,
+    hash_of_tensors,
     make_extractor,
     resampled_positions,
 )
@@ -120,6 +124,21 @@ def test_making_an_extractor_leaves_the_random_state(name: str, inception_weight
         assert extractor.name == f"inception_{extractor.weights[:4]}", "other weights, another name: no FID"
 
 
+def test_the_published_name_is_earned_by_content(
+    inception_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other weights under the published file's name are no FID, neither given nor found where downloads lie."""
+    published = tmp_path / "checkpoints" / "weights-inception-2015-12-05-6726825d.pth"
+    published.parent.mkdir()
+    published.hardlink_to(inception_weights)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    other = f"{hash_of_tensors(Inception(published).network)[:4]}"
+    assert [Inception(path).name for path in (published, None)] == [f"inception_{other}"] * 2
+    assert RandomInception(published).name == f"inception_random_{other}"
+    monkeypatch.setattr(features, "PUBLISHED_INCEPTION", hashlib.sha256(published.read_bytes()).hexdigest())
+    assert Inception(inception_weights).name == "inception", "whatever its file is called"
+
+
 def test_features_do_not_depend_on_the_precision_around_them() -> None:
     extractor = EfficientNetLite(0)
     images = noise(1, 3, 32, 32)
@@ -196,6 +215,44 @@ def test_efficientnet_lite0_knows_photos() -> None:
     if not PHOTOS.exists():
         pytest.skip(f"needs {PHOTOS.name}, one ImageNet photo a class")
     assert accuracy_on_photos(every=5) >= 0.87, "of a fifth of them; `make soak` takes all"
+
+
+def test_efficientnet_takes_few_images_at_a_time() -> None:
+    """What is in memory is that of a few; each image has the features that it has alone, to rounding."""
+    extractor = make_extractor("efficientnet_lite0", image_shape=(3, 24, 24))
+    images, seen = noise(11, 3, 24, 24), []
+    extractor.network.conv_stem.register_forward_hook(lambda module, inputs, output: seen.append(len(output)))
+    together = extractor(images)
+    assert seen == [8, 3]
+    alone = torch.cat([extractor(image[None])["features"] for image in images[[0, 7, 10]]])
+    torch.testing.assert_close(together["features"][[0, 7, 10]], alone, rtol=1e-4, atol=1e-5)
+    assert together["logits"].shape == (11, 1000)
+    assert (together["features"][0] - together["features"][10]).abs().max() > 0.1
+
+
+def test_images_of_several_sizes_have_the_features_that_each_has_alone() -> None:
+    extractor = make_extractor("efficientnet_lite0", image_shape=(3, 0, 0))
+    images = [noise(1, 3, *size, seed=i)[0] for i, size in enumerate([(24, 24), (24, 31), (24, 24), (40, 24)])]
+    together = extractor(images)
+    for place, image in enumerate(images):
+        alone = extractor(image[None])
+        torch.testing.assert_close(together["features"][place], alone["features"][0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(together["logits"][place], alone["logits"][0], rtol=1e-4, atol=1e-4)
+    assert (together["features"][0] - together["features"][2]).abs().max() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("shape", "name"),
+    [
+        ((3, 0, 0), "efficientnet_lite0"),
+        ((1, 8, 8), "pixels"),
+        ((3, 32, 32), "pixels"),
+        ((1, 55, 55), "pixels"),
+        ((3, 33, 33), "efficientnet_lite0"),
+    ],
+)
+def test_large_images_are_compared_by_a_network(shape: tuple[int, int, int], name: str) -> None:
+    assert default_extractor(shape) == name
 
 
 def test_dinov2_loads_the_published_format(tmp_path: Path) -> None:

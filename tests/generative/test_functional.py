@@ -114,6 +114,17 @@ def test_singular_covariances_give_real_numbers() -> None:
     assert distance(few, many) == pytest.approx(distance(many, few), rel=1e-9)
 
 
+@pytest.mark.parametrize("count", [4, 9, 40, 300])
+def test_equal_sets_have_no_distance_below_zero(count: int) -> None:
+    """The traces cancel but for their rounding, which lay at -1.8e-12 for forty small pictures."""
+    for seed in range(8):
+        rows = 100 * torch.randn(count, 24, generator=torch.Generator().manual_seed(seed)).double()
+        found = distance(rows, rows)
+        assert 0 <= found < 1e-4
+    nowhere = Gaussian.of(rows)._replace(mean=torch.full((24,), math.nan, dtype=torch.float64))
+    assert math.isnan(frechet_distance(Gaussian.of(rows), nowhere)), "what is no number is not called 0"
+
+
 def test_statistics_from_sums_are_those_of_the_rows() -> None:
     rows = gaussian(50, 6, seed=0) + 3
     of_rows, of_sums = Gaussian.of(rows), Gaussian.of_sums(50, rows.sum(dim=0), rows.T @ rows)

@@ -46,6 +46,21 @@ def test_results_of_one_protocol_compare_and_others_do_not() -> None:
             check_comparable([record(), record(), record(**changes)], ["a", "b", "c"])
 
 
+def test_results_that_do_not_state_their_labels_are_of_balanced_classes_if_of_any() -> None:
+    def result(labels: str | None, samples: str) -> dict:
+        made = record(samples=samples, labels=labels)
+        if labels is None:
+            del made["protocol"]["labels"]
+        return made
+
+    classes = "averaged weights, class k mod 10 for image k"
+    check_comparable([result(None, classes), result("balanced", classes), result(None, classes)], ["a", "b", "c"])
+    for samples in ("averaged weights", "images as given"):
+        check_comparable([result("none", samples), result(None, samples)], ["a", "b"])
+    with pytest.raises(ValueError, match="labels: 'balanced' against 'data'"):
+        check_comparable([result(None, classes), result("data", classes)], ["a", "b"])
+
+
 def test_only_what_a_metric_depends_on_stands_in_the_way() -> None:
     fd, psnr = {"metrics": {"fd": 1.0}}, {"metrics": {"psnr": 20.0}}
     check_comparable([record(**fd), record(judge="another")], ["a", "b"])

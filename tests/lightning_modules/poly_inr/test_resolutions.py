@@ -13,6 +13,7 @@ from datamodules.arrays import Arrays
 from datamodules.digits import Digits
 from generative.rendering.images import to_uint8
 from generative.rendering.upsampling import upsample
+from lightning_modules.base import in_turn
 from lightning_modules.poly_inr.module import PolyINR
 from lightning_modules.poly_inr.resolutions import candidates, upsample_scored
 
@@ -43,6 +44,7 @@ def test_table(method: PolyINR, tmp_path: Path) -> None:
     assert "real, bicubic" in written[1].read_text()
     again = upsample_scored(method, tmp_path, datamodule=TwoSizes(), **FEW)  # type: ignore[arg-type]
     assert [json.loads(line) for line in again[0].read_text().splitlines()] == rows
+    assert {row["labels"] for row in rows} == {"data"}
 
 
 def test_all_candidates_show_the_same_codes(method: PolyINR) -> None:
@@ -58,10 +60,20 @@ def test_all_candidates_show_the_same_codes(method: PolyINR) -> None:
     torch.testing.assert_close(to_uint8(at("real, bicubic")[..., ::2, ::2]), small[3:7])
 
 
+def test_all_candidates_are_asked_for_the_same_classes(method: PolyINR) -> None:
+    cycle = method.label_cycle(torch.tensor([7, 7, 1]), seed=0)  # none of the unconditional
+    batches = candidates(method, TwoSizes().split("train")[0], cycle, resolution=15, seed=0)
+    native = method.sample(3, 4, seed=0, labels=in_turn(cycle, 3, 4))
+    for name in ("Poly-INR", "Poly-INR, nearest"):
+        torch.testing.assert_close(batches[name](3, 4)[..., ::2, ::2], native, rtol=1e-4, atol=1e-4)
+
+
 def test_what_cannot_be_scored(method: PolyINR, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="digits has images of 8 x 8 pixels only: give a model of a data set that"):
         upsample_scored(method, tmp_path, datamodule=Digits(batch_size=8, seed=0), **FEW)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="resolution must be above that of the model, 8, got 8"):
         upsample_scored(method, tmp_path, seed=0, datamodule=TwoSizes(), resolution=8)
+    with pytest.raises(ValueError, match="labels must be data or balanced, got 'even'"):
+        upsample_scored(method, tmp_path, seed=0, datamodule=TwoSizes(), resolution=16, labels="even")
     with pytest.raises(ValueError, match="count must be at most 60"):
         upsample_scored(method, tmp_path, seed=0, datamodule=TwoSizes(), resolution=16, count=61)
