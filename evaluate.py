@@ -10,6 +10,11 @@ torchrun --nproc_per_node=8 evaluate.py ... device=cuda    on any number of rank
 
 from __future__ import annotations
 
+from launch.start import announce
+
+if __name__ == "__main__":
+    announce("evaluate.py")  # before the imports, which take seconds
+
 import json
 import sys
 import time
@@ -67,12 +72,13 @@ def result_folder(settings: dict[str, Any]) -> Path:
 
 def publish(record: dict[str, Any], settings: dict[str, Any], folder: Path) -> None:
     """The table on the screen, the line in results.jsonl and, last, the line on the screen."""
-    from callbacks.results import append_result, markdown_table
+    from callbacks.results import markdown_table
+    from callbacks.run_files import append_line
 
     if record.get("note"):
         print(f"note: {record['note']}", file=sys.stderr)
     if record["metrics"]:
-        append_result(Path(settings["output"] or folder / "results.jsonl"), record)
+        append_line(Path(settings["output"] or folder / "results.jsonl"), record)
         rows = [("metric", "value"), ("---", "---")]
         print(markdown_table(rows + [(name, f"{value:.6g}") for name, value in record["metrics"].items()]))
     print(json.dumps(record))
@@ -98,6 +104,7 @@ def run_from_command_line(config: DictConfig) -> None:
 
 
 def main() -> None:
+    announce("evaluate.py")  # also where an installed command imports this file
     keep_freed_memory()
     with one_line_errors():
         check_overrides("evaluate", sys.argv[1:])

@@ -5,6 +5,11 @@ python generate.py checkpoint=<file> task=<name> output=<folder> seed=<number> [
 
 from __future__ import annotations
 
+from launch.start import announce
+
+if __name__ == "__main__":
+    announce("generate.py")  # before the imports, which take seconds
+
 import sys
 import time
 
@@ -50,6 +55,7 @@ def run_from_command_line(config: DictConfig) -> None:
 
 
 def main() -> None:
+    announce("generate.py")  # also where an installed command imports this file
     with one_line_errors():
         sys.argv[1:] = gather_options("generate", sys.argv[1:])
         check_overrides("generate", sys.argv[1:])

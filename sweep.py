@@ -5,6 +5,11 @@ python sweep.py configs/sweeps/poly_inr/rates.yaml [--jobs 2] [--trials 20] [key
 
 from __future__ import annotations
 
+from launch.start import announce
+
+if __name__ == "__main__":
+    announce("sweep.py")  # before the imports, which take seconds
+
 import argparse
 import os
 import sys
@@ -104,6 +109,7 @@ def sweep(options: argparse.Namespace) -> int:
 
 
 def main() -> None:
+    announce("sweep.py")  # also where an installed command imports this file
     options = parse(sys.argv[1:])
     with one_line_errors():
         sys.exit(sweep(options))

@@ -7,6 +7,11 @@ torchrun --nproc_per_node=8 train.py trainer=ddp ...      or srun: docs/launchin
 
 from __future__ import annotations
 
+from launch.start import announce
+
+if __name__ == "__main__":
+    announce("train.py")  # before the imports, which take seconds
+
 import time
 
 import hydra
@@ -15,17 +20,24 @@ from omegaconf import DictConfig, OmegaConf
 
 from launch.compose import name_experiment, plain
 from launch.errors import one_line_errors
+from launch.folder_lock import FolderLock
 from launch.multirun import check_command_line, is_multirun, run_trial
 from launch.ranks import started_ranks
 
 
 def train(config: DictConfig) -> dict[str, float]:
     """One run from start, or from where it stopped, to its image budget; returns the last metrics."""
+    with FolderLock() as lock:  # until the end no other start may write to the run's folder
+        return train_alone(config, lock)
+
+
+def train_alone(config: DictConfig, lock: FolderLock) -> dict[str, float]:
+    """The run of ``train``, which holds ``lock`` on its folder."""
     # Imported here so that help and misspelt settings answer at once.
     from hydra.utils import instantiate
     from lightning.pytorch import Trainer, seed_everything
 
-    from launch.build import ask_for_classes, build
+    from launch.build import ask_the_data, build
     from launch.checkpoint import AtomicCheckpointIO
     from launch.compose import check_constructor_calls
     from launch.failures import recorded_failures
@@ -40,9 +52,9 @@ def train(config: DictConfig) -> dict[str, float]:
     ranks = started_ranks()
     with ranks.together():
         check_settings(config)
-        ask_for_classes(config)
+        ask_the_data(config)
         ranks.check_same(plain(config))
-        run = agree_on_run_folder(plain(config), ranks)
+        run = agree_on_run_folder(plain(config), ranks, lock)
         if run.is_finished:
             return finish(run, max_kimg=config.max_kimg) if ranks.rank == 0 else {}
         OmegaConf.update(config, "run_dir", str(run.path))
@@ -85,6 +97,7 @@ def run_from_command_line(config: DictConfig) -> None:
 
 
 def main() -> None:
+    announce("train.py")  # also where an installed command imports this file
     with one_line_errors():
         with started_ranks().together():
             check_command_line("train")

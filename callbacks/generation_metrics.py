@@ -14,7 +14,8 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
 from callbacks.loss_log import log
-from callbacks.results import TEST_STAGE, append_result, measured_result, settings_hash
+from callbacks.results import TEST_STAGE, measured_result, settings_hash
+from callbacks.run_files import append_line
 from datamodules.base import ImageDataModule
 from generative.metrics.evaluation import ImageSet, ImagesInMemory, Work, evaluate, random_part
 from generative.metrics.features import Extractor, default_extractor, make_extractor
@@ -28,10 +29,17 @@ from generative.metrics.metrics import (
     Settings,
     check_metrics,
 )
-from generative.metrics.protocols import check_judge, check_labels_setting, name_all
+from generative.metrics.protocols import check_judge, metric_name, name_all
 from generative.metrics.statistics import Summary
 from generative.rendering.images import to_uint8
-from lightning_modules.base import GenerativeModule, Method, in_turn
+from lightning_modules.base import (
+    GenerativeModule,
+    Method,
+    check_finite,
+    check_labels_setting,
+    in_turn,
+    labels_to_follow,
+)
 
 # The sets of images of data modules by split, as long as a data module is in use.
 MADE: WeakKeyDictionary[ImageDataModule, dict[str, ImagesInMemory]] = WeakKeyDictionary()
@@ -54,12 +62,7 @@ class DrawnImages:
 
     def images(self, first: int, count: int) -> Tensor:
         drawn = self.method.sample(first, count, seed=self.seed, labels=in_turn(self.cycle, first, count))
-        finite = drawn.flatten(1).isfinite().all(dim=1)
-        if not finite.all():
-            number = first + int((~finite).nonzero()[0])
-            raise ValueError(
-                f"{self.name}: image number {number} has pixels that are not finite: the generator diverged"
-            )
+        check_finite(drawn, first=first)
         return to_uint8(drawn)
 
     def labels(self) -> Tensor | None:
@@ -79,19 +82,6 @@ def real_images(datamodule: ImageDataModule, split: str) -> ImagesInMemory:
         known = labels if datamodule.num_classes else None
         made[split] = ImagesInMemory(f"{datamodule.name}:{split}", images, known, mark=mark)
     return made[split]
-
-
-def labels_to_follow(method: GenerativeModule, datamodule: ImageDataModule, choice: str) -> Tensor | None:
-    """The training labels [N] whose shares the samples are to have; None for balanced classes and for none at all."""
-    check_labels_setting(choice)
-    if choice == "balanced" or method.num_classes == 0:
-        return None
-    try:
-        return datamodule.split("train")[1]
-    except ValueError as error:
-        raise ValueError(
-            f"labels=data needs the training labels: {error}; labels=balanced measures without them"
-        ) from error
 
 
 def pixel_judge(datamodule: ImageDataModule, metrics: Sequence[str]) -> Judge | None:
@@ -274,6 +264,27 @@ class GenerationMetrics(Callback):
                     "and after do not compare, and best/... starts anew"
                 )
 
+    def count_samples(self, datamodule: ImageDataModule) -> int:
+        """How many are measured during training."""
+        return self.num_images or self.num_reference or len(datamodule.split("train")[0])
+
+    def whole_names(self, trainer: Trainer, method: Method) -> dict[str, str]:
+        """Metric -> its name in the logs of this run, such as ``fd_pixels_1438``; empty for a method that draws nothing."""
+        if not isinstance(method, GenerativeModule):
+            return {}
+        assert self.extractor is not None
+        datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        count = self.count_samples(datamodule)
+        return {
+            metric: metric_name(
+                metric,
+                by=PixelJudge.label if metric in CLASS_METRICS else self.extractor.name,
+                image_size=method.image_shape[1],
+                num_images=count,
+            )
+            for metric in self.metrics
+        }
+
     def on_train_batch_end(self, trainer: Trainer, method: Method, *_: Any) -> None:  # type: ignore[override]
         if method.crossed(self.every_kimg):
             self.log_metrics(trainer, method)
@@ -307,7 +318,7 @@ class GenerationMetrics(Callback):
             checkpoint="last.ckpt",
         )
         if trainer.is_global_zero:
-            append_result(self.results, record)
+            append_line(self.results, record)
         trainer.strategy.barrier("published metrics")
 
     def log_metrics(self, trainer: Trainer, method: Method) -> None:
@@ -317,7 +328,7 @@ class GenerationMetrics(Callback):
         assert self.extractor is not None
         datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
         real = random_part(real_images(datamodule, "train"), self.num_reference)
-        count = len(real) if self.num_images is None else self.num_images
+        count = self.count_samples(datamodule)
         started = time.perf_counter()
         judge = pixel_judge(datamodule, self.metrics)
         values = evaluate(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from callbacks.environment import environment
@@ -127,12 +126,6 @@ def measured_result(
         "environment": environment(work.device.type),
     }
     return record, names
-
-
-def append_result(path: Path, record: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        file.write(json.dumps(record) + "\n")
 
 
 def markdown_table(rows: list[tuple[str, str]]) -> str:

@@ -10,8 +10,8 @@ from lightning.pytorch import Callback, Trainer
 from callbacks.environment import environment
 from callbacks.generation_metrics import real_images
 from callbacks.loss_log import log
-from callbacks.results import TEST_STAGE, append_result, settings_hash
-from callbacks.run_files import read_metrics
+from callbacks.results import TEST_STAGE, settings_hash
+from callbacks.run_files import append_line, read_metrics
 from datamodules.base import ImageDataModule
 from lightning_modules.base import Method
 
@@ -72,6 +72,6 @@ class TestResults(Callback):
         if trainer.is_global_zero:
             datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
             record = test_record(method, datamodule, values, stage=TEST_STAGE, checkpoint="last.ckpt")
-            append_result(self.results, record)
+            append_line(self.results, record)
             log(trainer, method, with_best(values, read_metrics(self.results.with_name("metrics.csv"))))
         trainer.strategy.barrier("test results")

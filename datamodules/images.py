@@ -12,8 +12,8 @@ from datamodules.stored import StoredImages
 class OwnImages(StoredImages):
     """A set of one's own: any folder, zip, tar archive or LMDB, prepared.
 
-    ``num_classes`` None: as many as the prepared set has, read where it is asked for; 0: trained without labels, which is
-    said where there are some; any other number must be that of the set.
+    ``num_classes`` and ``channels`` None: those of the prepared set, read where they are asked for. ``num_classes`` 0:
+    trained without labels, which is said where there are some; any other number must be that of the set.
     """
 
     title = "the set"
@@ -26,16 +26,16 @@ class OwnImages(StoredImages):
         data_dir: str,
         resolution: int,
         num_classes: int | None = None,
-        channels: int = 3,
+        channels: int | None = None,
         batch_size: int,
         seed: int,
         flip: bool = False,
         crop_padding: int = 0,
         num_workers: int = 0,
     ) -> None:
-        if channels not in (1, 3):
+        if channels not in (1, 3, None):
             raise ValueError(f"channels must be 1 (grey) or 3 (colour), got {channels}")
-        self.given_classes, self.channels = num_classes, channels
+        self.given_classes, self.given_channels = num_classes, channels
         super().__init__(
             data_dir=data_dir,
             resolution=resolution,
@@ -49,12 +49,18 @@ class OwnImages(StoredImages):
     @property
     def num_classes(self) -> int:  # type: ignore[override] # of the other sets a constant
         """ValueError where it is left to a prepared set that is not there."""
-        if self.given_classes is not None:
-            return self.given_classes
+        return len(self.facts()["classes"]) if self.given_classes is None else self.given_classes
+
+    @property
+    def channels(self) -> int:  # type: ignore[override] # of the other sets a constant
+        """ValueError where it is left to a prepared set that is not there."""
+        return int(self.facts()["channels"]) if self.given_channels is None else self.given_channels
+
+    def facts(self) -> dict[str, Any]:
         facts = describe(self.data_dir)
         if facts is None:
             raise ValueError(self.explain())
-        return len(facts["classes"])
+        return facts
 
     def check_classes(self, facts: dict[str, Any], split: str) -> None:
         if self.given_classes == 0 and facts["classes"]:

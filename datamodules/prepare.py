@@ -11,13 +11,19 @@ Started again after an interruption it goes on where it was. Images that cannot 
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__":
+    print(
+        "datamodules.prepare: starting", file=sys.stderr, flush=True
+    )  # before the imports, which take a second or more
+
 import argparse
 import fcntl
 import hashlib
 import json
 import os
 import shutil
-import sys
 import time
 from collections import deque
 from collections.abc import Iterator

@@ -53,13 +53,15 @@ class StoredImages(ImageDataModule):
         if resolution < 1:
             raise ValueError(f"resolution must be at least 1 pixel, got {resolution}")
         self.data_dir, self.resolution, self.download = Path(data_dir).expanduser(), resolution, download
-        self.image_shape = (self.channels, resolution, resolution)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:  # type: ignore[override]
+        return self.channels, self.resolution, self.resolution
 
     def at_resolution(self, resolution: int) -> StoredImages:
         """The same images at another resolution, nothing loaded."""
         other = copy.copy(self)
         other.resolution, other.arrays = resolution, {}
-        other.image_shape = (self.channels, resolution, resolution)
         return other
 
     def load(self, split: str) -> tuple[Tensor, Tensor]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import typing
+from collections.abc import Callable
 from typing import Any
 
 import hydra
@@ -12,17 +14,29 @@ from lightning.pytorch import Trainer
 from omegaconf import DictConfig
 
 from datamodules.base import ImageDataModule
-from launch.compose import check_constructor_calls, constructor_calls, find_target, plain
+from generative.plain_data import SCALARS, check_plain
+from launch.compose import (
+    INSTANTIATE_KEYS,
+    alternatives,
+    argument_types,
+    check_constructor_calls,
+    check_type,
+    find_target,
+    plain,
+)
 from launch.quiet import quiet
 from lightning_modules.base import Method
 
 TRUSTED_PACKAGES = ("lightning_modules.", "datamodules.", "generative.", "torch.optim.")
+LEFT_TO_DATA = ("num_classes", "channels")  # settings of a data module that null leaves to the prepared set
+# What is read of a run's configuration beside the settings of its parts.
+RUN_SETTINGS = {"method": dict[str, Any], "datamodule": dict[str, Any], "seed": int, "max_kimg": float}
 
 
 def build(config: dict[str, Any]) -> tuple[ImageDataModule, Method]:
     """The data module and the method of a run; image shape and classes pass from the one to the other.
 
-    Touches neither disk nor network, once :func:`ask_for_classes` has.
+    Touches neither disk nor network, once :func:`ask_the_data` has.
     """
     parts = {"datamodule": config["datamodule"], "method": config["method"]}
     check_constructor_calls(parts)
@@ -35,16 +49,18 @@ def build(config: dict[str, Any]) -> tuple[ImageDataModule, Method]:
     return datamodule, method
 
 
-def ask_for_classes(config: DictConfig) -> None:
-    """Replace ``datamodule.num_classes: null`` by the number in the data: a checkpoint knows it without them.
+def ask_the_data(config: DictConfig) -> None:
+    """Replace ``datamodule.num_classes: null`` and ``channels: null`` by those of the data: a checkpoint knows them without.
 
     ValueError where the data are not there.
     """
-    if config.datamodule.get("num_classes", 0) is None:
+    left = [key for key in LEFT_TO_DATA if config.datamodule.get(key, 0) is None]
+    if left:
         settings = plain(config)
         check_constructor_calls({"datamodule": settings["datamodule"]})
         datamodule = hydra.utils.instantiate(settings["datamodule"], _partial_=True, _convert_="all")(seed=config.seed)
-        config.datamodule.num_classes = datamodule.num_classes
+        for key in left:
+            config.datamodule[key] = getattr(datamodule, key)
 
 
 def takes_target_classes(method: dict[str, Any]) -> bool:
@@ -52,20 +68,80 @@ def takes_target_classes(method: dict[str, Any]) -> bool:
     return "target_classes" in inspect.signature(find_target(method["_target_"], "method")).parameters
 
 
+def check_run_settings(config: Any) -> None:
+    """ValueError unless ``config`` is plain data and has what every run's configuration has."""
+    check_plain(config, "the configuration")
+    if not isinstance(config, dict):
+        raise ValueError(f"the configuration is a {type(config).__name__}: it is of no run of this project")
+    for key, hint in RUN_SETTINGS.items():
+        if key not in config:
+            raise ValueError(f"the configuration has no {key}: it is of no run of this project")
+        check_type(key, config[key], hint)
+
+
 def check_trusted(config: dict[str, Any]) -> None:
-    """ValueError unless every constructor of ``config`` is a class of ours or an optimiser of torch.
+    """ValueError unless ``config`` constructs a data module and a method of ours, from plain values and our own parts.
 
     For configurations from files of unknown origin: ``_target_: os.system`` would run a command, and so would
-    a path to it through a module of ours, hence the look at where the object was defined.
+    a path to it through a module of ours, hence the look at where the object was defined. A call stands only where
+    the constructor around it takes such an object, and names a class of that kind.
     """
-    parts = {"datamodule": config["datamodule"], "method": config["method"]}
-    if "${" in json.dumps(parts):
+    check_run_settings(config)
+    parts: dict[str, type] = {"datamodule": ImageDataModule, "method": Method}
+    if "${" in json.dumps([config[part] for part in parts]):
         raise ValueError("the configuration is not resolved: it holds an interpolation, ${...}: refused")
-    for path, call in constructor_calls(parts):
-        name = str(call["_target_"])
-        found = find_target(name, path) if name.startswith(TRUSTED_PACKAGES) else None
-        if not isinstance(found, type) or not f"{found.__module__}.".startswith(TRUSTED_PACKAGES):
-            raise ValueError(f"the configuration at {path} calls {name!r}, which is no class of this project: refused")
+    for part, kind in parts.items():
+        if "_target_" not in config[part]:
+            raise ValueError(f"the configuration at {part} says not what to construct: it has no _target_")
+        check_call(config[part], part, kind)
+
+
+def check_call(call: dict[str, Any], path: str, kind: type | None) -> None:
+    """ValueError unless ``call`` constructs a ``kind`` (None: nothing may be constructed here) of ours or of torch.optim."""
+    name = call["_target_"]
+    is_ours = isinstance(name, str) and name.startswith(TRUSTED_PACKAGES)
+    found = find_target(name, path) if is_ours else None
+    if not isinstance(found, type) or not f"{found.__module__}.".startswith(TRUSTED_PACKAGES):
+        raise ValueError(f"the configuration at {path} calls {name!r}, which is no class of this project: refused")
+    if kind is None:
+        raise ValueError(f"the configuration at {path} calls {name!r}, where a value stands: refused")
+    if not issubclass(found, kind):
+        raise ValueError(f"the configuration at {path} calls {name!r}, which is no {kind.__name__}: refused")
+    hints = argument_types(found)
+    for key, value in call.items():
+        if key not in INSTANTIATE_KEYS:
+            check_argument(value, hints.get(key), f"{path}.{key}")
+
+
+def check_argument(value: Any, hint: Any, path: str) -> None:
+    """ValueError for a call within ``value`` that an argument of type ``hint`` does not ask for."""
+    if isinstance(value, dict) and "_target_" in value:
+        check_call(value, path, constructed_kind(hint, is_partial=value.get("_partial_") is True))
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            check_argument(item, item_type(hint, dict), f"{path}.{key}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            check_argument(item, item_type(hint, list), f"{path}[{index}]")
+
+
+def constructed_kind(hint: Any, *, is_partial: bool) -> type | None:
+    """The class of the objects that an argument of type ``hint`` takes, or takes the makers of; None: it takes none."""
+    for kind in alternatives(hint):
+        if is_partial and typing.get_origin(kind) is Callable:
+            kind = typing.get_args(kind)[-1]
+        elif is_partial:
+            continue
+        if isinstance(kind, type) and kind is not Any and kind not in SCALARS and typing.get_origin(kind) is None:
+            return kind
+    return None
+
+
+def item_type(hint: Any, container: type) -> Any:
+    """``X`` of ``list[X]`` or ``dict[str, X]``; None where ``hint`` is no such container."""
+    return next(
+        (typing.get_args(kind)[-1] for kind in alternatives(hint) if typing.get_origin(kind) is container), None
+    )
 
 
 def bare_trainer(device: torch.device, **settings: Any) -> Trainer:

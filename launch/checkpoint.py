@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from torch import Tensor
 
 from datamodules.base import ImageDataModule
-from launch.build import build, check_trusted
+from launch.build import build, check_run_settings, check_trusted
 from launch.errors import causes, failure_kind
 from lightning_modules.base import Method
 
@@ -127,19 +128,41 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise ValueError(
             f"{path} holds pickled objects, which could run code: refused. Only plain data and tensors are read"
         ) from error
-    except (zipfile.BadZipFile, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, RuntimeError, EOFError, LookupError, TypeError, AttributeError, ValueError) as error:
         raise DamagedCheckpoint(f"{path} is not a whole checkpoint (cut short, or another kind of file)") from error
     if not isinstance(checkpoint, dict) or not {"config", "state_dict", "images_seen"} <= checkpoint.keys():
         raise ValueError(f"{path} is not a checkpoint of polymorph")
+    try:
+        check_run_settings(checkpoint["config"])
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    state, images_seen = checkpoint["state_dict"], checkpoint["images_seen"]
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f"{path} holds no weights by their names")
+    if type(images_seen) is not int or images_seen < 0:
+        raise ValueError(f"{path} says that it has seen {images_seen!r} images: it is not a checkpoint of polymorph")
     return checkpoint
 
 
-def load_method(path: Path, *, device: str = "cpu") -> tuple[Method, ImageDataModule]:
-    """The method of a checkpoint with its weights, in evaluation mode, and its data module (nothing loaded yet)."""
+def load_method(path: str | Path, *, device: str = "cpu") -> tuple[Method, ImageDataModule]:
+    """The method of a checkpoint with its weights, in evaluation mode, and its data module (nothing loaded yet).
+
+    For use from Python::
+
+        method, datamodule = load_method("runs/a/checkpoints/last.ckpt")
+        images = method.sample(0, 2, seed=0, labels=[3, 3])  # [2, C, H, W] in about [-1, 1], of a generator
+
+    ``path``: a file of train.py's. ``device``: where the weights go, as PyTorch names it. Runs no code from the file;
+    ValueError says what is wrong with it.
+    """
     check_device(device)
+    path = Path(path)
     checkpoint = read_checkpoint(path)
-    check_trusted(checkpoint["config"])
-    datamodule, method = build(checkpoint["config"])
+    try:
+        check_trusted(checkpoint["config"])
+        datamodule, method = build(checkpoint["config"])
+    except (ValueError, TypeError) as error:  # TypeError: a part that does not fit the one around it
+        raise ValueError(f"{path}: {error}") from error
     try:
         method.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:

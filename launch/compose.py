@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 import re
+import shlex
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -18,7 +20,19 @@ from launch.errors import did_you_mean
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 NO_EXPERIMENT = "none"
-INSTANTIATE_KEYS = {"_target_", "_partial_", "_convert_", "_recursive_"}
+OPTIONS = "+options."  # where generate.py keeps the settings of its tasks
+TEXTS = {"run_dir", "checkpoint", "images", "reference", "save_statistics", "weights", "output", "cache"}  # paths
+# Lightning's settings of what a run counts, which counts images here.
+BUDGET = "a run ends after max_kimg=<thousands of images>"
+NOT_LIGHTNINGS = {
+    **dict.fromkeys(("max_epochs", "max_steps", "min_epochs", "min_steps", "max_time"), BUDGET),
+    **dict.fromkeys(("limit_train_batches", "overfit_batches", "fast_dev_run"), BUDGET),
+    "accumulate_grad_batches": "a batch is taken in parts by +method.accumulate=<parts>",
+    **dict.fromkeys(
+        ("gradient_clip_val", "gradient_clip_algorithm"), "gradients are limited by +method.clip_norm=<norm of all>"
+    ),
+}
+INSTANTIATE_KEYS = {"_target_", "_partial_"}  # of Hydra's own, those that a configuration may hold
 
 
 def compose(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
@@ -82,10 +96,47 @@ def check_overrides(config_name: str, arguments: Sequence[str]) -> None:
     for argument in arguments:
         if "=" not in argument and not argument.startswith("~"):
             raise ValueError(f"{argument!r} is not an override: write key=value")
+        check_grammar(argument)
     try:
         compose(config_name, arguments)
     except HydraException as error:
         raise ValueError(explain(str(error), config_name, arguments)) from error
+
+
+def check_grammar(argument: str, *, may_sweep: bool = False) -> None:
+    """ValueError, with the line that works, where Hydra's grammar has another view of ``key=value``."""
+    key, _, text = argument.partition("=")
+    if not text:
+        return
+    try:
+        override = OverridesParser.create().parse_override(argument)
+    except HydraException:
+        why = "holds characters that mean something to Hydra"
+    else:
+        if override.is_sweep_override():
+            if may_sweep:
+                return
+            why = "are several values, which only train.py -m takes"
+        elif key.lstrip("+") in TEXTS and not isinstance(override.value(), str | None):
+            why = f"is read as {override.value()!r}"
+        else:
+            return
+    is_list = text.startswith("[") and text.endswith("]") and key not in TEXTS
+    wanted = "[" + ",".join(map(quoted, text[1:-1].split(","))) + "]" if is_list else quoted(text)
+    key = key.removeprefix(OPTIONS)
+    meant = "a list of texts" if is_list else "one text"
+    raise ValueError(f"the value of {key} {why}: if it is {meant}, write {for_shell(f'{key}={wanted}')}")
+
+
+def quoted(text: str) -> str:
+    """``text`` for Hydra's grammar, in which spaces, commas, equals signs and other characters have a meaning."""
+    # Backslashes mean something before a quotation mark only.
+    return "'" + re.sub(r"(\\*)('|\Z)", lambda m: 2 * m[1] + (r"\'" if m[2] else ""), text) + "'"
+
+
+def for_shell(text: str) -> str:
+    """``text`` as one argument on a command line, in double quotes where a shell leaves all inside them alone."""
+    return shlex.quote(text) if re.search(r'["$`!\n]|\\\\', text) else f'"{text}"'
 
 
 def gather_options(config_name: str, arguments: Sequence[str]) -> list[str]:
@@ -95,7 +146,7 @@ def gather_options(config_name: str, arguments: Sequence[str]) -> list[str]:
     for argument in arguments:
         key = argument.split("=")[0]
         own = argument.startswith(("-", "+", "~")) or "=" not in argument or key.split(".")[0] in {*known, "hydra"}
-        moved.append(argument if own else f"+options.{argument}")
+        moved.append(argument if own else f"{OPTIONS}{argument}")
     return moved
 
 
@@ -108,6 +159,8 @@ def explain(message: str, config_name: str, arguments: Sequence[str]) -> str:
     unknown = re.search(r"Could not override '([^']+)'", message)
     if unknown:
         key = unknown.group(1)
+        if (own := NOT_LIGHTNINGS.get(key.rpartition(".")[2])) is not None:
+            return f"{key!r} is Lightning's and has no effect here: {own}"
         groups = [folder.name for folder in CONFIGS.iterdir() if folder.is_dir()]
         # The keys there are depend on the groups chosen: compose again with those choices only.
         choices = [argument for argument in arguments if argument.split("=")[0] in groups]
@@ -130,6 +183,13 @@ def takes_argument(config: DictConfig, key: str) -> bool:
     return argument in inspect.signature(hydra.utils.get_object(node["_target_"])).parameters
 
 
+def check_budgets(trainer: Mapping[str, Any]) -> None:
+    """ValueError for a setting of Lightning's trainer that one of ours stands for."""
+    for key, own in NOT_LIGHTNINGS.items():
+        if trainer.get(key) not in (None, -1):  # -1: our trainers' max_epochs, no end
+            raise ValueError(f"'trainer.{key}' is Lightning's and has no effect here: {own}")
+
+
 def constructor_calls(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """Every dictionary with a ``_target_`` below ``node``, in lists too, and its dotted place."""
     if isinstance(node, dict):
@@ -150,29 +210,52 @@ def find_target(name: str, path: str) -> Any:
         raise ValueError(f"{path} calls {name!r}, which cannot be found: {error}") from error
 
 
-def check_type(name: str, value: Any, hint: Any) -> None:
-    """ValueError unless ``value`` fits an annotation made of int, float, bool, str, None and lists of them; others pass."""
+def alternatives(hint: Any) -> list[Any]:
+    """The types of a union; of any other annotation itself alone."""
     is_union = typing.get_origin(hint) in (types.UnionType, typing.Union)
+    return list(typing.get_args(hint)) if is_union else [hint]
+
+
+def argument_types(target: Any) -> dict[str, Any]:
+    """Argument -> annotation of a class's constructor or of a function."""
+    try:
+        return typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    except NameError:  # a library that imports its types for type checkers only
+        return {}
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether a plain ``value`` may stand where ``hint`` is asked for. Annotations of other kinds take what is no call."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        return any(fits(value, kind) for kind in inner)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint in (bool, str, type(None)):
+        return isinstance(value, hint)
+    if origin is list:
+        return isinstance(value, list) and all(fits(item, inner[0]) for item in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(fits(item, inner[1]) for item in value.values())
+    if origin is Callable:  # which a configuration names
+        return isinstance(value, dict) and "_target_" in value
+    return True
+
+
+def in_words(hint: Any) -> str:
+    if typing.get_origin(hint) is Callable:
+        return f"a constructor call (_target_) of {getattr(typing.get_args(hint)[-1], '__name__', 'an object')}"
+    return "nothing (null)" if hint is type(None) else getattr(hint, "__name__", str(hint))
+
+
+def check_type(name: str, value: Any, hint: Any) -> None:
+    """ValueError unless ``value`` fits an annotation made of int, float, bool, str, None, lists and constructors; others pass."""
     # Some constructors take a number or a tensor; a configuration holds no tensors.
-    kinds = (
-        [kind for kind in typing.get_args(hint) if getattr(kind, "__name__", "") != "Tensor"] if is_union else [hint]
-    )
-
-    def fits(kind: Any) -> bool:
-        if kind is float:
-            return isinstance(value, int | float) and not isinstance(value, bool)
-        if kind is int:
-            return isinstance(value, int) and not isinstance(value, bool)
-        if kind in (bool, str, type(None)):
-            return isinstance(value, kind)
-        if typing.get_origin(kind) is list:
-            (inner,) = typing.get_args(kind)
-            return isinstance(value, list) and (inner not in (int, str) or all(type(item) is inner for item in value))
-        return True
-
-    if not any(fits(kind) for kind in kinds):
-        words = " or ".join("nothing (null)" if k is type(None) else getattr(k, "__name__", str(k)) for k in kinds)
-        raise ValueError(f"{name} must be of type {words}, got {value!r}")
+    kinds = [kind for kind in alternatives(hint) if getattr(kind, "__name__", "") != "Tensor"]
+    if not any(fits(value, kind) for kind in kinds):
+        raise ValueError(f"{name} must be of type {' or '.join(map(in_words, kinds))}, got {value!r}")
 
 
 def check_constructor_calls(config: dict[str, Any]) -> None:
@@ -180,10 +263,7 @@ def check_constructor_calls(config: dict[str, Any]) -> None:
     for path, call in constructor_calls(config):
         target = find_target(call["_target_"], path)
         parameters = inspect.signature(target).parameters
-        try:
-            hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
-        except NameError:  # a library that imports its types for type checkers only
-            hints = {}
+        hints = argument_types(target)
         for key in call.keys() - INSTANTIATE_KEYS:
             if key not in parameters and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
                 raise ValueError(

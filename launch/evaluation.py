@@ -15,7 +15,6 @@ from PIL import Image
 
 from callbacks.generation_metrics import (
     DrawnImages,
-    labels_to_follow,
     pixel_judge,
     published_result,
     real_images,
@@ -36,7 +35,7 @@ from generative.metrics.evaluation import (
 from generative.metrics.features import EXTRACTORS, Extractor
 from generative.metrics.judge import Judge, can_judge
 from generative.metrics.metrics import CLASS_METRICS, COMPARISONS, Settings, check_metrics, needs
-from generative.metrics.protocols import check_comparable, check_labels_setting
+from generative.metrics.protocols import check_comparable
 from generative.metrics.statistics import Summary, save_summary
 from generative.ranks import rank_and_world_size
 from launch.build import bare_trainer
@@ -54,7 +53,7 @@ from launch.image_sets import (
 )
 from launch.judges import PREFIX, check_name, extractor_of, load_classifier
 from launch.run_folder import read_lines
-from lightning_modules.base import GenerativeModule, Method
+from lightning_modules.base import GenerativeModule, Method, check_labels_setting, labels_to_follow
 
 DEFAULT_METRICS = ("fd", "precision", "recall")
 JUDGES = ("pixels",)

@@ -21,7 +21,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.types import RunMode
 
-from launch.compose import CONFIGS, check_overrides
+from launch.compose import CONFIGS, check_grammar, check_overrides, quoted
 from launch.ranks import launcher_name
 
 FLAGS = ("-m", "--multirun")
@@ -53,6 +53,8 @@ def check_multirun(config_name: str, arguments: Sequence[str]) -> None:
         overrides = OverridesParser.create().parse_overrides(list(arguments))
         (trials,) = BasicSweeper.split_arguments(overrides, max_batch_size=None)
     except HydraException as error:
+        for argument in arguments:
+            check_grammar(argument, may_sweep=True)
         raise ValueError(str(error).splitlines()[0]) from error
     for override in overrides:
         name = override.get_key_element()
@@ -85,7 +87,7 @@ def run_trial(program: str) -> None:
     is_placed = any(override.split("=")[0].lstrip("+") == "run_dir" for override in overrides)
     name = f"trial {hydra.job.num} ({' '.join(overrides)})"
     print(f"{name}{'' if is_placed else f': {folder}'}", flush=True)
-    command = [sys.executable, program, *overrides, *([] if is_placed else [f"run_dir={quoted(folder)}"])]
+    command = [sys.executable, program, *overrides, *([] if is_placed else [f"run_dir={quoted(str(folder))}"])]
     process = subprocess.Popen(command)
     with signals_passed_on(process) as received:
         code = process.wait()
@@ -95,11 +97,6 @@ def run_trial(program: str) -> None:
         raise SystemExit(code or 128 + received[0])
     if code != 0:
         raise ValueError(f"{name} has failed with exit code {code}")
-
-
-def quoted(path: Path) -> str:
-    """For Hydra's grammar, in which spaces, commas and equals signs have a meaning."""
-    return "'" + str(path).replace("'", "\\'") + "'"
 
 
 @contextmanager

@@ -20,10 +20,11 @@ import yaml
 from omegaconf import DictConfig
 
 from callbacks.results import TEST_STAGE
-from callbacks.run_files import read_lines, replace_text
+from callbacks.run_files import lines_of, read_lines, replace_text
 from launch.checkpoint import LAST, last_good_checkpoint, read_checkpoint
-from launch.compose import constructor_calls, dotted_keys
+from launch.compose import check_budgets, constructor_calls, dotted_keys
 from launch.errors import did_you_mean
+from launch.folder_lock import LOCK, FolderLock
 from launch.ranks import StartedRanks
 from launch.threads import check_threads
 
@@ -70,6 +71,7 @@ class RunFolder:
 def check_settings(config: DictConfig) -> None:
     """ValueError for a setting of the run itself that is of the wrong kind or range."""
     check_threads(config["num_threads"])
+    check_budgets(config["trainer"])
     for key, kind in {"seed": int, "max_kimg": (int, float), "save_every_kimg": (int, float)}.items():
         value = config[key]
         if not isinstance(value, kind) or isinstance(value, bool):  # type: ignore[arg-type]
@@ -121,22 +123,23 @@ def choose_run_dir(config: dict[str, Any]) -> tuple[Path, str]:
     return path, resume
 
 
-def agree_on_run_folder(config: dict[str, Any], ranks: StartedRanks) -> RunFolder:
-    """Rank 0's decision, on all ranks, whoever started them."""
+def agree_on_run_folder(config: dict[str, Any], ranks: StartedRanks, lock: FolderLock) -> RunFolder:
+    """Rank 0's decision, on all ranks, whoever started them; rank 0 has the folder under its ``lock``."""
     if RUN_VARIABLE in os.environ:
         return RunFolder.of_told(os.environ[RUN_VARIABLE])
-    return RunFolder.of_told(ranks.from_first(lambda: open_run_folder(config).told()))
+    return RunFolder.of_told(ranks.from_first(lambda: open_run_folder(config, lock).told()))
 
 
-def open_run_folder(config: dict[str, Any]) -> RunFolder:
+def open_run_folder(config: dict[str, Any], lock: FolderLock) -> RunFolder:
     """Decide where the run of a resolved configuration lives and what it continues; ValueError where it may not."""
     path, resume = choose_run_dir(config)
     if path.exists() and not path.is_dir():
         raise ValueError(f"run_dir {path} is a file, not a folder")
     path = path.absolute()
+    lock.take(path, what="another train.py is at work in")
     if resume == "auto":
         remove_leftovers(path)
-    is_used = path.is_dir() and any(path.iterdir())
+    is_used = any(file.name != LOCK for file in path.iterdir())
     if resume == "auto":
         found = last_good_checkpoint(path / "checkpoints")
         if found is None:
@@ -199,13 +202,20 @@ def check_continues(config: dict[str, Any], saved: dict[str, Any], checkpoint: P
             tree = tree.get(part) if isinstance(tree, dict) else None
         return tree
 
+    # Also those inside lists, which have no dotted keys.
+    ours = {path: call["_target_"] for path, call in constructor_calls(parts_of(config))}
+    for path, call in constructor_calls(parts_of(saved)):
+        if ours.get(path) != call["_target_"]:
+            raise ValueError(
+                f"{checkpoint} was trained with {path}._target_ = {call['_target_']!r}, not {ours.get(path)!r}: give the "
+                "old setting, or start a new run"
+            )
     networks = tuple(
         f"method.{path}."
         for path, call in constructor_calls(saved["method"])
         if path and not str(call["_target_"]).startswith("torch.optim.")
     )
-    relevant = {part: tree for part, tree in config.items() if part in ("seed", "method", "datamodule")}
-    keys = sorted({*dotted_keys(relevant), *(key for key in dotted_keys(saved) if key.split(".")[0] in relevant)})
+    keys = sorted({*dotted_keys(parts_of(config)), *dotted_keys(parts_of(saved))})
     for key in keys:
         old, new = value(saved, key), value(config, key)
         if old == new or isinstance(new, dict):
@@ -217,14 +227,17 @@ def check_continues(config: dict[str, Any], saved: dict[str, Any], checkpoint: P
         print(f"continues with {key} = {new!r} (was {old!r})")
 
 
+def parts_of(config: dict[str, Any]) -> dict[str, Any]:
+    """What decides about the weights of a run, of its configuration."""
+    return {part: config[part] for part in ("seed", "method", "datamodule")}
+
+
 def cut_rows_after(path: Path, kimg: float) -> None:
     """Drop what a run wrote after its checkpoint at ``kimg``: rows of the tables, pictures of samples."""
     metrics = path / "metrics.csv"
     if metrics.exists():
-        with metrics.open(newline="") as file:
-            header, *rows = list(csv.reader(file)) or [[]]
+        header, *rows = list(csv.reader(lines_of(metrics)[0])) or [[]]
         column = header.index("progress/kimg") if "progress/kimg" in header else None
-        # The last row of a killed run may be incomplete.
         kept = [row for row in rows if column is not None and len(row) == len(header) and float(row[column]) <= kimg]
         replace_text(metrics, "".join(",".join(row) + "\n" for row in ([header, *kept] if kept else [])))
     results = path / "results.jsonl"

@@ -43,6 +43,10 @@ def tasks_of(method: Method) -> dict[str, Task]:
             for key, function in functions:
                 is_task = function.__module__ == file.name and inspect.signature(function).parameters.keys() >= MARKS
                 if is_task and suits(function, method):
+                    if key in found:
+                        raise ValueError(
+                            f"two tasks are called {key!r}, in {found[key].__module__} and in {file.name}: rename one"
+                        )
                     found[key] = function
     return found
 

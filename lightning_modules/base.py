@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from generative.randomness import permutation
 from lightning_modules.steps import ManualSteps
+
+LABELS = ("data", "balanced")  # how the classes that an evaluation asks a generator for are shared out
 
 
 class ImageData(Protocol):
@@ -103,17 +105,24 @@ class GenerativeModule(Method):
     """A method that draws images, under its averaged weights."""
 
     any_resolution: bool = False  # whether `sample` takes an image_size other than the data's
+    truncates: bool = False  # whether `sample` takes psi: 1 as drawn, 0 the mean of its class, between them in between
     # Names of the extractors whose networks entered its training (a discriminator, guidance, a loss): no judges of it.
     trained_against: tuple[str, ...] = ()
 
     @abstractmethod
     def sample(
-        self, first: int, count: int, *, seed: int, labels: Tensor | None = None, image_size: int | None = None
+        self,
+        first: int,
+        count: int,
+        *,
+        seed: int,
+        labels: Tensor | Sequence[int] | None = None,
+        image_size: int | None = None,
     ) -> Tensor:
         """Images number ``first .. first + count - 1`` of evaluation seed ``seed``: [count, C, H, W], nominally [-1, 1].
 
-        Image k is a function of (weights, seed, k, its label) alone, so ranks can share the work. ``labels`` [count]
-        defaults to :meth:`balanced_labels`; ``image_size`` to that of the data.
+        Image k is a function of (weights, seed, k, its label) alone, so ranks can share the work. ``labels``, [count] classes,
+        default to :meth:`balanced_labels`; ``image_size`` to that of the data.
         """
 
     def balanced_labels(self, first: int, count: int) -> Tensor | None:
@@ -135,10 +144,15 @@ class GenerativeModule(Method):
         order = permutation(seed, 0, len(data_labels), name="evaluation labels")
         return self.check_labels(data_labels[torch.from_numpy(order)])
 
-    def check_labels(self, labels: Tensor) -> Tensor:
-        """``labels`` on this module's device; ValueError if the model has no such class."""
+    def check_labels(self, labels: Tensor | Sequence[int], *, count: int | None = None) -> Tensor:
+        """``labels`` [count] on this module's device; ValueError if the model has no such class."""
         if self.num_classes == 0:
             raise ValueError("this model is unconditional: it takes no classes")
+        labels = torch.as_tensor(labels)
+        if labels.ndim != 1 or labels.is_floating_point():
+            raise ValueError(f"labels must be a list of whole numbers, got {labels.tolist()}")
+        if count is not None and len(labels) != count:
+            raise ValueError(f"labels must be of {count} images, one each, got {len(labels)}")
         outside = labels[(labels < 0) | (labels >= self.num_classes)]
         if len(outside):
             raise ValueError(
@@ -162,6 +176,32 @@ class GenerativeModule(Method):
 def in_turn(cycle: Tensor | None, first: int, count: int) -> Tensor | None:
     """The labels [count] that a :meth:`GenerativeModule.label_cycle` has for the images ``first .. first + count - 1``."""
     return None if cycle is None else cycle[torch.arange(first, first + count, device=cycle.device) % len(cycle)]
+
+
+def check_labels_setting(value: object) -> None:
+    if value not in LABELS:
+        raise ValueError(f"labels must be {' or '.join(LABELS)}, got {value!r}")
+
+
+def labels_to_follow(method: GenerativeModule, data: ImageData, choice: str) -> Tensor | None:
+    """The training labels [N] whose shares the samples are to have; None for balanced classes and for none at all."""
+    check_labels_setting(choice)
+    if choice == "balanced" or method.num_classes == 0:
+        return None
+    try:
+        return data.split("train")[1]
+    except ValueError as error:
+        raise ValueError(
+            f"labels=data needs the training labels: {error}; labels=balanced does without them"
+        ) from error
+
+
+def check_finite(images: Tensor, *, first: int) -> None:
+    """ValueError that names the first of the samples ``first ..``, [B, C, H, W], with pixels that are not finite."""
+    finite = images.flatten(1).isfinite().all(dim=1)
+    if not finite.all():
+        number = first + int((~finite).nonzero()[0])
+        raise ValueError(f"sample number {number} has pixels that are not finite: the generator diverged")
 
 
 class AdversarialModule(GenerativeModule):

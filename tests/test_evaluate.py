@@ -56,6 +56,24 @@ def evaluated(*arguments: str) -> dict:
     return evaluate(compose("evaluate", list(arguments)))
 
 
+@pytest.mark.parametrize("format", ["png", "npz", "zip"])
+def test_samples_in_files_have_the_value_of_the_checkpoint(run: Path, tmp_path: Path, format: str) -> None:
+    from generate import generate
+    from launch.compose import compose
+
+    at = f"checkpoint={run}/checkpoints/last.ckpt"
+    asked = ["metrics=[fd,precision,recall,accuracy]", "reference=digits"]
+    drawn = evaluated(at, "seed=5", "num_images=300", *asked)
+    written = generate(
+        compose(
+            "generate", [at, "task=samples", "seed=5", "output=out", "+options.count=300", f"+options.format={format}"]
+        )
+    )
+    read = evaluated(f"images={written[0]}", *asked)
+    assert read["metrics"] == pytest.approx(drawn["metrics"], rel=1e-9)
+    assert json.loads((tmp_path / "out" / "samples.json").read_text())["files"] == [Path(written[0]).name]
+
+
 def start_two_ranks(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", *arguments],

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
+
+from launch.start import RANKS, announce
+from tests.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +87,34 @@ def test_evaluate_folder_zip_and_data_module(program: Callable, tmp_path: Path) 
     assert values["b"]["metrics"]["fd"] > values["digits"]["metrics"]["fd"] > 0.1
     assert values["digits"]["protocol"]["reference"] == "digits:all"
     assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 3
+
+
+SCRIPTS = ("train.py", "evaluate.py", "generate.py", "compare.py", "sweep.py", "datamodules.prepare")
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_the_first_word_comes_before_every_import_that_takes_time(script: str) -> None:
+    """-X importtime shows on stderr what was imported by then."""
+    place = ["-m", script] if script.startswith("datamodules") else [script]
+    command = [sys.executable, "-X", "importtime", *place, "--help"]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        assert process.stderr is not None
+        before = []
+        for line in process.stderr:
+            if not line.startswith("import time:"):
+                break
+            before.append(line.rpartition("|")[2].strip())
+        process.kill()
+    assert line == f"{script}: starting\n"
+    assert not {"torch", "numpy", "hydra", "omegaconf", "PIL", "yaml", "argparse"} & set(before)
+
+
+def test_of_several_ranks_the_first_speaks(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in RANKS:
+        for rank in ("0", "3"):
+            monkeypatch.setenv(name, rank)
+            announce.cache_clear()
+            announce("train.py")
+            announce("train.py")
+        monkeypatch.delenv(name)
+    assert capsys.readouterr().err == "train.py: starting\n" * len(RANKS)

@@ -56,7 +56,8 @@ def test_run_folder_holds_everything(finished: Path) -> None:
     assert any(row["best/fd_pixels_1438"] for row in rows)
     assert any(row["throughput/images_per_second"] for row in rows)
     assert sorted(path.name for path in (finished / "samples").iterdir()) == [
-        f"kimg_00000{kimg}_8px.png" for kimg in ("0.000", "0.160", "0.320")
+        *(f"kimg_00000{kimg}_8px.png" for kimg in ("0.000", "0.160", "0.320")),
+        "real_images.png",
     ]
     result = json.loads((finished / "results.jsonl").read_text())
     assert result["num_images"] == result["num_reference"] == 1797
@@ -141,7 +142,8 @@ def test_auto_tests_what_is_trained_and_has_no_result(finished: Path, small_run:
 def test_progress_in_a_log_is_lines(program: Callable, tmp_path: Path) -> None:
     settings = ("experiment=none", "num_threads=1", "max_kimg=0.32", "callbacks.progress.log_every_seconds=0.05")
     done = program("train.py", *settings, f"run_dir={tmp_path / 'run'}")
-    lines = done.stderr.splitlines()
+    first, *lines = done.stderr.splitlines()
+    assert first == "train.py: starting"
     assert len(lines) > 2, done.stderr
     assert all(re.match(r"[\d.]+ of 0\.32 kimg, \d+ images/s, [\d:]+ left, critic .*generator", line) for line in lines)
     assert lines[-1].startswith("0.3 of 0.32 kimg")

@@ -14,14 +14,15 @@ from typing import Any, Protocol
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 
 from generative.precision import full_precision
 from generative.rendering.images import from_uint8
 
 Features = dict[str, Tensor]  # "features" [N, D]; some also "spatial" [N, 2023], "logits" [N, classes]
-# The same network in torch-fidelity's file and in pytorch-fid's.
-PUBLISHED_FILES = ("weights-inception-2015-12-05-6726825d.pth", "pt_inception-2015-12-05-6726825d.pth")
+# SHA-256 of weights-inception-2015-12-05-6726825d.pth (torch-fidelity), which is pt_inception-2015-12-05-6726825d.pth
+# (pytorch-fid) under another name: the network whose distance is FID.
+PUBLISHED_INCEPTION = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 SPATIAL_CHANNELS = 7  # of the 17 x 17 map: 7 * 17 * 17 = 2023 numbers, about as many as the pooled features
 RANDOM_SEED = 0  # of `inception_random`: its weights are the same on every machine
 
@@ -123,9 +124,8 @@ class Inception(Extractor):
                 "from torch-fidelity's releases on GitHub and give weights=<file>, or choose extractor=efficientnet_lite0"
             ) from error
         self.weights = hash_of_tensors(self.network)
-        # Of other weights it is another network, whose distance is no FID.
-        is_published = path is None or path.name in PUBLISHED_FILES
-        self.name = self.published_name if is_published else f"{self.published_name}_{self.weights[:4]}"
+        # Of other weights, whatever their file is called, it is another network, whose distance is no FID.
+        self.name = self.published_name if self.is_published(path) else f"{self.published_name}_{self.weights[:4]}"
         self.network.eval().requires_grad_(False)
         self.spatial: Tensor | None = None
         self.network.Mixed_6d.branch1x1.register_forward_hook(self.keep_spatial)
@@ -134,6 +134,12 @@ class Inception(Extractor):
         return FeatureExtractorInceptionV3(
             "inception", ["2048", "logits_unbiased"], None if path is None else str(path)
         )
+
+    def is_published(self, path: Path | None) -> bool:
+        """Whether the weights are those that the extractor's name stands for, by the content of their file."""
+        name = Path(URL_INCEPTION_V3).name
+        file = Path(torch.hub.get_dir()) / "checkpoints" / name if path is None else path  # where it was downloaded to
+        return hashlib.sha256(file.read_bytes()).hexdigest() == PUBLISHED_INCEPTION
 
     def keep_spatial(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         self.spatial = output[:, :SPATIAL_CHANNELS].flatten(1)
@@ -163,6 +169,9 @@ class RandomInception(Inception):
     """The same network with random weights of a fixed seed, for rFID: it cannot favour what ImageNet taught."""
 
     published_name = "inception_random"
+
+    def is_published(self, path: Path | None) -> bool:
+        return path is None
 
     def build(self, path: Path | None) -> FeatureExtractorInceptionV3:
         if path is not None:

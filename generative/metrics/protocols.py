@@ -21,7 +21,6 @@ FIELD_NAMES = {
     ("is_spread", "inception"): "is_spread",
 }
 PAIRED = ("psnr", "ssim", "mae")  # need no network
-LABELS = ("data", "balanced")  # how the classes that an evaluation asks a generator for are shared out
 OF_JUDGE = (*CLASS_METRICS, "judge_accuracy")
 
 
@@ -38,7 +37,7 @@ class MetricProtocol:
     reference: str  # data set and split
     reference_hash: str  # of the images
     samples: str  # how they were drawn
-    labels: str  # the classes asked for: one of LABELS; "none" without classes and of images as given
+    labels: str  # the classes asked for: "data" or "balanced"; "none" without classes and of images as given
     num_neighbours: int
     num_subsets: int
     subset_size: int
@@ -151,11 +150,6 @@ def matters(field: str, metrics: Collection[str]) -> bool:
     if field in ("extractor", "weights", "resize"):
         return not set(metrics) <= {*PAIRED, *OF_JUDGE}
     return True
-
-
-def check_labels_setting(value: object) -> None:
-    if value not in LABELS:
-        raise ValueError(f"labels must be {' or '.join(LABELS)}, got {value!r}")
 
 
 def asked_labels(protocol: dict[str, Any]) -> str:

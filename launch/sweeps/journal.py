@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from launch.run_folder import read_lines
+from callbacks.run_files import append_line, read_lines
 
+TRIALS = "trials"  # the folder, in a sweep's, of its trials
 OVER = ("done", "failed", "stopped_early")
 
 
@@ -33,6 +33,11 @@ class Trial:
     def is_over(self) -> bool:
         return self.state in OVER
 
+    @property
+    def place(self) -> str:
+        """Of its run folder in the folder of the sweep; its output lies beside it, with the ending ``.log``."""
+        return f"{TRIALS}/{self.number:04d}"
+
 
 class Journal:
     """The trials of the sweep in ``folder``, as its file tells them; ``record`` adds a line."""
@@ -46,25 +51,11 @@ class Journal:
                 self.identity = line["sweep"]
             else:
                 self.trials[line["number"]] = Trial(**line)
-        self.cut_last_line()
-
-    def cut_last_line(self) -> None:
-        """A line that a crash cut short goes: the next one would be glued to it."""
-        text = self.path.read_bytes() if self.path.exists() else b""
-        if text and not text.endswith(b"\n"):
-            os.truncate(self.path, text.rfind(b"\n") + 1)
-
-    def append(self, line: dict[str, Any]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
 
     def open_for(self, identity: dict[str, Any]) -> None:
         """Begin, or go on with, the sweep ``identity``; ValueError where the folder holds another."""
         if self.identity is None:
-            self.append({"sweep": identity})
+            append_line(self.path, {"sweep": identity})
             self.identity = identity
         # As the file gives it back: tuples are lists there.
         changed = [key for key in identity if self.identity.get(key) != json.loads(json.dumps(identity[key]))]
@@ -76,6 +67,6 @@ class Journal:
     def record(self, trial: Trial, **changes: Any) -> Trial:
         """Note ``trial`` with ``changes``; its latest line counts."""
         trial = replace(trial, **changes)
-        self.append(asdict(trial))
+        append_line(self.path, asdict(trial))
         self.trials[trial.number] = trial
         return trial

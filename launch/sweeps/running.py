@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from callbacks.csv_log import read_metrics
+from callbacks.run_files import read_metrics
+from launch.compose import quoted
 from launch.sweeps.journal import Trial
 from launch.sweeps.processes import kill_all, marked, send, start
 
@@ -50,9 +51,7 @@ class RunningTrial:
             # Killed before it had begun: train.py would take the remains for somebody else's.
             shutil.rmtree(folder, ignore_errors=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        # Quoted: a folder's name may hold what means something to Hydra.
-        place = str(folder.absolute()).replace("'", "\\'")
-        own = (f"run_dir='{place}'", "resume=auto")
+        own = (f"run_dir={quoted(str(folder.absolute()))}", "resume=auto")
         self.process: subprocess.Popen[bytes] = start(
             [*command, *own], folder=folder, log=self.log, environment=environment
         )

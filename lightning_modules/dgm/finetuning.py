@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from generative.plain_data import SCALARS
 from lightning_modules.dgm.networks import DGM
 from lightning_modules.dgm.weights import AVERAGED, read
 
@@ -32,12 +33,21 @@ def freeze_all_but(network: nn.Module, parts: list[nn.Module]) -> None:
 def trained_before(path: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The averaged weights of a checkpoint's classifier, and the settings of its backbone."""
     content = read(Path(path))
-    is_checkpoint = isinstance(content, dict) and {"config", "state_dict"} <= content.keys()
-    saved = content["state_dict"] if is_checkpoint else {}
+    parts = [content.get(key) for key in ("config", "state_dict")] if isinstance(content, dict) else []
+    config, saved = parts if parts and all(isinstance(part, dict) for part in parts) else ({}, {})
     state = {name.removeprefix(AVERAGED): value for name, value in saved.items() if name.startswith(AVERAGED)}
     if f"{CLASSIFIER}weight" not in state:
         raise ValueError(f"{path} holds no classifier to start from: give the last.ckpt of a run of method=dgm")
-    return state, content["config"]["method"]["backbone"]
+    method = config.get("method")
+    settings = method.get("backbone") if isinstance(method, dict) else None
+    if not isinstance(settings, dict) or not all(map(is_setting, settings.values())):
+        raise ValueError(f"{path} does not say how its backbone was made: give the last.ckpt of a run of method=dgm")
+    return state, settings
+
+
+def is_setting(value: Any) -> bool:
+    """A backbone's arguments are scalars and lists of them."""
+    return all(isinstance(item, SCALARS) for item in (value if isinstance(value, list) else [value]))
 
 
 def different_settings(there: dict[str, Any], here: dict[str, Any]) -> list[str]:

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from generative.plain_data import check_plain
+
 AVERAGED = "averaged_network."
 CLASSIFIERS = ("classifier.", "fc.")  # ours, torchvision's
 COUNTER = "num_batches_tracked"  # of batch norms; older files have none
@@ -18,12 +20,15 @@ def read(path: Path) -> Any:
     if not path.is_file():
         raise ValueError(f"there are no weights {path}: give the last.ckpt of a run of method=dgm")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise ValueError(
             f"{path} cannot be read as tensors and plain data (cut short, or another kind of file): give the last.ckpt "
             "of a run of method=dgm"
         ) from error
+    if isinstance(content, dict) and "config" in content:
+        check_plain(content["config"], f"the configuration in {path}")
+    return content
 
 
 def pretrained(path: str) -> dict[str, Tensor]:

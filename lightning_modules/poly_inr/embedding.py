@@ -22,7 +22,8 @@ from lightning_modules.poly_inr.mixing import check_levels, mixing_table, spelt
 from lightning_modules.poly_inr.module import PolyINR
 from lightning_modules.poly_inr.networks import Generator
 from lightning_modules.poly_inr.originals import open_originals
-from lightning_modules.poly_inr.tasks import check_at_least, draw_affine, render
+from lightning_modules.poly_inr.tasks import draw_affine, render
+from lightning_modules.samples import check_at_least
 
 INVERSION_COLUMNS = ("space", "PSNR", "SSIM", "seconds an image", "in a batch of one", "largest change of PSNR there")
 SHOWN = 16  # images of a large set that the picture has rows for

@@ -17,7 +17,8 @@ from generative.rendering.coordinates import coordinate_grid
 from generative.rendering.images import image_grid, saved, shown_scale, side_by_side
 from lightning_modules.poly_inr.module import PolyINR
 from lightning_modules.poly_inr.networks import Synthesis
-from lightning_modules.poly_inr.tasks import check_at_least, draw_affine, labels_for, render
+from lightning_modules.poly_inr.tasks import draw_affine, render
+from lightning_modules.samples import check_at_least, labels_for
 
 EXPLAINED = 0.99  # of the variance over positions: the degree that reaches it is the effective one
 ROUNDING = 1e-20  # share of the squares below which the variance of a constant lies

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -35,6 +35,7 @@ class PolyINR(AdversarialModule):
     """
 
     any_resolution = True
+    truncates = True
 
     def __init__(
         self,
@@ -171,12 +172,19 @@ class PolyINR(AdversarialModule):
 
     @torch.no_grad()
     def sample(
-        self, first: int, count: int, *, seed: int, labels: Tensor | None = None, image_size: int | None = None
+        self,
+        first: int,
+        count: int,
+        *,
+        seed: int,
+        labels: Tensor | Sequence[int] | None = None,
+        image_size: int | None = None,
+        psi: float = 1.0,
     ) -> Tensor:
-        labels = self.balanced_labels(first, count) if labels is None else self.check_labels(labels)
+        labels = self.balanced_labels(first, count) if labels is None else self.check_labels(labels, count=count)
         z = self.latents("evaluation", seed, first, count)
         height, width = self.image_shape[1:] if image_size is None else (image_size, image_size)
-        return self.averaged_generator(z, labels, self.grid(height, width))
+        return self.averaged_generator(z, labels, self.grid(height, width), psi=psi)
 
     def compile_drawing(self) -> float:
         return self.averaged_generator.synthesis.compile_drawing()

@@ -263,5 +263,5 @@ class Generator(nn.Module):
         colours = self.synthesis(affine, positions.flatten(0, 1))
         return colours.transpose(1, 2).unflatten(2, positions.shape[:2])
 
-    def forward(self, z: Tensor, labels: Tensor | None, positions: Tensor) -> Tensor:
-        return self.render(self.affine(z, labels), positions)
+    def forward(self, z: Tensor, labels: Tensor | None, positions: Tensor, *, psi: float = 1.0) -> Tensor:
+        return self.render(self.affine(z, labels, psi=psi), positions)

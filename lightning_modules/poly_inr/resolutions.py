@@ -14,13 +14,12 @@ from tqdm import tqdm
 
 from generative.metrics.evaluation import ImagesInMemory, Work, evaluate, real_summary
 from generative.metrics.features import make_extractor
-from generative.metrics.protocols import check_labels_setting
 from generative.rendering.images import from_uint8, to_uint8
 from generative.rendering.upsampling import METHODS as CLASSICAL
 from generative.rendering.upsampling import upsample
-from lightning_modules.base import ImageData, in_turn
+from lightning_modules.base import ImageData, check_labels_setting, in_turn
 from lightning_modules.poly_inr.module import PolyINR
-from lightning_modules.poly_inr.tasks import check_at_least
+from lightning_modules.samples import check_at_least
 
 METRICS = ("fd", "precision", "recall")
 BATCH = 256

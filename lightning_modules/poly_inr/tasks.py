@@ -13,25 +13,7 @@ from generative.rendering.images import image_grid, save_animation, saved, shown
 from generative.rendering.upsampling import METHODS as CLASSICAL
 from generative.rendering.upsampling import upsample as classical
 from lightning_modules.poly_inr.module import PolyINR
-
-
-def check_at_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}")
-
-
-def labels_for(method: PolyINR, classes: list[int] | int | None, rows: int) -> Tensor | None:
-    """Labels of ``rows`` rows of images: a column for each class asked for, or for each there is."""
-    if isinstance(classes, int):
-        classes = [classes]
-    if method.num_classes == 0:
-        if classes is not None:
-            raise ValueError("this model is unconditional: leave out classes")
-        return None
-    if classes is not None and len(classes) == 0:
-        raise ValueError("classes is empty: name at least one, or leave it out for all")
-    chosen = torch.arange(method.num_classes) if classes is None else torch.tensor(classes)
-    return method.check_labels(chosen.repeat(rows))
+from lightning_modules.samples import check_at_least, labels_for
 
 
 @torch.no_grad()
@@ -45,25 +27,6 @@ def draw_affine(method: PolyINR, count: int, *, seed: int, labels: Tensor | None
     """Affine parameters of the images 0 .. count - 1 of ``seed``: the images that `sample` draws."""
     z = method.latents("evaluation", seed, 0, count)
     return method.averaged_generator.affine(z, labels, psi=psi)
-
-
-def grid(
-    method: PolyINR,
-    output: Path,
-    *,
-    seed: int,
-    resolution: int | None = None,
-    classes: list[int] | int | None = None,
-    rows: int = 8,
-    psi: float = 1.0,
-) -> list[Path]:
-    """Samples, a column a class, at ``resolution`` (the data's own by default); ``psi`` below 1 truncates."""
-    check_at_least("rows", rows, 1)
-    size = method.image_shape[1] if resolution is None else resolution
-    labels = labels_for(method, classes, rows)
-    count = 10 * rows if labels is None else len(labels)
-    images = render(method, draw_affine(method, count, seed=seed, labels=labels, psi=psi), size)
-    return [saved(image_grid(images, num_columns=count // rows, scale=shown_scale(size)), output, f"grid_{size}px.png")]
 
 
 def upsample(

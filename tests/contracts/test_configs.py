@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch import Callback
 
 from datamodules.base import ImageDataModule
-from launch.build import build, check_trusted
+from launch.build import LEFT_TO_DATA, build, check_trusted
 from launch.compose import NO_EXPERIMENT, check_constructor_calls, compose, group_options, plain
 from launch.evaluation import check_settings
 from lightning_modules.base import Method
@@ -43,8 +43,9 @@ def test_experiments_build_on_meta(experiment: str, request: pytest.FixtureReque
     config = plain(compose("train", [f"experiment={experiment}", "run_dir=nowhere"]))
     check_constructor_calls(config)
     check_trusted(config)
-    if config["datamodule"].get("num_classes", 0) is None:
-        config["datamodule"]["num_classes"] = 3  # train.py asks the prepared set
+    for key in LEFT_TO_DATA:
+        if config["datamodule"].get(key, 0) is None:
+            config["datamodule"][key] = 3  # train.py asks the prepared set
     request.getfixturevalue("_nothing_outside")
     with torch.device("meta"):
         datamodule, method = build(config)

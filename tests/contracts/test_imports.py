@@ -44,7 +44,7 @@ def may_import(path: Path, name: str) -> bool:
         return top not in {*OURS, *HARNESS} or name.startswith("generative.")
     if package == "lightning_modules" and len(inner) > 1:
         own = f"lightning_modules.{inner[0]}."
-        shared = tuple(f"lightning_modules.{name}." for name in ("base", "classification", "held_out"))
+        shared = tuple(f"lightning_modules.{name}." for name in ("base", "classification", "held_out", "samples"))
         allowed = ("generative.", *shared, own)
         return top not in {*OURS, "hydra", "wandb"} or name.startswith(allowed)
     if package == "lightning_modules":

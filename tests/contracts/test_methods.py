@@ -93,6 +93,15 @@ def test_samples_are_functions_of_their_number(name: str) -> None:
     # Other batch shapes may sum in another order.
     torch.testing.assert_close(all_at_once, in_parts, rtol=1e-5, atol=1e-6)
     assert not torch.allclose(all_at_once, method.sample(0, 6, seed=6))
+    if method.num_classes > 0:
+        classes = [method.num_classes - 1, 0]
+        assert torch.equal(
+            method.sample(0, 2, seed=5, labels=classes), method.sample(0, 2, seed=5, labels=torch.tensor(classes))
+        )
+        with pytest.raises(ValueError, match="labels must be of 3 images, one each, got 2"):
+            method.sample(0, 3, seed=5, labels=classes)
+        with pytest.raises(ValueError, match=r"labels must be a list of whole numbers, got \[0\.5\]"):
+            method.sample(0, 1, seed=5, labels=[0.5])
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -100,7 +109,7 @@ def test_checkpoint_round_trip(name: str, tmp_path: Path) -> None:
     trainer, method = fit(name)
     path = tmp_path / "checkpoint.ckpt"
     trainer.save_checkpoint(path)
-    loaded, _ = load_method(path)
+    loaded, _ = load_method(str(path))
     assert loaded.images_seen == method.images_seen
     assert loaded.run_config == method.run_config
     saved, read = method.state_dict(), loaded.state_dict()

@@ -27,9 +27,9 @@ from datamodules.prepared import images_file, labels_file, read_split
 from datamodules.stored import read_idx
 from generative.metrics.evaluation import ImagesInMemory
 from generative.rendering.images import fingerprint, from_uint8
-from launch.build import ask_for_classes
+from launch.build import ask_the_data
 from launch.compose import compose
-from tests.layouts import noise, write_classes, write_flat, write_idx, write_mnist, write_zip
+from tests.layouts import noise, write_classes, write_flat, write_idx, write_mnist, write_pictures, write_zip
 
 SETTINGS = {"batch_size": 4, "seed": 0}
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
@@ -155,14 +155,20 @@ def test_the_number_of_classes_is_that_of_the_prepared_set(tmp_path: Path, capsy
         OwnImages(num_classes=2, **settings).split("train")
 
 
-def test_a_run_writes_down_the_number_of_classes_that_it_found(tmp_path: Path) -> None:
+def test_a_run_writes_down_the_classes_and_channels_that_it_found(tmp_path: Path) -> None:
     write_classes(tmp_path, "three", ["a", "b", "c"], side=8, resolution=16)
     arguments = ["experiment=none", "datamodule=images", f"datamodule.data_dir={tmp_path / 'three'}", "run_dir=nowhere"]
     config = compose("train", arguments)
-    ask_for_classes(config)
+    ask_the_data(config)
     assert config.datamodule.num_classes == 3
+    assert config.datamodule.channels == 3
+    write_pictures(tmp_path / "grey", [f"{number}.png" for number in range(20)], side=16, seed=0, channels=1)
+    prepare(tmp_path / "grey", tmp_path / "grey_set", resolutions=[16])
+    config = compose("train", [*arguments, f"datamodule.data_dir={tmp_path / 'grey_set'}"])
+    ask_the_data(config)
+    assert (config.datamodule.num_classes, config.datamodule.channels) == (0, 1)
     config = compose("train", [*arguments, "datamodule.num_classes=0"])
-    ask_for_classes(config)
+    ask_the_data(config)
     assert config.datamodule.num_classes == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import tarfile
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import nn
 from torch_fidelity import calculate_metrics
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 
+from generative.metrics import features
 from generative.metrics.features import (
     DinoV2,
     EfficientNetLite,
@@ -23,6 +25,7 @@ from generative.metrics.features import (
     RandomInception,
     RandomNetwork,
     default_extractor,
+    hash_of_tensors,
     make_extractor,
     resampled_positions,
 )
@@ -119,6 +122,21 @@ def test_making_an_extractor_leaves_the_random_state(name: str, inception_weight
     assert torch.equal(torch.get_rng_state(), state)
     if name == "inception":
         assert extractor.name == f"inception_{extractor.weights[:4]}", "other weights, another name: no FID"
+
+
+def test_the_published_name_is_earned_by_content(
+    inception_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other weights under the published file's name are no FID, neither given nor found where downloads lie."""
+    published = tmp_path / "checkpoints" / "weights-inception-2015-12-05-6726825d.pth"
+    published.parent.mkdir()
+    published.hardlink_to(inception_weights)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    other = f"{hash_of_tensors(Inception(published).network)[:4]}"
+    assert [Inception(path).name for path in (published, None)] == [f"inception_{other}"] * 2
+    assert RandomInception(published).name == f"inception_random_{other}"
+    monkeypatch.setattr(features, "PUBLISHED_INCEPTION", hashlib.sha256(published.read_bytes()).hexdigest())
+    assert Inception(inception_weights).name == "inception", "whatever its file is called"
 
 
 def test_features_do_not_depend_on_the_precision_around_them() -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import pickle
+import re
 import resource
+import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from launch.checkpoint import AtomicCheckpointIO, load_method, read_checkpoint
-from launch.compose import check_overrides, gather_options
+from launch.compose import check_grammar, check_overrides, compose, gather_options
 from launch.errors import failure_kind, one_line_errors
+from launch.run_folder import check_settings
 from launch.tasks import check_options, find_task
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
@@ -59,10 +63,73 @@ def test_valid_overrides_pass() -> None:
     check_overrides("train", ["--help"])
 
 
+ODD_NAMES = [
+    "My Photos (2024)", "新加卷2", "100%_done", "a,b", "it's", "x=1", "[set]", "a#b", "a+b@c", "Žluťoučký kůň", "2024", "1e5",
+    "true", "~/x", "a{b}", "a&b;c!d", "it's a \"set\"", "back\\slash's", "ends\\", " leads", "$HOME", "choice(a)",
+]  # fmt: skip
+
+
+def line_that_works(argument: str) -> str:
+    """``argument`` itself, or what the message tells to write, as a shell hands it over."""
+    try:
+        check_grammar(argument)
+    except ValueError as error:
+        (argument,) = shlex.split(str(error).partition(", write ")[2])
+        check_grammar(argument)
+    return argument
+
+
+@pytest.mark.parametrize("folder", ["", "/tmp/"])
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_the_line_for_an_odd_path_works(name: str, folder: str) -> None:
+    for key in ("images", "output", "run_dir"):
+        argument = line_that_works(f"{key}={folder}{name}")
+        override = OverridesParser.create().parse_override(argument)
+        assert override.key_or_group == key
+        assert override.value() == f"{folder}{name}".strip()
+
+
+def test_what_means_something_to_hydra_is_said() -> None:
+    with pytest.raises(ValueError, match=r"Hydra: if it is one text, write \"images='/tmp/a b \(1\)'\"$"):
+        check_overrides("evaluate", ["images=/tmp/a b (1)"])
+    with pytest.raises(ValueError, match=r"if it is a list of texts, write \"compare=\['a b#','c'\]\"$"):
+        check_overrides("evaluate", ["compare=[a b#,c]"])
+    with pytest.raises(ValueError, match=r"the value of images are several values, which only train\.py -m takes"):
+        check_overrides("evaluate", ["images=a,b"])
+    with pytest.raises(ValueError, match=r"the value of images holds characters .* write \"images='a b\(c'\"$"):
+        check_overrides("generate", gather_options("generate", ["task=invert", "images=a b(c"]))
+
+
+@pytest.mark.parametrize(
+    ("override", "remedy"),
+    [
+        ("trainer.max_epochs=3", "max_kimg="),
+        ("+trainer.max_steps=100", "max_kimg="),
+        ("+trainer.limit_train_batches=0.1", "max_kimg="),
+        ("+trainer.accumulate_grad_batches=4", "+method.accumulate="),
+        ("+trainer.gradient_clip_val=1.0", "+method.clip_norm="),
+        ("trainer.max_steps=100", "max_kimg="),
+        ("max_epochs=3", "max_kimg="),
+        ("gradient_clip_val=3", "+method.clip_norm="),
+    ],
+)
+def test_budgets_of_lightning_are_refused_by_name(override: str, remedy: str) -> None:
+    key = override.split("=")[0].lstrip("+")
+
+    def start() -> None:
+        check_overrides("train", [override])
+        check_settings(compose("train", [override]))
+
+    with pytest.raises(ValueError, match=re.escape(f"{key}' is Lightning's and has no effect here: ")) as caught:
+        start()
+    assert remedy in str(caught.value)
+
+
 def failed(done: subprocess.CompletedProcess[str], message: str) -> None:
-    """Exit code 2 and one line on stderr that says ``message``."""
+    """Exit code 2 and, after the word that it starts, one line on stderr that says ``message``."""
     assert done.returncode == 2, done.stderr
-    lines = done.stderr.strip().splitlines()
+    first, *lines = done.stderr.strip().splitlines()
+    assert first.endswith(".py: starting")
     assert len(lines) == 1, done.stderr
     assert lines[0].startswith("error: ")
     assert message in lines[0]

@@ -52,9 +52,9 @@ def line_of(path: Path) -> dict[str, float]:
 
 
 def test_they_are_offered_to_every_method_of_their_kind() -> None:
-    assert {"topology", "separation", "grid"} <= tasks_of(method()).keys()
+    assert {"topology", "separation", "grid", "samples"} <= tasks_of(method()).keys()
     classifier = build(plain(compose("train", ["experiment=none", "run_dir=x", "method=classifier"])))[1]
-    assert not {"topology", "separation"} & tasks_of(classifier).keys()
+    assert not {"topology", "separation", "grid", "samples"} & tasks_of(classifier).keys()
 
 
 def test_a_critic_of_brightness_sees_no_order(tmp_path: Path) -> None:

@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from callbacks.generation_metrics import DrawnImages, GenerationMetrics, labels_to_follow, published_result, real_images
+from callbacks.generation_metrics import DrawnImages, GenerationMetrics, published_result, real_images
 from datamodules.arrays import Arrays
 from generative.metrics.evaluation import Work
 from generative.metrics.features import Pixels
 from generative.metrics.metrics import Settings
 from generative.metrics.protocols import check_comparable
-from lightning_modules.base import GenerativeModule
+from lightning_modules.base import GenerativeModule, labels_to_follow
 
 SHARES = {0: 70, 2: 20, 5: 10}  # of six classes: the data have none of 1, 3 and 4
 TRAIN = torch.cat([torch.full((count,), label) for label, count in SHARES.items()])
@@ -129,7 +129,7 @@ def test_missing_training_data_name_the_way_out(tmp_path: Path) -> None:
 
     missing = Missing(train=(painted(TRAIN), TRAIN), num_classes=6, batch_size=10, seed=0)
     missing.arrays.clear()
-    with pytest.raises(ValueError, match="nothing in data/missing; labels=balanced measures without them"):
+    with pytest.raises(ValueError, match="nothing in data/missing; labels=balanced does without them"):
         labels_to_follow(PaintsItsLabel(), missing, "data")
     with pytest.raises(ValueError, match="labels must be data or balanced, got 'even'"):
         labels_to_follow(PaintsItsLabel(), missing, "even")

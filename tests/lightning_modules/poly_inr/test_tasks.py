@@ -11,10 +11,11 @@ from PIL import Image
 
 from lightning_modules.poly_inr import tasks
 from lightning_modules.poly_inr.module import PolyINR
+from lightning_modules.samples import grid
 
 
 def test_grid_draws_what_sample_draws(method: PolyINR, tmp_path: Path) -> None:
-    (path,) = tasks.grid(method, tmp_path, seed=3, rows=2)
+    (path,) = grid(method, tmp_path, seed=3, rows=2)
     assert path.name == "grid_8px.png"
     picture = np.array(Image.open(path))
     images = method.sample(0, 20, seed=3)
@@ -61,17 +62,17 @@ def test_interpolate_begins_and_ends_at_samples(method: PolyINR, tmp_path: Path)
 def test_one_class_or_two(method: PolyINR, tmp_path: Path) -> None:
     if method.num_classes == 0:
         with pytest.raises(ValueError, match="unconditional"):
-            tasks.grid(method, tmp_path, seed=0, classes=[1])
+            grid(method, tmp_path, seed=0, classes=[1])
         with pytest.raises(ValueError, match="unconditional"):
             tasks.interpolate(method, tmp_path, seed=0, classes=[1])
         return
-    tasks.grid(method, tmp_path, seed=0, classes=[7], rows=2)
+    grid(method, tmp_path, seed=0, classes=[7], rows=2)
     assert Image.open(tmp_path / "grid_8px.png").width == 96 + 4
     tasks.interpolate(method, tmp_path, seed=0, classes=[3, 8], rows=1, steps=3, frames=3, resolution=8)
     with pytest.raises(ValueError, match="class 10 is out of range"):
-        tasks.grid(method, tmp_path, seed=0, classes=[10])
+        grid(method, tmp_path, seed=0, classes=[10])
     with pytest.raises(ValueError, match="rows must be at least 1, got 0"):
-        tasks.grid(method, tmp_path, seed=0, rows=0)
+        grid(method, tmp_path, seed=0, rows=0)
 
 
 def test_truncation_runs_from_the_mean_to_the_sample(method: PolyINR, tmp_path: Path) -> None:
