@@ -1,7 +1,8 @@
 """One page about many runs, from the files in their folders: curves, settings, samples, results.
 
 python compare.py runs/a runs/b -o page.html
-python compare.py runs/sweep/trials/*            a folder without a run of its own stands for the runs inside it
+python compare.py runs/sweeps/rates/trials       a folder without a run of its own stands for the runs inside it
+python compare.py runs/sweeps/rates/trials/*     files among them, such as the trials' logs, are passed over
 """
 
 from __future__ import annotations
@@ -25,7 +26,11 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, default=Path("comparison.html"), help="default: %(default)s")
     given = parser.parse_args()
     with one_line_errors():
-        runs = find_runs(given.folders)
+        files = [path for path in given.folders if path.is_file()]
+        runs = find_runs([path for path in given.folders if path not in files])
+        if files:
+            named = f"{files[0]}{' and others' if len(files) > 1 else ''}"
+            print(f"passed over {len(files)} of {len(given.folders)}, which are files and no run folders: {named}")
         write_comparison(runs, given.output)
         print(f"{given.output}: {len(runs)} runs")
 

@@ -3,21 +3,49 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 
+from callbacks.generation_metrics import GenerationMetrics
 from generative.generators import generator_states, restore_generators
+from generative.metrics.metrics import LOWER_IS_BETTER
 from generative.ranks import from_all_ranks
 from lightning_modules.base import Method
+
+
+def find_metric(name: str, measured: Mapping[str, str]) -> str:
+    """The metric that ``name`` means: ``fd`` of ``fd``, ``fd_pixels_1438`` or ``metric/fd_pixels_1438``.
+
+    ``measured``: each metric of the run with its whole name. ValueError, with the nearest name, where there is no such one.
+    """
+    asked = name.removeprefix("metric/")
+    for metric, whole in measured.items():
+        if asked in (metric, whole):
+            return metric
+    if not measured:
+        raise ValueError(
+            f"callbacks.checkpoints.best is {name!r}, but this run measures nothing while it trains: leave it out "
+            "(callbacks.checkpoints.best=null)"
+        )
+    near = get_close_matches(asked, [*measured, *measured.values()], n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    known = ", ".join(f"{metric} (metric/{whole})" for metric, whole in measured.items())
+    raise ValueError(
+        f"callbacks.checkpoints.best is {name!r}, which this run does not measure; {hint}Measured are {known}, as "
+        "callbacks.metrics.metrics says"
+    )
 
 
 class Checkpoints(Callback):
     """Saves ``checkpoints/last.ckpt`` every ``every_kimg`` and at the end, ``best.ckpt`` when ``best`` improves.
 
-    ``best`` names a logged metric that is better when lower, such as ``metric/fd_pixels_1438``; none, no best.
-    Writing is atomic, and the last checkpoint but one is kept, where the trainer has
+    ``best`` names a metric that is measured during training, in short (``fd``) or as it is logged
+    (``metric/fd_pixels_1438``); none, no best. One that is not measured is refused before the first step. Writing is
+    atomic, and the last checkpoint but one is kept, where the trainer has
     :class:`launch.checkpoint.AtomicCheckpointIO`. All ranks take part: the states of every rank's generators are saved.
     """
 
@@ -25,12 +53,29 @@ class Checkpoints(Callback):
         self.folder = Path(run_dir) / "checkpoints"
         self.every_kimg = every_kimg
         self.best = best
-        self.best_value = math.inf
+        self.best_column: str | None = None  # of the logs, once the run has begun
+        self.metrics: GenerationMetrics | None = None  # who measures it
+        self.sign = 1.0  # of a value of that column, so that lower is better
+        self.best_value = math.inf  # with that sign
+        self.best_value_of: str | None = None  # the column that it was measured in, as loaded
         self.saved_images = -1  # the clock at the last save of last.ckpt
         self.generators: list[dict[str, Any]] | None = None  # of the ranks, as loaded
 
+    def on_fit_start(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
+        if self.best is None:
+            return
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
+        self.metrics = next((each for each in callbacks if isinstance(each, GenerationMetrics)), None)
+        measured = {} if self.metrics is None else self.metrics.whole_names(trainer, method)
+        metric = find_metric(self.best, measured)
+        self.best_column = f"metric/{measured[metric]}"
+        self.sign = 1.0 if metric in LOWER_IS_BETTER else -1.0
+
     def on_train_start(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
-        if not (self.folder / "best.ckpt").exists():  # continued in a new folder: the best of another is no best here
+        # The best of another folder, by another metric or of what does not compare with it is no best here.
+        is_of_this = (self.folder / "best.ckpt").exists() and self.best_value_of in (None, self.best_column)
+        is_compared = self.metrics is not None and str(self.best_column).removeprefix("metric/") in self.metrics.best
+        if not is_of_this or not is_compared:
             self.best_value = math.inf
         if self.generators is None:
             return
@@ -44,14 +89,11 @@ class Checkpoints(Callback):
         self.generators = None
 
     def save_best(self, trainer: Trainer, method: Method) -> None:
-        if self.best is None or not method.metrics:
+        if self.best_column is None or not method.metrics:
             return
-        if self.best not in method.metrics:
-            raise ValueError(
-                f"callbacks.checkpoints.best is {self.best!r}, but measured are {', '.join(sorted(method.metrics))}"
-            )
-        if method.metrics[self.best] < self.best_value:
-            self.best_value = method.metrics[self.best]
+        value = self.sign * method.metrics[self.best_column]
+        if value < self.best_value:
+            self.best_value = value
             self.save(trainer, "best.ckpt")
 
     def on_train_batch_end(self, trainer: Trainer, method: Method, *_: Any) -> None:  # type: ignore[override]
@@ -81,7 +123,8 @@ class Checkpoints(Callback):
         self.generators = checkpoint.get("generators")
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best_value": self.best_value}
+        return {"best_value": self.best_value, "best_value_of": self.best_column}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best_value = state_dict["best_value"]
+        self.best_value_of = state_dict.get("best_value_of")  # None: of a checkpoint that did not say it

@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from callbacks.pages import curves, data_address, page
-from callbacks.run_files import CLOCK, grid_facts, read_lines, read_metrics, replace_text
+from callbacks.pages import MAX_CURVE_POINTS, curves, data_address, page
+from callbacks.run_files import CLOCK, grid_facts, grids, read_lines, read_metrics, replace_text
 
 MAX_POINTS = 200  # of a curve: the page may carry fifty of each kind
 # Say where a run lies and how it is shown, not what it is.
@@ -20,7 +20,10 @@ OWN_KEYS = ("run_dir", "experiment_name", "resume", "logger.", "callbacks.report
 
 
 def find_runs(folders: Sequence[Path]) -> list[Path]:
-    """The run folders among ``folders`` and inside those that hold none themselves, each once; ValueError if it is no folder."""
+    """The run folders among ``folders`` and inside those that hold none themselves, each once.
+
+    ValueError for one that is no folder, and where there is none at all.
+    """
     found: dict[Path, Path] = {}
     for folder in folders:
         if not folder.is_dir():
@@ -28,6 +31,8 @@ def find_runs(folders: Sequence[Path]) -> list[Path]:
         inside = [] if is_run(folder) else sorted(path.parent for path in folder.rglob("config.yaml"))
         for run in inside or [folder]:
             found.setdefault(run.resolve(), run)
+    if not found:
+        raise ValueError("there is no run folder to compare: give folders of runs, such as runs/a runs/b")
     return list(found.values())
 
 
@@ -72,17 +77,17 @@ def state(folder: Path, *, kimg: float | None, max_kimg: float | None) -> str:
     return "trained" if max_kimg is not None and kimg >= max_kimg else "unfinished"
 
 
-def last_grids(samples: Path) -> list[dict[str, Any]]:
-    """The latest picture of each size."""
-    latest = {grid_facts(path)[1]: path for path in sorted(samples.glob("kimg_*.png"))}
+def last_grids(samples: Path, *, share: float) -> list[dict[str, Any]]:
+    """The latest picture of each size, all of them in ``share`` of the page's pictures."""
+    by_size = grids(samples)
     return [
-        {"size": size, "kimg": grid_facts(path)[0], "image": data_address(path)}
-        for size, path in sorted(latest.items(), key=lambda item: int(item[0].removesuffix("px")))
+        {"size": size, "kimg": grid_facts(paths[-1])[0], "image": data_address(paths[-1], share=share / len(by_size))}
+        for size, paths in by_size.items()
     ]
 
 
-def read_run(folder: Path, name: str) -> dict[str, Any]:
-    """What the page shows of a run; one whose files are damaged is shown as such."""
+def read_run(folder: Path, name: str, *, num_runs: int = 1) -> dict[str, Any]:
+    """What a page about ``num_runs`` runs shows of one; one whose files are damaged is shown as such."""
     run: dict[str, Any] = {"name": name, "kimg": None, "maxKimg": None}
     run |= {"curves": {}, "grids": [], "settings": {}, "last": {}, "results": []}
     try:
@@ -94,13 +99,15 @@ def read_run(folder: Path, name: str) -> dict[str, Any]:
             run["settings"] = settings(config, config.get("run_dir", ""))
         rows = read_metrics(folder / "metrics.csv")
         run["kimg"] = rows[-1][CLOCK] if rows else None
-        run["curves"] = {column: line for column, line in curves(rows, max_points=MAX_POINTS).items() if line}
+        columns = {column for row in rows for column in row}
+        most = min(MAX_POINTS, max(2, MAX_CURVE_POINTS // (num_runs * max(1, len(columns)))))
+        run["curves"] = {column: line for column, line in curves(rows, max_points=most).items() if line}
         for row in rows:
             run["last"] |= {column: value for column, value in row.items() if column != CLOCK}
         run["results"] = [line for line in read_lines(folder / "results.jsonl") if line.get("metrics")]
-        run["grids"] = last_grids(folder / "samples")
+        run["grids"] = last_grids(folder / "samples", share=1 / num_runs)
         run["state"] = state(folder, kimg=run["kimg"], max_kimg=run["maxKimg"])
-    except (ValueError, KeyError, AttributeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, yaml.YAMLError) as error:
         run["state"] = f"cannot be read: {' '.join(str(error).split())}"
     return run
 
@@ -126,7 +133,10 @@ def protocol_notes(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
 
 
 def result_tables(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Results in groups of one protocol: what it is, what stands between it and the first, the values of each run."""
+    """Results in groups of one protocol: what it is, what stands between it and the first, a row for all that was measured.
+
+    A run has a row for each state and each set of samples that it was measured with; of the same measured again, the latest.
+    """
     groups: list[dict[str, Any]] = []
     for index, run in enumerate(runs):
         for record in run["results"]:
@@ -135,14 +145,14 @@ def result_tables(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 between = protocol_notes(groups[0]["record"], record) if groups else []
                 group = {"record": record, "differences": between, "rows": {}}
                 groups.append(group)
-            row = group["rows"].setdefault(index, {"kimg": record.get("kimg"), "metrics": {}})
-            row["kimg"] = record.get("kimg")
-            row["metrics"] |= record["metrics"]  # the latest of each
+            what = {key: record.get(key) for key in ("kimg", "checkpoint", "sample_seed")}
+            row = group["rows"].setdefault((index, *what.values()), {"run": index, **what, "metrics": {}})
+            row["metrics"] |= record["metrics"]
     return [
         {
             "protocol": describe(group["record"]),
             "differences": group["differences"],
-            "rows": [{"run": index} | row for index, row in group["rows"].items()],
+            "rows": list(group["rows"].values()),
         }
         for group in groups
     ]
@@ -159,20 +169,23 @@ def describe(record: dict[str, Any]) -> str:
 
 def write_comparison(folders: Sequence[Path], output: Path) -> None:
     """Make the page ``output`` about the run folders ``folders``."""
-    runs = [read_run(folder, name) for folder, name in zip(folders, names(folders), strict=True)]
+    named = zip(folders, names(folders), strict=True)
+    runs = [read_run(folder, name, num_runs=len(folders)) for folder, name in named]
     keys = list(dict.fromkeys(key for run in runs for key in run["settings"]))
     # A run without a configuration differs in everything: it says nothing.
     known = [run for run in runs if run["settings"]]
+    differing = [key for key in keys if len({run["settings"].get(key) for run in known}) > 1]
     measured = sorted({c.partition("/")[2] for run in runs for c in run["last"] if c.startswith("metric/")})
     data = {
         "updated": time.strftime("%Y-%m-%d %H:%M:%S"),
-        "differing": [key for key in keys if len({run["settings"].get(key) for run in known}) > 1],
+        "differing": differing,
+        "shared": {key: known[0]["settings"][key] for key in keys if key not in differing},
         "lowerIsBetter": {name: lower_is_better(name, runs) for name in measured},
         "results": result_tables(runs),
         "runs": runs,
     }
     for run in runs:
         del run["results"]
-        run["settings"] = {key: run["settings"][key] for key in data["differing"] if key in run["settings"]}
+        run["settings"] = {key: run["settings"][key] for key in differing if key in run["settings"]}
     output.parent.mkdir(parents=True, exist_ok=True)
     replace_text(output, page("comparison", title=f"{len(runs)} runs", data=data))

@@ -29,7 +29,7 @@ from generative.metrics.metrics import (
     Settings,
     check_metrics,
 )
-from generative.metrics.protocols import check_judge, name_all
+from generative.metrics.protocols import check_judge, metric_name, name_all
 from generative.metrics.statistics import Summary
 from generative.rendering.images import to_uint8
 from lightning_modules.base import (
@@ -264,6 +264,27 @@ class GenerationMetrics(Callback):
                     "and after do not compare, and best/... starts anew"
                 )
 
+    def count_samples(self, datamodule: ImageDataModule) -> int:
+        """How many are measured during training."""
+        return self.num_images or self.num_reference or len(datamodule.split("train")[0])
+
+    def whole_names(self, trainer: Trainer, method: Method) -> dict[str, str]:
+        """Metric -> its name in the logs of this run, such as ``fd_pixels_1438``; empty for a method that draws nothing."""
+        if not isinstance(method, GenerativeModule):
+            return {}
+        assert self.extractor is not None
+        datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        count = self.count_samples(datamodule)
+        return {
+            metric: metric_name(
+                metric,
+                by=PixelJudge.label if metric in CLASS_METRICS else self.extractor.name,
+                image_size=method.image_shape[1],
+                num_images=count,
+            )
+            for metric in self.metrics
+        }
+
     def on_train_batch_end(self, trainer: Trainer, method: Method, *_: Any) -> None:  # type: ignore[override]
         if method.crossed(self.every_kimg):
             self.log_metrics(trainer, method)
@@ -307,7 +328,7 @@ class GenerationMetrics(Callback):
         assert self.extractor is not None
         datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
         real = random_part(real_images(datamodule, "train"), self.num_reference)
-        count = len(real) if self.num_images is None else self.num_images
+        count = self.count_samples(datamodule)
         started = time.perf_counter()
         judge = pixel_judge(datamodule, self.metrics)
         values = evaluate(

@@ -30,9 +30,10 @@ def mean_over_ranks(trainer: Trainer, method: Method, value: Tensor) -> Tensor:
 
 
 class LossLog(Callback):
-    """Logs the mean of each recorded value since the last row, over all ranks, every ``every_kimg``.
+    """Logs the mean of each recorded value since the last row, over all ranks, every ``every_kimg`` (0: never).
 
-    The sums are in the checkpoint: a resumed run writes the rows that an uninterrupted one writes.
+    The steps after the last row have one of their own at the end of training, so that a run shorter than ``every_kimg``
+    has its losses too. The sums are in the checkpoint: a resumed run writes the rows that an uninterrupted one writes.
     """
 
     def __init__(self, *, every_kimg: float) -> None:
@@ -45,11 +46,19 @@ class LossLog(Callback):
             self.sums[name] = self.sums.get(name, torch.zeros((), dtype=torch.float64)) + value.double().cpu()
             self.counts[name] = self.counts.get(name, 0) + 1
         if method.crossed(self.every_kimg):
-            means = {name: total / self.counts[name] for name, total in self.sums.items()}
-            if trainer.world_size > 1:
-                means = {name: mean_over_ranks(trainer, method, mean) for name, mean in means.items()}
-            log(trainer, method, {name: float(mean) for name, mean in means.items()})
+            self.log_means(trainer, method)
             self.sums, self.counts = {}, {}
+
+    def on_train_end(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
+        # The sums stay: a run that goes on to a larger budget writes its next row as if it had not stopped here.
+        if self.every_kimg > 0 and self.counts:
+            self.log_means(trainer, method)
+
+    def log_means(self, trainer: Trainer, method: Method) -> None:
+        means = {name: total / self.counts[name] for name, total in self.sums.items()}
+        if trainer.world_size > 1:
+            means = {name: mean_over_ranks(trainer, method, mean) for name, mean in means.items()}
+        log(trainer, method, {name: float(mean) for name, mean in means.items()})
 
     def state_dict(self) -> dict[str, Any]:
         return {"sums": from_all_ranks(self.sums), "counts": self.counts}
@@ -72,7 +81,7 @@ def peak_memory_mb(device: torch.device) -> float:
 
 
 class Throughput(Callback):
-    """Logs training images a second, the seconds trained so far and the peak memory, every ``every_kimg``.
+    """Logs training images a second, the seconds trained so far and the peak memory, every ``every_kimg`` and at the end.
 
     Time spent on samples, metrics, checkpoints and reports does not count as training: the clock runs from the
     start of a step to its end.
@@ -94,13 +103,20 @@ class Throughput(Callback):
         self.interval_seconds += elapsed
         self.interval_images += method.images_seen - method.images_seen_before
         if method.crossed(self.every_kimg):
-            values = {
-                "throughput/images_per_second": self.interval_images / self.interval_seconds,
-                "throughput/train_seconds": self.train_seconds,
-                "throughput/peak_memory_mb": peak_memory_mb(method.device),
-            }
-            log(trainer, method, values)
-            self.interval_seconds, self.interval_images = 0.0, 0
+            self.log_interval(trainer, method)
+
+    def on_train_end(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
+        if self.every_kimg > 0 and self.interval_images:
+            self.log_interval(trainer, method)
+
+    def log_interval(self, trainer: Trainer, method: Method) -> None:
+        values = {
+            "throughput/images_per_second": self.interval_images / self.interval_seconds,
+            "throughput/train_seconds": self.train_seconds,
+            "throughput/peak_memory_mb": peak_memory_mb(method.device),
+        }
+        log(trainer, method, values)
+        self.interval_seconds, self.interval_images = 0.0, 0
 
     def state_dict(self) -> dict[str, Any]:
         return {"train_seconds": self.train_seconds}

@@ -11,28 +11,32 @@ import yaml
 from lightning.pytorch import Callback, Trainer
 
 from callbacks.environment import environment
-from callbacks.pages import curves, data_address, page, thin
-from callbacks.run_files import CLOCK, grid_facts, read_lines, read_metrics, replace_text
+from callbacks.pages import Pace, curves, data_address, page, thin
+from callbacks.run_files import CLOCK, REAL_IMAGES, grid_facts, grids, read_lines, read_metrics, replace_text
 from lightning_modules.base import Method
 
 MAX_FRAMES = 24  # grids of each size that the page carries, spread over the run
 MAX_POINTS = 500  # of a curve
 
 
-def frames(samples: Path) -> dict[str, list[dict[str, Any]]]:
-    """Size such as ``64px`` -> its grids in time: kimg and the picture as a data address."""
-    by_size: dict[str, list[Path]] = {}
-    for path in sorted(samples.glob("kimg_*.png")):
-        by_size.setdefault(grid_facts(path)[1], []).append(path)
+def pictures(samples: Path) -> dict[str, Any]:
+    """What the page shows of a run's samples, each picture as a data address.
+
+    ``frames``: size such as ``64px`` -> its grids in time with their kimg. ``real``: the real images beside them, if any.
+    """
+    by_size = grids(samples)
+    # The same share for the first picture as for the last: none is encoded anew when others join it.
+    share = 1 / (MAX_FRAMES * len(by_size) + 1)
+    real = samples / REAL_IMAGES
     return {
-        size: [
-            {
-                "kimg": grid_facts(path)[0],
-                "image": data_address(path),
-            }
-            for path in thin(paths, MAX_FRAMES)
-        ]
-        for size, paths in sorted(by_size.items(), key=lambda item: int(item[0].removesuffix("px")))
+        "frames": {
+            size: [
+                {"kimg": grid_facts(path)[0], "image": data_address(path, share=share)}
+                for path in thin(paths, MAX_FRAMES)
+            ]
+            for size, paths in by_size.items()
+        },
+        "real": data_address(real, share=share) if real.exists() else None,
     }
 
 
@@ -48,7 +52,7 @@ def write_report(
         "kimg": rows[-1][CLOCK] if rows else 0.0,
         "maxKimg": max_kimg,
         "curves": curves(rows, max_points=MAX_POINTS),
-        "frames": frames(run_dir / "samples"),
+        **pictures(run_dir / "samples"),
         "results": read_lines(run_dir / "results.jsonl"),
         "config": yaml.safe_dump(config, sort_keys=False),
         "environment": environment(device_type),
@@ -59,7 +63,10 @@ def write_report(
 
 
 class Report(Callback):
-    """Rewrites the report every ``every_kimg``, but no sooner than ``min_seconds`` after the last time, and at the end."""
+    """Rewrites the report every ``every_kimg`` and at the end.
+
+    But no sooner than ``min_seconds`` after the last time, and so seldom that writing takes a small share of the run's time.
+    """
 
     def __init__(
         self, *, run_dir: str, title: str, max_kimg: float, every_kimg: float, min_seconds: float = 10.0
@@ -68,8 +75,7 @@ class Report(Callback):
         self.title = title
         self.max_kimg = max_kimg
         self.every_kimg = every_kimg
-        self.min_seconds = min_seconds
-        self.written_at = -min_seconds
+        self.pace = Pace(min_seconds=min_seconds)
 
     def write(self, trainer: Trainer, method: Method, status: str) -> None:
         if not trainer.is_global_zero or trainer.sanity_checking:
@@ -77,21 +83,21 @@ class Report(Callback):
         self.run_dir.mkdir(parents=True, exist_ok=True)
         for logger in trainer.loggers:
             logger.save()
-        write_report(
-            self.run_dir,
-            title=self.title,
-            config=method.run_config,
-            status=status,
-            max_kimg=self.max_kimg,
-            device_type=method.device.type,
-        )
-        self.written_at = time.monotonic()
+        with self.pace.timed():
+            write_report(
+                self.run_dir,
+                title=self.title,
+                config=method.run_config,
+                status=status,
+                max_kimg=self.max_kimg,
+                device_type=method.device.type,
+            )
 
     def on_train_start(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
         self.write(trainer, method, "running")
 
     def on_train_batch_end(self, trainer: Trainer, method: Method, *_: Any) -> None:  # type: ignore[override]
-        if method.crossed(self.every_kimg) and time.monotonic() - self.written_at >= self.min_seconds:
+        if method.crossed(self.every_kimg) and self.pace.is_due:
             self.write(trainer, method, "running")
 
     def on_train_end(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]

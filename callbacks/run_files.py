@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 CLOCK = "progress/kimg"
+COLUMN_KINDS = ("loss", "penalty", "score", "metric", "best", "throughput")  # what a column's name begins with, and "/"
+REAL_IMAGES = "real_images.png"  # beside the grids of samples
 
 
 def lines_of(path: Path) -> tuple[list[str], str]:
@@ -63,6 +65,14 @@ def grid_facts(path: Path) -> tuple[float, str]:
     """kimg and size of a picture named by :func:`callbacks.samples.sample_grid_name`: 12.5 and ``64px``."""
     _, kimg, size = path.stem.split("_")
     return float(kimg), size
+
+
+def grids(samples: Path) -> dict[str, list[Path]]:
+    """Size such as ``64px`` -> the grids of samples of that size in the order of time; the smallest size first."""
+    by_size: dict[str, list[Path]] = {}
+    for path in sorted(samples.glob("kimg_*.png")):
+        by_size.setdefault(grid_facts(path)[1], []).append(path)
+    return dict(sorted(by_size.items(), key=lambda item: int(item[0].removesuffix("px"))))
 
 
 def replace_text(path: Path, text: str) -> None:

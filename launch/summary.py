@@ -31,11 +31,10 @@ def print_summary(run: RunFolder, method: Method, *, seconds: float) -> None:
         for name, value in sorted(method.metrics.items())
         if name.startswith("metric/")
     ]
-    rows += [
-        ("images seen", f"{method.images_seen / 1000:g} kimg"),
-        ("training", f"{speed.get('throughput/train_seconds', float('nan')):.0f} s"),
-        ("whole run", f"{seconds:.0f} s"),
-    ]
+    rows.append(("images seen", f"{method.images_seen / 1000:g} kimg"))
+    if "throughput/train_seconds" in speed:  # unless the run was told not to log it
+        rows.append(("training", f"{speed['throughput/train_seconds']:.0f} s"))
+    rows.append(("whole run", f"{seconds:.0f} s"))
     print("\n" + markdown_table(rows))
     pictures = sorted((run.path / "samples").glob(f"kimg_{method.images_seen / 1000:010.3f}_*.png"))
     print(f"\nreport      {relative(run.path / 'report.html')}")

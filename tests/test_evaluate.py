@@ -238,8 +238,18 @@ def test_classes_follow_the_data_unless_they_are_to_be_balanced(run: Path, tmp_p
     del balanced["protocol"]["labels"]
     (tmp_path / "old.jsonl").write_text(json.dumps(balanced) + "\n")
     assert len(evaluated("compare=[old.jsonl,balanced.jsonl]")["results"]) == 2
-    with pytest.raises(ValueError, match="labels: 'balanced' against 'data'"):
+    with pytest.raises(
+        ValueError, match=r"labels: 'balanced' against 'data'.*measure both with evaluate.py labels=bal"
+    ):
         evaluated("compare=[old.jsonl,data.jsonl]")
+
+
+def test_a_model_without_classes_has_no_labels_to_choose(small_run: Callable[..., tuple[Path, dict]]) -> None:
+    folder, _ = small_run("max_kimg=0.016", "method.conditional=false", "callbacks.metrics.metrics=[fd]")
+    (published,) = results_of(folder / "checkpoints" / "last.ckpt")
+    assert json.loads(published)["protocol"]["labels"] == "none"
+    with pytest.raises(ValueError, match="labels= has no effect on a model without classes: leave it out"):
+        evaluated(f"checkpoint={folder}/checkpoints/last.ckpt", "labels=balanced", "metrics=[fd]")
 
 
 def test_where_one_rank_fails_all_end(tmp_path: Path) -> None:

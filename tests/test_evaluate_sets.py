@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from benchmarks.harness import growth_of_peak
 from datamodules.prepare import prepare
 from tests.test_evaluate import evaluated
 
@@ -59,6 +60,18 @@ def draw_all(*settings: str) -> None:
     _, draw = evaluate_images(plain(compose("evaluate", ["cache=null", *settings])))
     assert draw is not None
     draw()
+
+
+def test_own_images_of_64_pixels_need_little_memory(tmp_path: Path) -> None:
+    """By default in a network's features, of few images at a time: 22 GB were asked for once, and 300 images fit in 3."""
+    images = np.random.Generator(np.random.Philox(key=0)).integers(0, 256, (64, 64, 64, 3), dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", images=images[:32])
+    np.savez(tmp_path / "b.npz", images=images[32:])
+    evaluated("images=a.npz", "reference=b.npz", "num_images=2", "num_reference=2", "metrics=[kid]", "cache=null")
+    megabytes = growth_of_peak(lambda: evaluated("images=a.npz", "reference=b.npz", "cache=null"))
+    assert megabytes < 500
+    (line,) = (tmp_path / "results.jsonl").read_text().splitlines()[1:]
+    assert "fd_efficientnet_lite0_64px_32" in json.loads(line)["names"]
 
 
 def test_pairs_of_several_sizes_are_refused(tmp_path: Path) -> None:

@@ -56,7 +56,8 @@ def test_run_folder_holds_everything(finished: Path) -> None:
     assert any(row["best/fd_pixels_1438"] for row in rows)
     assert any(row["throughput/images_per_second"] for row in rows)
     assert sorted(path.name for path in (finished / "samples").iterdir()) == [
-        f"kimg_00000{kimg}_8px.png" for kimg in ("0.000", "0.160", "0.320")
+        *(f"kimg_00000{kimg}_8px.png" for kimg in ("0.000", "0.160", "0.320")),
+        "real_images.png",
     ]
     result = json.loads((finished / "results.jsonl").read_text())
     assert result["num_images"] == result["num_reference"] == 1797

@@ -186,6 +186,9 @@ def check_comparable(records: Sequence[dict[str, Any]], names: Sequence[str]) ->
     for record, name in zip(records[1:], names[1:], strict=True):
         differences = protocol_differences(records[0], record)
         if differences:
+            is_of_labels = any(difference.startswith("labels: ") for difference in differences)
+            remedy = "; measure both with evaluate.py labels=balanced, or both with labels=data" if is_of_labels else ""
             raise ValueError(
                 f"{names[0]} and {name} were measured under different protocols and do not compare: {'; '.join(differences)}"
+                f"{remedy}"
             )

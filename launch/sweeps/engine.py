@@ -14,10 +14,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from callbacks.csv_log import read_metrics
+from callbacks.pages import Pace
+from callbacks.run_files import read_metrics
 from launch.errors import did_you_mean
 from launch.folder_lock import FolderLock
-from launch.sweeps.journal import Journal, Trial
+from launch.sweeps.journal import TRIALS, Journal, Trial
 from launch.sweeps.processes import end_all
 from launch.sweeps.report import best_trial, write_report
 from launch.sweeps.running import GRACE_SECONDS, RunningTrial, history
@@ -48,6 +49,8 @@ class Engine:
     histories: dict[int, list[float]] = field(default_factory=dict)  # by trial, lower being better
     stopped_by: int | None = None  # a signal
     gave_up: str | None = None  # why
+    page_pace: Pace = field(default_factory=lambda: Pace(min_seconds=0.0))
+    has_news: bool = False  # that the page does not show yet
     ended: int = 0  # since this start, as are the failed
     failed: int = 0
 
@@ -73,10 +76,10 @@ class Engine:
 
     @property
     def trials_folder(self) -> Path:
-        return self.folder / "trials"
+        return self.folder / TRIALS
 
     def folder_of(self, trial: Trial) -> Path:
-        return self.trials_folder / f"{trial.number:04d}"
+        return self.folder / trial.place
 
     @property
     def trials(self) -> list[Trial]:
@@ -107,7 +110,7 @@ class Engine:
                 trial = self.journal.record(trial, state="running")
                 command = [*self.command, *self.sweep.arguments(trial.values)]
                 self.running[slot] = RunningTrial(trial, command, folder=self.folder_of(trial), environment=environment)
-                started = True
+                started = self.has_news = True
         return started
 
     def look(self) -> None:
@@ -123,6 +126,8 @@ class Engine:
         if self.sweep.early_terminate is not None and time.monotonic() - self.looked > HISTORY_SECONDS:
             self.looked = time.monotonic()
             self.end_worse_trials()
+        if self.has_news and self.page_pace.is_due:
+            self.report()
 
     def end_worse_trials(self) -> None:
         assert self.sweep.early_terminate is not None
@@ -142,10 +147,10 @@ class Engine:
             running.trial, seconds=round(running.trial.seconds + running.seconds, 1), **self.outcome(running)
         )
         self.histories.pop(trial.number, None)  # it may have gone on since the last look
+        self.has_news = True
         if trial.is_over:
             self.ended += 1
             self.failed += trial.state == "failed"
-            self.report()
         print(self.line(trial), flush=True)
         if self.is_stopping or any(other.objective is not None for other in self.trials):
             return
@@ -197,7 +202,9 @@ class Engine:
         return text
 
     def report(self) -> None:
-        write_report(self.folder, self.sweep, self.trials, num_trials=self.num_trials)
+        with self.page_pace.timed():
+            write_report(self.folder, self.sweep, self.trials, num_trials=self.num_trials)
+        self.has_news = False
 
     @contextmanager
     def signals(self) -> Iterator[None]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from callbacks.run_files import append_line, read_lines
 
+TRIALS = "trials"  # the folder, in a sweep's, of its trials
 OVER = ("done", "failed", "stopped_early")
 
 
@@ -31,6 +32,11 @@ class Trial:
     @property
     def is_over(self) -> bool:
         return self.state in OVER
+
+    @property
+    def place(self) -> str:
+        """Of its run folder in the folder of the sweep; its output lies beside it, with the ending ``.log``."""
+        return f"{TRIALS}/{self.number:04d}"
 
 
 class Journal:

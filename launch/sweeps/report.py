@@ -1,4 +1,4 @@
-"""report.html of a sweep: the trials by objective, the search in time and against each parameter."""
+"""report.html of a sweep: trials by objective with their pages and samples, the search in time and over each parameter."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import math
 import shlex
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from callbacks.comparison import last_grids
 from callbacks.pages import style
 from callbacks.run_files import replace_text
-from launch.sweeps.journal import Trial
+from launch.sweeps.journal import TRIALS, Trial
 from launch.sweeps.space import Parameter
 from launch.sweeps.sweep_file import PROGRAM, Sweep
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 360, 200, 52, 10, 10, 24
 LOG_RATIO = 30.0  # objectives this far apart are drawn on a logarithmic axis
-STYLE = (
-    "circle { fill: #2563eb; } circle.stopped_early { fill: #dc6803; }"
-    " td { white-space: nowrap; } td.why { white-space: normal; }"
-)
+MAX_SHOWN = 12  # trials of which the page shows samples: the best
+STYLE = "circle { fill: #2563eb; } circle.stopped_early { fill: #dc6803; } .wide td.why { max-width: 600px; }"
 
 
 def best_trial(sweep: Sweep, trials: Sequence[Trial]) -> Trial | None:
@@ -42,6 +42,10 @@ def by_objective(sweep: Sweep, trials: Sequence[Trial]) -> list[Trial]:
 
 def best_command(sweep: Sweep, trial: Trial) -> str:
     return shlex.join(["python", PROGRAM, *sweep.arguments(trial.values)])
+
+
+def compare_command(folder: Path) -> str:
+    return shlex.join(["python", "compare.py", str(folder / TRIALS), "-o", str(folder / "comparison.html")])
 
 
 def rows(sweep: Sweep, trials: Sequence[Trial]) -> list[list[str]]:
@@ -172,6 +176,28 @@ def parameter_chart(parameter: Parameter, trials: Sequence[Trial]) -> str:
     return chart(parameter.name, trials, values, Axis.over([*values, *bounds], is_log="log" in parameter.distribution))
 
 
+def links(folder: Path, trial: Trial) -> str:
+    """The trial's number as a link to its page, and its output, as far as they are there; both lie beside the sweep's page."""
+    number = str(trial.number)
+    if (folder / trial.place / "report.html").exists():
+        number = f'<a href="{trial.place}/report.html">{number}</a>'
+    has_log = (folder / f"{trial.place}.log").exists()
+    return number + (f' · <a href="{trial.place}.log">log</a>' if has_log else "")
+
+
+def sample_figures(folder: Path, sweep: Sweep, trials: Sequence[Trial]) -> str:
+    """The last samples of the best trials that have any, each under its trial's number and objective."""
+    figures = []
+    for trial in by_objective(sweep, trials)[:MAX_SHOWN]:
+        value = f" · {sweep.metric} {trial.objective:.4g}" if trial.objective is not None else ""
+        with suppress(OSError):  # one that still runs deletes and writes
+            for grid in last_grids(folder / trial.place / "samples", share=1 / MAX_SHOWN):
+                caption = html.escape(f"trial {trial.number}{value} · {grid['size']} · {grid['kimg']:g} kimg")
+                picture = f'<img src="{grid["image"]}" alt="samples of trial {trial.number}" loading="lazy">'
+                figures.append(f"<figure>{picture}<figcaption>{caption}</figcaption></figure>")
+    return "".join(figures)
+
+
 def write_report(folder: Path, sweep: Sweep, trials: Sequence[Trial], *, num_trials: int) -> Path:
     """Make ``folder/report.html``; the old page stays until the new one is whole."""
     measured = [trial for trial in trials if trial.objective is not None]
@@ -180,11 +206,12 @@ def write_report(folder: Path, sweep: Sweep, trials: Sequence[Trial], *, num_tri
     header, *body = rows(sweep, trials)
     head = "".join(f"<th>{html.escape(name)}</th>" for name in header)
     lines = "".join(
-        "<tr>"
-        + "".join(f"<td>{html.escape(cell)}</td>" for cell in row[:-1])
+        f"<tr><td>{links(folder, trial)}</td>"
+        + "".join(f"<td>{html.escape(cell)}</td>" for cell in row[1:-1])
         + f'<td class="why">{html.escape(row[-1])}</td></tr>'
-        for row in body
+        for trial, row in zip(by_objective(sweep, trials), body, strict=True)
     )
+    samples = sample_figures(folder, sweep, trials)
     best = best_trial(sweep, trials)
     over = sum(trial.is_over for trial in trials)
     title = html.escape(sweep.name)
@@ -193,9 +220,11 @@ def write_report(folder: Path, sweep: Sweep, trials: Sequence[Trial], *, num_tri
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{style()}{STYLE}</style></head><body>
 <h1>{title}</h1><p class="status">{over} of {num_trials} trials · {sweep.method} · {sweep.goal} {html.escape(sweep.metric)}
 · updated {time.strftime("%Y-%m-%d %H:%M:%S")}</p><p>{question}</p>
-{f"<h2>Best</h2><pre>{html.escape(best_command(sweep, best))}</pre>" if best else ""}
+{f'<h2>Best</h2><pre class="command">{html.escape(best_command(sweep, best))}</pre>' if best else ""}
 <h2>Search</h2><div class="charts">{"".join(charts)}</div>
-<h2>Trials</h2><table><tr>{head}</tr>{lines}</table>
+<h2>Trials</h2><p class="status">All their curves on one page: {html.escape(compare_command(folder))}</p>
+<div class="wide"><table><tr>{head}</tr>{lines}</table></div>
+{f'<h2>Last samples of the best trials</h2><div class="grids">{samples}</div>' if samples else ""}
 <h2>Sweep</h2><pre>{html.escape(json.dumps(sweep.content, indent=2))}</pre></body></html>
 """
     path = folder / "report.html"

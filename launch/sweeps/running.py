@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from callbacks.csv_log import read_metrics
+from callbacks.run_files import read_metrics
 from launch.compose import quoted
 from launch.sweeps.journal import Trial
 from launch.sweeps.processes import kill_all, marked, send, start

@@ -216,4 +216,9 @@ def check_value(name: str, value: Any) -> None:
     # By type too: True is no 1. NaN is equal to nothing, itself included.
     if type(read) is not type(value) or read != value:
         seen = "several values" if override.is_sweep_override() else repr(read)
-        raise ValueError(f"parameter {name} cannot be {value!r}: train.py would read {seen}")
+        remedy = ""
+        if value is None:
+            remedy = "; a sweep has no way to give null: leave it out of the values"
+        elif isinstance(value, str) and not override.is_sweep_override():
+            remedy = "; if that is meant, write it in the file without quotes"
+        raise ValueError(f"parameter {name} cannot be {value!r}: train.py would read {seen}{remedy}")

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from callbacks.run_files import COLUMN_KINDS
 from launch.compose import CONFIGS, check_overrides, compose, plain
 from launch.errors import did_you_mean
 from launch.sweeps.hyperband import Hyperband, read_hyperband
@@ -141,6 +142,11 @@ def read_metric(metric: Any) -> tuple[str, str]:
     goal = metric.get("goal", "minimize")
     if goal not in GOALS:
         raise ValueError(f"metric: goal must be minimize or maximize, got {goal!r}")
+    if metric["name"].partition("/")[0] not in COLUMN_KINDS:
+        raise ValueError(
+            f"metric {metric['name']!r} is no column of metrics.csv, whose names begin with "
+            f"{', '.join(f'{kind}/' for kind in COLUMN_KINDS)}: write its name as a run has it, such as best/fd_pixels_1438"
+        )
     return metric["name"], goal
 
 
@@ -155,10 +161,12 @@ def key_of(override: str) -> str:
 
 
 def read_command(content: dict[str, Any]) -> tuple[list[str], list[str]]:
-    """The settings before and after the searched ones."""
+    """The settings before and after the searched ones; of a file without command none, but train.py's own defaults."""
     program, command = content.get("program"), content.get("command")
     if program != PROGRAM:
         raise ValueError(f"program must be {PROGRAM}, got {program!r}")
+    if command is None:
+        return [], []
     if not isinstance(command, list) or command[: len(OPENING)] != OPENING or command.count(MACRO) != 1:
         raise ValueError(f"{COMMAND}, got {command!r}")
     rest = command[len(OPENING) :]

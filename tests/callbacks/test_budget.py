@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,20 +43,31 @@ def test_budget_is_met_to_the_batch(small_run: Callable) -> None:
         ImageBudget(max_kimg=0)
 
 
-def test_best_checkpoint_follows_the_metric(small_run: Callable) -> None:
-    folder, _ = small_run(
-        "max_kimg=0.32", "callbacks.metrics.every_kimg=0.064", "callbacks.checkpoints.best=metric/fd_pixels_1438"
+@pytest.mark.parametrize(("best", "images_seen"), [("fd", 128), ("metric/precision_pixels_1438", 256)])
+def test_best_checkpoint_follows_the_metric(
+    best: str, images_seen: int, small_run: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lowest distance is the best, and the highest precision; the short name means the column that is logged."""
+    values = iter([3.0, 1.0, 2.0, 5.0, 4.0])
+    monkeypatch.setattr(
+        "callbacks.generation_metrics.evaluate", lambda *_, metrics, **__: dict.fromkeys(metrics, next(values))
     )
+    settings = ("callbacks.metrics.every_kimg=0.064", "callbacks.metrics.metrics=[fd,precision]")
+    tested = ("callbacks.metrics.test_metrics=[fd]", f"callbacks.checkpoints.best={best}")
+    folder, _ = small_run("max_kimg=0.32", *settings, *tested)
     rows = [row for row in read_metrics(folder / "metrics.csv") if "metric/fd_pixels_1438" in row]
-    assert len(rows) == 5
-    best = min(rows, key=lambda row: row["metric/fd_pixels_1438"])
-    assert read_checkpoint(folder / "checkpoints" / "best.ckpt")["images_seen"] == pytest.approx(
-        1000 * best["progress/kimg"]
+    assert [row["best/fd_pixels_1438"] for row in rows] == [3, 1, 1, 1, 1]
+    assert [row["best/precision_pixels_1438"] for row in rows] == [3, 3, 3, 5, 5]
+    assert read_checkpoint(folder / "checkpoints" / "best.ckpt")["images_seen"] == images_seen
+
+    # Going on by another metric, or by the same of other samples, the best of before is no best: the first value counts.
+    values = iter([0.0])
+    monkeypatch.setattr(
+        "callbacks.generation_metrics.evaluate", lambda *_, metrics, **__: dict.fromkeys(metrics, next(values))
     )
-    lowest = float("inf")
-    for row in rows:
-        lowest = min(lowest, row["metric/fd_pixels_1438"])
-        assert row["best/fd_pixels_1438"] == lowest
+    change = {"fd": "callbacks.checkpoints.best=precision"}.get(best, "callbacks.metrics.labels=balanced")
+    small_run("max_kimg=0.384", *settings, *tested, change, "resume=auto")
+    assert read_checkpoint(folder / "checkpoints" / "best.ckpt")["images_seen"] == 384
 
 
 def test_a_size_that_a_method_cannot_draw_is_refused(small_run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,8 +103,25 @@ def test_a_bad_gradient_is_stopped_before_it_is_taken(
     assert all(torch.isfinite(value).all() for value in checkpoint["state_dict"].values())
 
 
-def test_a_misspelt_best_metric_is_told(small_run: Callable) -> None:
-    with pytest.raises(
-        ValueError, match=r"callbacks.checkpoints.best is 'metric/fd_pixel', but measured are best/fd_pixels_1438"
-    ):
-        small_run("max_kimg=0.064", "callbacks.metrics.every_kimg=0.032", "callbacks.checkpoints.best=metric/fd_pixel")
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            ["callbacks.checkpoints.best=metric/fd_pixel"],
+            "best is 'metric/fd_pixel', which this run does not measure; did you mean 'fd_pixels_1438'? Measured are fd "
+            "(metric/fd_pixels_1438), precision (metric/precision_pixels_1438)",
+        ),
+        (
+            ["callbacks.checkpoints.best=metric/fd_pixels_1438", "++callbacks.metrics.num_images=500"],
+            "did you mean 'fd_pixels_500'?",
+        ),
+        (["callbacks.checkpoints.best=fd", "callbacks.metrics.metrics=[]"], "measures nothing while it trains"),
+        (["callbacks.checkpoints.best=accuracy", "method=classifier"], "measures nothing while it trains"),
+    ],
+)
+def test_a_best_metric_that_is_not_measured_is_refused_before_the_first_step(
+    settings: list[str], message: str, small_run: Callable
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        small_run("max_kimg=0.064", *settings)
+    assert not Path("run").exists(), "the corrected command finds its folder free"

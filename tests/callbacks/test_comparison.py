@@ -90,6 +90,7 @@ def test_says_what_each_run_is(runs: Path, tmp_path: Path) -> None:
     assert [grid["kimg"] for grid in by_name["killed"]["grids"]] == [4], "the last one"
     assert data["differing"] == ["method.optimizer.lr", "method.width"], "where a run lies is no setting"
     assert by_name["deep/b"]["settings"]["method.optimizer.lr"] == "0.002"
+    assert data["shared"] == {"seed": "0", "max_kimg": "10"}, "every setting stands on the page, those of all runs once"
     assert data["lowerIsBetter"] == {"fd_pixels_9": True}
 
 
@@ -104,6 +105,41 @@ def test_other_protocols_stand_in_other_tables(runs: Path, tmp_path: Path) -> No
     assert other["differences"] == ["extractor: 'pixels' against 'inception'"]
 
 
+def test_every_measurement_of_a_run_has_its_row(runs: Path, tmp_path: Path) -> None:
+    """The best state beside the last, other samples of the same state; the same measured again stands once."""
+    facts = {"protocol": PROTOCOL, "num_images": 9, "num_reference": 9, "kimg": 10.0}
+    measured = [
+        facts | {"checkpoint": "last.ckpt", "sample_seed": 1, "metrics": {"fd": 5.0}},
+        facts | {"checkpoint": "last.ckpt", "sample_seed": 2, "metrics": {"fd": 5.5}},
+        facts | {"checkpoint": "best.ckpt", "sample_seed": 1, "metrics": {"fd": 4.0}, "kimg": 6.0},
+        facts | {"checkpoint": "last.ckpt", "sample_seed": 1, "metrics": {"fd": 5.1, "recall": 0.5}},
+    ]
+    (runs / "a" / "results.jsonl").write_text("".join(json.dumps(record) + "\n" for record in measured))
+    write_comparison([runs / "a", runs / "deep" / "b"], tmp_path / "page.html")
+    (table,) = page_data(tmp_path / "page.html")["results"]
+    rows = [(row["run"], row["kimg"], row["sample_seed"], row["metrics"]) for row in table["rows"]]
+    assert rows == [
+        (0, 10, 1, {"fd": 5.1, "recall": 0.5}), (0, 10, 2, {"fd": 5.5}), (0, 6, 1, {"fd": 4.0}), (1, 10, None, {"fd": 3.0})
+    ]  # fmt: skip
+
+
+def test_many_runs_stay_within_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures and curves have a budget of the page, not of each run."""
+    noise = Image.effect_noise((200, 160), 90)
+    folders = [make_run(tmp_path / str(k), rate=k) for k in range(12)]
+    for folder in folders:
+        noise.save(folder / "samples" / "kimg_000010.000_8px.png")
+    monkeypatch.setattr("callbacks.pages.PICTURE_BYTES", 60_000)
+    monkeypatch.setattr("callbacks.comparison.MAX_CURVE_POINTS", 12 * 6 * 4)
+    write_comparison(folders, tmp_path / "page.html")
+    found = page_data(tmp_path / "page.html")["runs"]
+    pictures = [grid["image"] for run in found for grid in run["grids"]]
+    assert len(pictures) == 12
+    assert 20_000 < sum(map(len, pictures)) <= 60_000
+    assert sum(len(line) for run in found for line in run["curves"].values()) <= 12 * 6 * 4
+    assert all([kimg for kimg, _ in run["curves"]["loss/critic"]][::3] == [1, 10] for run in found), "both ends"
+
+
 def test_names_are_short_and_different(tmp_path: Path) -> None:
     assert names([tmp_path / "x" / "1", tmp_path / "y" / "1"]) == ["x/1", "y/1"]
     assert names([tmp_path / "x" / "1"]) == ["1"]
@@ -115,6 +151,16 @@ def test_the_program_needs_no_torch_and_names_a_folder_that_is_not_there(
     done = program("compare.py", str(runs / "a"), str(runs / "deep" / "b"), "-o", str(tmp_path / "page.html"))
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{tmp_path / 'page.html'}: 2 runs\n"
+    for name in ("a.log", "deep.log"):
+        (runs / name).write_text("the output of a trial lies beside its folder")
+    done = program("compare.py", *(str(runs / name) for name in ("a", "a.log", "deep", "deep.log")), "-o", "page.html")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (
+        f"passed over 2 of 4, which are files and no run folders: {runs / 'a.log'} and others\npage.html: 2 runs\n"
+    )
+    done = program("compare.py", str(runs / "a.log"), "-o", "none.html")
+    assert (done.returncode, done.stderr.count("\n"), Path("none.html").exists()) == (2, 2, False)
+    assert "there is no run folder to compare" in done.stderr
     done = program("compare.py", str(runs / "nowhere"))
     assert (done.returncode, done.stderr.count("\n")) == (2, 2), "that it starts, and why it ends"
     assert f"error: there is no run folder {runs / 'nowhere'}" in done.stderr
@@ -151,6 +197,7 @@ def test_a_browser_draws_it(runs: Path, tmp_path: Path) -> None:
     assert facts["sorted"] == "deep/b c a killed failed damaged started", "those without a value last"
     assert "penalty/r1<small> log</small>" in drawn
     assert drawn.count('alt="samples of ') == 4
-    assert re.search(r'<td class="number first">3</td>', drawn), "the best stands out"
+    assert re.search(r'<td class="number first" title="3">3</td>', drawn), "the best stands out"
     assert "Not the protocol of the first table, do not compare: extractor" in drawn
+    assert drawn.count("<td>10</td>") == 1, "the budget, the same in all that have one, stands under the settings"
     assert '<td class="state bad">failed: loss/critic = nan &lt;/script&gt;</td>' in drawn

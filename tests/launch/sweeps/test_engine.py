@@ -57,6 +57,7 @@ def test_every_trial_is_accounted_for(pretend: Pretend, capsys: pytest.CaptureFi
     page = (engine.folder / "report.html").read_text()
     assert page.count("<tr>") == 9
     assert "RuntimeError: lost the way" in page
+    assert page.count('href="trials/') == 8, "the output of each"
     assert page.count("<svg") == 3, "in time, and for the two parameters that vary"
 
     # The same again: nothing is left to do, nothing is done.

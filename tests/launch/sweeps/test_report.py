@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from launch.sweeps.journal import Trial
-from launch.sweeps.report import Axis, best_command, best_trial, rows, write_report
+from launch.sweeps.report import MAX_SHOWN, Axis, best_command, best_trial, rows, write_report
 from tests.launch.sweeps.test_search import sweep_of
 
 PARAMETERS = {
@@ -52,6 +53,31 @@ def test_the_page_is_whole(tmp_path: Path) -> None:
     assert "no &lt;room&gt; &amp; no time" in page
     assert page.count("<svg") == 3, "in time, over x, over kind"
     assert page.count("<circle") == 9
+    assert 'href="trials' not in page, "no trial has left anything"
     (stairs,) = re.findall(r'<path d="M([^"]+)"', page)
     assert len(stairs.split("L")) == 6
     assert write_report(tmp_path, sweep, [], num_trials=9).read_text().count("<svg") == 0
+
+
+def test_trials_are_linked_and_show_their_last_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The best of them, in the order of the table; the page stays within its bytes however large the pictures are."""
+    monkeypatch.setattr("callbacks.pages.PICTURE_BYTES", 120_000)
+    sweep = sweep_of("random", PARAMETERS)
+    trials = [
+        Trial(k, {"x": 0.1, "kind": "a", "one": 1}, state="done", objective=float(k)) for k in range(MAX_SHOWN + 3)
+    ]
+    for trial in trials:
+        samples = tmp_path / trial.place / "samples"
+        samples.mkdir(parents=True)
+        for kimg in (0, 10):
+            Image.effect_noise((300, 200), 90).save(samples / f"kimg_{kimg:010.3f}_8px.png")
+        (tmp_path / f"{trial.place}.log").touch()
+    (tmp_path / "trials" / "0002" / "report.html").touch()
+    page = write_report(tmp_path, sweep, trials, num_trials=20).read_text()
+    assert page.count("<img ") == MAX_SHOWN
+    assert re.findall(r"<figcaption>trial (\d+) · metric/fd \d+ · 8px · 10 kimg", page) == [
+        str(k) for k in range(MAX_SHOWN)
+    ]
+    assert '<td><a href="trials/0002/report.html">2</a> · <a href="trials/0002.log">log</a></td>' in page
+    assert '<td>3 · <a href="trials/0003.log">log</a></td>' in page, "a page that is not there is not linked"
+    assert 60_000 < len(page) < 150_000

@@ -161,6 +161,16 @@ def test_the_server_gets_dotted_names_and_an_agent_is_started(
         ({"metric": None}, "metric must say what to optimise: {name: <column of metrics.csv>, goal: minimize}"),
         ({"metric": {"name": "a", "goal": "low"}}, "metric: goal must be minimize or maximize, got 'low'"),
         ({"metric": {"name": "a", "target": 1}}, "metric has no setting 'target' here: give name and goal"),
+        (
+            {"metric": {"name": "val/fid"}},
+            "metric 'val/fid' is no column of metrics.csv, whose names begin with loss/, ",
+        ),
+        ({"metric": {"name": "fd"}}, "write its name as a run has it, such as best/fd_pixels_1438"),
+        ({"parameters": {"x": {"values": [None, 1]}}}, "read 'None'; a sweep has no way to give null: leave it out"),
+        (
+            {"parameters": {"x": {"values": ["true"]}}},
+            "read True; if that is meant, write it in the file without quotes",
+        ),
         ({"program": "main.py"}, "program must be train.py, got 'main.py'"),
         ({"command": [*OPENING, "${args}"]}, "${args_no_hyphens}] and settings of train.py as key=value, got ["),
         ({"command": [*COMMAND, "--fast"]}, "settings of train.py as key=value, got '--fast'"),
@@ -212,6 +222,26 @@ def test_what_train_would_refuse_is_refused_before_it_starts(
     sweep = read_sweep(sweep_file(parameters=parameters, command=command))
     with pytest.raises(ValueError, match=re.escape(message)):
         check_against_train(sweep)
+
+
+def test_a_usual_file_without_command_runs_train_with_what_it_searches(
+    sweep_file: SweepFile, schema: dict[str, Any]
+) -> None:
+    parameters = {
+        "method.r1_gamma": {"values": [0.1, 1.0]},
+        "method.generator_optimizer.lr": {"values": [0.001, 0.003]},
+    }
+    path = sweep_file(method="grid", parameters=parameters, command=None)
+    sweep = read_sweep(path, ["max_kimg=2"])
+    check_against_train(sweep)
+    assert sweep.count_trials(None) == 4
+    _, values = propose(sweep, 1, [], seed=0)
+    assert sweep.arguments(values) == ["method.generator_optimizer.lr=0.001", "method.r1_gamma=1.0", "max_kimg=2"]
+    form = registered_form(read_sweep(path, with_wandb=True))
+    jsonschema.Draft7Validator(schema).validate(form)
+    assert form["command"] == [*OPENING, "${args_no_hyphens}", "logger=wandb"], (
+        "the agent's own would not be understood"
+    )
 
 
 def test_settings_for_all_trials_replace_those_of_the_file(sweep_file: SweepFile) -> None:
