@@ -160,7 +160,7 @@ def explain(message: str, config_name: str, arguments: Sequence[str]) -> str:
     if unknown:
         key = unknown.group(1)
         if (own := NOT_LIGHTNINGS.get(key.rpartition(".")[2])) is not None:
-            return f"{key!r} is Lightning's and has no effect here: {own}"
+            return f"{key!r} is Lightning's and not taken here: {own}"
         groups = [folder.name for folder in CONFIGS.iterdir() if folder.is_dir()]
         # The keys there are depend on the groups chosen: compose again with those choices only.
         choices = [argument for argument in arguments if argument.split("=")[0] in groups]
@@ -187,7 +187,7 @@ def check_budgets(trainer: Mapping[str, Any]) -> None:
     """ValueError for a setting of Lightning's trainer that one of ours stands for."""
     for key, own in NOT_LIGHTNINGS.items():
         if trainer.get(key) not in (None, -1):  # -1: our trainers' max_epochs, no end
-            raise ValueError(f"'trainer.{key}' is Lightning's and has no effect here: {own}")
+            raise ValueError(f"'trainer.{key}' is Lightning's and not taken here: {own}")
 
 
 def constructor_calls(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

@@ -33,12 +33,13 @@ def freeze_all_but(network: nn.Module, parts: list[nn.Module]) -> None:
 def trained_before(path: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The averaged weights of a checkpoint's classifier, and the settings of its backbone."""
     content = read(Path(path))
-    parts = [content.get(key) for key in ("config", "state_dict")] if isinstance(content, dict) else []
-    config, saved = parts if parts and all(isinstance(part, dict) for part in parts) else ({}, {})
+    parts = ("config", "state_dict")
+    is_checkpoint = isinstance(content, dict) and all(isinstance(content.get(part), dict) for part in parts)
+    saved = content["state_dict"] if is_checkpoint else {}
     state = {name.removeprefix(AVERAGED): value for name, value in saved.items() if name.startswith(AVERAGED)}
     if f"{CLASSIFIER}weight" not in state:
         raise ValueError(f"{path} holds no classifier to start from: give the last.ckpt of a run of method=dgm")
-    method = config.get("method")
+    method = content["config"].get("method")
     settings = method.get("backbone") if isinstance(method, dict) else None
     if not isinstance(settings, dict) or not all(map(is_setting, settings.values())):
         raise ValueError(f"{path} does not say how its backbone was made: give the last.ckpt of a run of method=dgm")

@@ -120,7 +120,7 @@ def test_budgets_of_lightning_are_refused_by_name(override: str, remedy: str) ->
         check_overrides("train", [override])
         check_settings(compose("train", [override]))
 
-    with pytest.raises(ValueError, match=re.escape(f"{key}' is Lightning's and has no effect here: ")) as caught:
+    with pytest.raises(ValueError, match=re.escape(f"{key}' is Lightning's and not taken here: ")) as caught:
         start()
     assert remedy in str(caught.value)
 
