@@ -30,7 +30,13 @@ from lightning_modules.base import Method
 TRUSTED_PACKAGES = ("lightning_modules.", "datamodules.", "generative.", "torch.optim.")
 LEFT_TO_DATA = ("num_classes", "channels")  # settings of a data module that null leaves to the prepared set
 # What is read of a run's configuration beside the settings of its parts.
-RUN_SETTINGS = {"method": dict[str, Any], "datamodule": dict[str, Any], "seed": int, "max_kimg": float}
+RUN_SETTINGS = {
+    "method": dict[str, Any],
+    "datamodule": dict[str, Any],
+    "seed": int,
+    "max_kimg": float,
+    "experiment_name": str | None,
+}
 
 
 def build(config: dict[str, Any]) -> tuple[ImageDataModule, Method]:
