@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,11 @@ def test_a_prepared_folder_is_a_set_with_its_labels(tmp_path: Path) -> None:
     assert whole["num_reference"] == 400
     tested = evaluated("images=digits:test", f"reference={tmp_path / 'set'}", "split=test", "metrics=[fd]")
     assert tested["protocol"]["reference_hash"] == known["8"]["test"]
+    shutil.rmtree(tmp_path / "raw" / "train" / "9")
+    shutil.rmtree(tmp_path / "raw" / "test" / "9")
+    prepare(tmp_path / "raw", tmp_path / "nine", resolutions=[8])
+    with pytest.raises(ValueError, match="nine:all has 9 classes and the judge knows 10: folders"):
+        evaluated("images=nine", "reference=digits", "metrics=[accuracy]")
     with pytest.raises(ValueError, match=r"unknown split 'half': choose one of train, test or all"):
         evaluated("images=set:half", "reference=set")
 
