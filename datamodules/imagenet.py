@@ -16,7 +16,10 @@ class ImageNet(StoredImages):
     title = "ImageNet"
     num_classes = 1000
     counts = {"train": 1_281_167, "test": 50_000}  # noqa: RUF012 - the validation split is what papers test on
-    source = "put the class folders (wnids) under train and val of one folder and give it as SOURCE"
+    source = (
+        "put the class folders (wnids), or the archive of each, under train and val of one folder, beside a flat val "
+        "LOC_val_solution.csv, and give that folder as SOURCE"
+    )
 
     def check_classes(self, facts: dict[str, Any], split: str) -> None:
         """Any part of the thousand: the wnids say which."""

@@ -70,5 +70,8 @@ class OwnImages(StoredImages):
                     "datamodule.num_classes=0",
                     file=sys.stderr,
                 )
-            return
-        super().check_classes(facts, split)
+        elif len(facts["classes"]) != self.num_classes:
+            raise ValueError(
+                f"{self.data_dir} was prepared with {len(facts['classes']) or 'no'} classes, and datamodule.num_classes is "
+                f"{self.given_classes}: leave it out, and it is that of the set, or give 0 to do without classes"
+            )

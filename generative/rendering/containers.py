@@ -263,8 +263,9 @@ class Tar(Container):
                     )
                 self.extents[name] = self.extents[target]
             else:
-                # Of what has no bytes here, such as a symbolic link, nothing is read, and so it is named.
-                self.extents[name] = (member.offset_data, member.size if member.isreg() else 0)
+                # Of what has no bytes here, or not in a row, such as a symbolic link, nothing is read, and so it is named.
+                is_whole = member.isreg() and not member.issparse()
+                self.extents[name] = (member.offset_data, member.size if is_whole else 0)
             self.marks[name] = f"{self.extents[name]} {member.mtime}"
         # tarfile takes a damaged header for the end, which is zeros.
         self.file = self.archive.fileobj

@@ -150,7 +150,7 @@ def upright_size(picture: Image.Image) -> tuple[int, int]:
 def colour(name: str) -> tuple[int, int, int]:
     """Red, green and blue of a colour's name or of ``#rrggbb``; ValueError where it is neither."""
     try:
-        return ImageColor.getrgb(name)[:3]  # type: ignore[return-value]
+        return ImageColor.getrgb(name)[:3]
     except ValueError as error:
         raise ValueError(f"{name!r} is no colour for a background: give a name such as white, or #rrggbb") from error
 

@@ -117,7 +117,9 @@ def test_prepared_sets_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="prepared at 16 pixels, not at 32: prepare it into another folder"):
         OwnImages(resolution=32, num_classes=3, **settings).split("train")
     for other in (2, 10):
-        with pytest.raises(ValueError, match=f"was prepared with 3 classes, and the set is configured with {other}"):
+        with pytest.raises(
+            ValueError, match=f"was prepared with 3 classes, and datamodule.num_classes is {other}: leave it out"
+        ):
             OwnImages(resolution=16, num_classes=other, **settings).split("train")
     with pytest.raises(ValueError, match=r"prepared with 3 classes, and CIFAR-10 is configured with 10: .*=images"):
         CIFAR10(resolution=16, **settings).split("train")
@@ -151,7 +153,7 @@ def test_the_number_of_classes_is_that_of_the_prepared_set(tmp_path: Path, capsy
     write_flat(tmp_path, "flat", resolution=16)
     settings["data_dir"] = str(tmp_path / "flat")
     assert OwnImages(**settings).num_classes == 0
-    with pytest.raises(ValueError, match="flat was prepared with no classes, and the set is configured with 2"):
+    with pytest.raises(ValueError, match=r"flat was prepared with no classes, and datamodule\.num_classes is 2: leave"):
         OwnImages(num_classes=2, **settings).split("train")
 
 
