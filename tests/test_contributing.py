@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,16 +10,11 @@ from pathlib import Path
 
 from callbacks.csv_log import read_metrics
 from tests.conftest import ROOT
-
-COPIED = ("callbacks", "configs", "datamodules", "generative", "launch", "lightning_modules", "tests")
+from tests.copies import copied_to
 
 
 def test_three_files_make_a_method(tmp_path: Path, program: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    copy = tmp_path / "polymorph"
-    for folder in COPIED:
-        shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("train.py", "evaluate.py", "generate.py", "compare.py", "sweep.py", "pyproject.toml"):
-        shutil.copy(ROOT / file, copy / file)
+    copy = copied_to(tmp_path / "polymorph")
     blocks = re.findall(r"```(?:python|yaml)\n# (\S+)\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)
     assert [name for name, _ in blocks] == [
         "lightning_modules/energy/networks.py",
@@ -54,4 +48,4 @@ def test_three_files_make_a_method(tmp_path: Path, program: Callable[..., subpro
         timeout=600,  # also on a busy machine
     )
     assert tests.returncode == 0, tests.stdout
-    assert re.search(r"11 passed", tests.stdout), tests.stdout
+    assert re.search(r"13 passed", tests.stdout), tests.stdout

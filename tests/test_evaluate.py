@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from datamodules.digits import Digits
 from generative.metrics.protocols import check_comparable
 from tests.conftest import ROOT
 
@@ -189,6 +191,27 @@ def test_a_classifier_judges_and_extracts(run: Path, classifier: Path) -> None:
     assert real["metrics"]["tstr_accuracy"] == pytest.approx(real["metrics"]["judge_accuracy"], abs=0.1)
     with pytest.raises(ValueError, match="holds a PolyINR, which is no classifier"):
         evaluated("images=digits", "reference=digits", f"extractor=classifier:{run}/checkpoints/last.ckpt")
+
+
+@pytest.mark.parametrize("kind", ["pixels", "classifier"])
+def test_judges_are_tested_on_images_that_they_never_saw(
+    kind: str, run: Path, classifier: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Test images under wrong labels: a judge that knows the digits is right about hardly any."""
+    load = Digits.load
+
+    def wrong_in_test(self: Digits, split: str) -> tuple[torch.Tensor, torch.Tensor]:
+        images, labels = load(self, split)
+        return images, (labels + 1) % 10 if split == "test" else labels
+
+    monkeypatch.setattr(Digits, "load", wrong_in_test)
+    judge = "pixels" if kind == "pixels" else f"classifier:{classifier}"
+    asked = ["metrics=[accuracy]", f"judge={judge}", f"extractor={judge}", "num_images=50"]
+    for sets in ([f"checkpoint={run}/checkpoints/last.ckpt"], ["images=digits:train", "reference=digits:train"]):
+        record = evaluated(*sets, *asked)
+        assert record["metrics"]["judge_accuracy"] < 0.3
+        assert record.get("extractor_accuracy", 0.0) < 0.3
+    assert record["metrics"]["accuracy"] > 0.5, "right about the training images, whose labels are true"
 
 
 def test_a_judge_that_the_generator_was_trained_against(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

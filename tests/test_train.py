@@ -269,8 +269,9 @@ def test_results_without_a_checkpoint_are_not_wiped(finished: Path, small_run: R
 def test_golden_losses(method: str, small_run: Run) -> None:
     """Twenty steps as they were when the file was made: a refactoring that changes no number passes.
 
-    The same bits where the file was made on the same processor and libraries; elsewhere rounding differs, and twenty
-    steps amplify that.
+    The same bits where the file was made on the same processor and libraries. Elsewhere rounding differs, and a value on
+    the kink of a ReLU may end on its other side: two steps agree to 1e-6 everywhere that was tried, five to 1e-6 with the
+    kernels of AVX2 and AVX-512 and to 1.2 % without them, later ones less and less.
     """
     golden = json.loads((GOLDEN / f"{method}.json").read_text())
     folder, _ = small_run(f"method={method}", *GOLDEN_STEPS)
@@ -280,4 +281,7 @@ def test_golden_losses(method: str, small_run: Run) -> None:
         ours = [float(row[column]) for row in rows]
         if golden["made_on"] == made_on():
             assert ours == values, column
-        assert ours == pytest.approx(values, rel=1e-3, abs=1e-4), column
+        edge = 0.0626 if "accuracy" in column else 0.0  # one of 16 images may lie between two classes
+        assert ours[:2] == pytest.approx(values[:2], rel=1e-4, abs=max(edge, 1e-5)), column
+        assert ours[:5] == pytest.approx(values[:5], rel=0.05, abs=max(edge, 1e-2)), column
+        assert sum(ours) / 20 == pytest.approx(sum(values) / 20, rel=0.05, abs=0.02), column

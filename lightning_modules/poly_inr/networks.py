@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +18,7 @@ from lightning_modules.poly_inr.levels import NEGATIVE_SLOPE
 from lightning_modules.poly_inr.synthesis import Synthesis
 
 LRELU_GAIN = math.sqrt(2.0)  # keeps the second moment of a unit normal through a leaky ReLU
+SETTLED = 2**32  # updates after which nothing of a running mean's start is left
 
 
 def lrelu(x: Tensor) -> Tensor:
@@ -54,6 +56,7 @@ class Mapping(nn.Module):
     """
 
     average: Tensor
+    average_updates: Tensor
 
     def __init__(
         self,
@@ -79,8 +82,17 @@ class Mapping(nn.Module):
         self.layers = nn.Sequential(
             *(EqualizedLinear(a, b, lr_multiplier=lr_multiplier) for a, b in itertools.pairwise(widths))
         )
-        # Running mean of w, one row a class (one row in all when unconditional): the centre of truncation.
+        # Running mean of w, one row a class (one row in all when unconditional): the centre of truncation. Beside it the
+        # number of updates that each row has had, as integers, which a run in bfloat16 leaves as they are.
         self.register_buffer("average", torch.zeros(max(num_classes, 1), w_dim))
+        self.register_buffer("average_updates", torch.zeros(max(num_classes, 1), 1, dtype=torch.int64))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """The mean of weights that come without a count, older or the authors', is taken as settled."""
+        if f"{prefix}average" in state_dict and f"{prefix}average_updates" not in state_dict:
+            updates = torch.full(self.average_updates.shape, SETTLED, device=state_dict[f"{prefix}average"].device)
+            state_dict[f"{prefix}average_updates"] = updates
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
         x = normalize_second_moment(z) if self.normalize_latents else z
@@ -97,12 +109,20 @@ class Mapping(nn.Module):
 
     @torch.no_grad()
     def track_average(self, w: Tensor, labels: Tensor | None) -> None:
-        """Move each class's running mean towards the mean of its w in this batch, by 1 - decay."""
+        """Move each class's running mean towards the mean of its w in this batch.
+
+        After n updates the means m_1 .. m_n of the batches have weights in proportion to decay^(n - i), which add up
+        to 1: the share of the newest is (1 - decay) / (1 - decay^n), all of it at first, and nothing of the zeros that
+        the buffer starts from is left.
+        """
         rows = torch.zeros(len(w), dtype=torch.long, device=w.device) if labels is None else labels
         w = w.to(self.average.dtype)
         counts = w.new_zeros(len(self.average), 1).index_add_(0, rows, w.new_ones(len(w), 1))
         means = torch.zeros_like(self.average).index_add_(0, rows, w) / counts.clamp(min=1)
-        self.average += (counts > 0) * (1 - self.average_decay) * (means - self.average)
+        self.average_updates += counts > 0
+        updates = self.average_updates.clamp(min=1).to(self.average.dtype)
+        share = (1 - self.average_decay) / -torch.expm1(updates * math.log(self.average_decay))
+        self.average += (counts > 0) * share * (means - self.average)
 
     def truncate(self, ws: Tensor, labels: Tensor | None, *, psi: float) -> Tensor:
         """Pull ws [B, levels, w_dim] towards the (class's) running mean; psi = 1 leaves them."""

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from launch.build import build
 from launch.checkpoint import AtomicCheckpointIO, load_method
 from launch.compose import compose, group_options, plain
-from lightning_modules.base import GenerativeModule, Method
+from lightning_modules.base import ClassifierModule, GenerativeModule, Method
 from tests.data_choice import data_for
 
 METHODS = group_options("method")
@@ -117,6 +117,66 @@ def test_checkpoint_round_trip(name: str, tmp_path: Path) -> None:
     assert all(torch.equal(saved[key], read[key]) for key in saved)
     if isinstance(method, GenerativeModule) and isinstance(loaded, GenerativeModule):
         assert torch.equal(method.eval().sample(0, 4, seed=0), loaded.sample(0, 4, seed=0))
+
+
+def built(name: str) -> Method:
+    """Untrained."""
+    config = plain(compose("train", ["experiment=none", "run_dir=run", f"method={name}", data_for(f"method={name}")]))
+    torch.manual_seed(0)
+    return build(config)[1].eval()
+
+
+def is_averaged(name: str) -> bool:
+    """Whether a parameter or buffer belongs to an average, by its name."""
+    return name.startswith("averaged_")
+
+
+def shown(method: Any) -> Tensor:
+    """What the method draws, or says of images."""
+    if isinstance(method, GenerativeModule):
+        return method.sample(0, 4, seed=5)
+    images = torch.rand(4, *method.image_shape, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    return method.classify(method.features(images)) if isinstance(method, ClassifierModule) else method(images)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_averaged_weights_and_no_others_are_shown(name: str) -> None:
+    method = built(name)
+    before = shown(method)
+    assert any(is_averaged(key) for key, _ in method.named_parameters())
+    with torch.no_grad():
+        for key, value in method.named_parameters():
+            if not is_averaged(key):
+                value.fill_(torch.nan)
+        assert torch.equal(shown(method), before), "the weights that train have a part in it"
+        for key, value in method.named_parameters():
+            if is_averaged(key):
+                value.mul_(1.5)
+        assert not torch.allclose(shown(method), before)
+
+
+class LateAverage(Callback):
+    """Sets the clock far on, where no ramp-up shortens the half-life, and the averages to ones."""
+
+    def on_train_start(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
+        method.images_seen = method.images_seen_before = 1_000_000
+        for key, parameter in method.named_parameters():
+            if is_averaged(key):
+                parameter.fill_(1.0)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_averages_have_the_half_life_that_is_asked_for(name: str) -> None:
+    """One step of 16 images from 1 towards w: 1 / 2 ** (16 / half-life) of the 1 is left."""
+    _, method = fit(name, num_batches=1, callbacks=[LateAverage()])
+    assert isinstance(method.half_life_images, float | int)
+    left = 0.5 ** (BATCH / method.half_life_images)
+    weights = dict(method.named_parameters())
+    averages = [key for key in weights if is_averaged(key)]
+    assert averages
+    for key in averages:
+        current = weights[key.removeprefix("averaged_")]
+        torch.testing.assert_close(weights[key], left + (1 - left) * current, rtol=1e-6, atol=1e-6, msg=key)
 
 
 class GradientRouting(Callback):

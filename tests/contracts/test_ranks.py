@@ -20,17 +20,20 @@ from tests.ranks import Outcome, fit, keep, on_ranks, outcomes
 
 METHODS = group_options("method")
 STEPS = 20
+# In float32, where another order of a sum rounds otherwise, Adam divides small gradients by their own size and a value may
+# end on the other side of a ReLU's kink: after ten steps the same training is another one. After five two ranks differ
+# by 1e-5 at most, over eight seeds and two kinds of kernels; after twenty by 1e-3 in hundreds of weights on an AMD EPYC.
+FEW_STEPS = 5
 BATCH = ("datamodule.batch_size=16",)
 LARGE_BATCH = ("datamodule.batch_size=32",)
 CLIPPED = (*LARGE_BATCH, "+method.clip_norm=0.05")
-# In float32 the sums of two ranks round in another order, and Adam divides small gradients by their own size.
 TOLERANCES = {"64-true": 1e-9, "32-true": 1e-4}
 
 
 def fits_of_a_rank(rank: int, method: str, folder: Path) -> None:
     for name, settings in {
         "double": {"num_steps": STEPS, "overrides": BATCH},
-        "single": {"num_steps": STEPS, "overrides": BATCH, "precision": "32-true"},
+        "single": {"num_steps": FEW_STEPS, "overrides": BATCH, "precision": "32-true"},
         "parts": {"num_steps": 3, "overrides": (*CLIPPED, "+method.accumulate=2")},
     }.items():
         overrides: Any = settings.pop("overrides")
@@ -65,7 +68,7 @@ def check_losses(ranks: list[Outcome], one: Outcome, *, tolerance: float) -> Non
 def test_two_ranks_learn_what_one_does(method: str, tmp_path: Path) -> None:
     processes = on_ranks(2, fits_of_a_rank, method, tmp_path)
     whole, *_ = fit(f"method={method}", *BATCH, num_steps=STEPS)
-    single, *_ = fit(f"method={method}", *BATCH, num_steps=STEPS, precision="32-true")
+    single, *_ = fit(f"method={method}", *BATCH, num_steps=FEW_STEPS, precision="32-true")
     clipped, *_ = fit(f"method={method}", *CLIPPED, num_steps=3)
     while not processes.join():
         pass
@@ -178,16 +181,15 @@ def test_bfloat16_trains_with_losses_in_float32(method: str, loss_inputs: set[tu
     assert {dtype for _, dtype in loss_inputs} == {torch.float32}, loss_inputs
     assert all(value.dtype == torch.float32 for value in mixed.weights.values() if value.is_floating_point())
     assert all(value.dtype == torch.float32 for value in trained.losses.values())
-    single, *_ = fit(f"method={method}", *BATCH, num_steps=STEPS, precision="32-true")
-    assert mixed.losses != single.losses, "nothing ran in bfloat16"
     for step in mixed.losses:
         assert all(math.isfinite(value) for value in step.values())
-    # Measured: a classifier within 0.05 % over the first five steps and 0.2 % on the mean of twenty; a GAN, whose steps
-    # part ways sooner, within 2.5 % and 13 %.
+    single, *_ = fit(f"method={method}", *BATCH, num_steps=3, precision="32-true")
+    assert mixed.losses[:3] != single.losses, "nothing ran in bfloat16"
+    # Measured over three seeds: within 1 % for three steps, 3 % for five and 27 % for eight, of a GAN, whose steps part ways
+    # sooner than a classifier's.
     for name in [name for name in single.losses[0] if name.startswith("loss/")]:
-        ours, theirs = ([step[name] for step in fitted.losses] for fitted in (mixed, single))
-        assert ours[:5] == pytest.approx(theirs[:5], rel=0.05), name
-        assert sum(ours) == pytest.approx(sum(theirs), rel=0.3), name
+        ours, theirs = ([step[name] for step in fitted.losses[:3]] for fitted in (mixed, single))
+        assert ours == pytest.approx(theirs, rel=0.03), name
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -260,6 +260,15 @@ def test_authenticity_tells_copies_from_draws() -> None:
     assert 0.15 < authenticity(train, half) < 0.35
 
 
+def test_a_copy_is_nearer_than_the_next_of_its_own_original() -> None:
+    """Two originals 1 apart and two 100 apart, a fake 5 away from one of each pair: a copy only in the sparse pair."""
+    train = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1000.0, 0.0], [1100.0, 0.0]], dtype=torch.float64)
+    beside_dense, beside_sparse = torch.tensor([[0.0, 5.0], [1000.0, 5.0]], dtype=torch.float64)
+    assert authenticity(train, beside_dense[None]) == 1.0
+    assert authenticity(train, beside_sparse[None]) == 0.0
+    assert authenticity(train, torch.stack([beside_dense, beside_sparse])) == 0.5
+
+
 def test_nearest_rows_are_those_of_brute_force() -> None:
     a, b = gaussian(50, 4, seed=0), gaussian(30, 4, seed=1)
     distances, numbers = nearest_rows(a, b, chunk=7)

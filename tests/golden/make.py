@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -18,6 +19,7 @@ from callbacks.environment import environment
 FOLDER = Path(__file__).resolve().parent
 STEPS = ("max_kimg=0.32", "callbacks.losses.every_kimg=0.016", "save_every_kimg=1")
 RECORDED = ("loss/", "score/")  # penalties have values at some steps only
+LIMITS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")  # to the kernels of another processor
 
 
 def made_on() -> dict[str, str]:
@@ -29,8 +31,10 @@ def made_on() -> dict[str, str]:
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     kinds = ("vendor_id", "cpu family", "model", "model name", "stepping", "flags", "cache size")
     kind = sorted({line for line in lines if line.split(":")[0].strip() in kinds})
+    mark = hashlib.sha256("".join(kind).encode()).hexdigest()[:12]
+    limits = [f"{name}={os.environ[name]}" for name in LIMITS if name in os.environ]
     return {
-        "processor": f"{facts['processor'].split(',')[0]} {hashlib.sha256(''.join(kind).encode()).hexdigest()[:12]}",
+        "processor": " ".join([facts["processor"].split(",")[0], mark, *limits]),
         "torch": facts["torch"],
         "numpy": facts["numpy"],
     }

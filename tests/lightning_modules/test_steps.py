@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -122,6 +123,27 @@ def test_a_scaler_may_skip_a_step_and_a_run_that_diverges_ends() -> None:
         train(Line(scale=3e38), plugins=scaler(1.0), callbacks=[NonFiniteGuard()])
     with pytest.raises(NonFiniteError, match=r"the gradient of line\.\w+ is not finite"):
         train(Line(scale=3e38), callbacks=[NonFiniteGuard()])
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("where", ["loss", "gradient"])
+def test_no_value_that_is_not_finite_passes_the_guard(where: str, bad: float) -> None:
+    """Neither a loss beside a good gradient, nor one number of a gradient beside a good loss."""
+
+    class Spoilt(Line):
+        def record(self, losses: dict[str, Tensor]) -> None:
+            super().record({"loss/square": torch.tensor(bad)} if where == "loss" else losses)
+
+        def manual_backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+            super().manual_backward(loss, *args, **kwargs)
+            if where == "gradient":
+                assert self.line.weight.grad is not None
+                self.line.weight.grad[0, 2] = bad
+
+    message = f"loss/square = {bad} at step 1" if where == "loss" else r"the gradient of line\.weight is not finite"
+    with pytest.raises(NonFiniteError, match=message):
+        train(Spoilt(), callbacks=[NonFiniteGuard()])
+    assert train(Line(), callbacks=[NonFiniteGuard()]).images_seen == 8
 
 
 def test_the_records_of_a_step_are_means_over_its_parts() -> None:

@@ -143,7 +143,7 @@ def test_features_are_classified_as_images_are(architecture: str) -> None:
     assert all(parameter.grad is None for parameter in method.parameters())
 
 
-def test_the_rate_is_a_function_of_the_images_seen() -> None:
+def test_the_rate_is_a_function_of_the_images_seen(learned: tuple[Trainer, Classifier, ImageDataModule]) -> None:
     """Budget 1,280 images, of which 5 % warm up: 64."""
     method = make()
     optimizer = method.configure_optimizers()
@@ -156,6 +156,8 @@ def test_the_rate_is_a_function_of_the_images_seen() -> None:
     assert rates[656] == pytest.approx(0.5)
     assert rates[1248] == pytest.approx(0.5 * (1 + math.cos(math.pi * 1200 / 1216)))
     assert min(rates.values()) > 0, "no step is idle"
+    (group,) = learned[0].optimizers[0].param_groups
+    assert group["lr"] / 0.05 == pytest.approx(rates[1248]), "the rate of the last step that was trained"
 
 
 def test_dropout_is_a_function_of_the_image_number() -> None:

@@ -256,6 +256,14 @@ def test_the_loss_is_the_mean_over_all_pixels_that_count(monkeypatch: pytest.Mon
         )
 
 
+def test_the_rate_falls_with_the_images_seen() -> None:
+    """The third step of 8 of a budget of 32: (1 - 20 / 32) ** power of the first rate, at the step's middle."""
+    settings = ("method=dgm_segmentation", "datamodule.batch_size=8", "max_kimg=0.032", "method.power=0.5")
+    _, _, trainer = fit(*settings, num_steps=3)
+    (group,) = trainer.optimizers[0].param_groups
+    assert group["lr"] == pytest.approx(0.1 * (12 / 32) ** 0.5, rel=1e-12)
+
+
 @pytest.mark.parametrize("value", [11, 254])
 def test_a_value_that_is_no_class_names_itself(value: int) -> None:
     masks = torch.zeros(2, 4, 4, dtype=torch.uint8)

@@ -181,17 +181,66 @@ def test_mapping_ignores_the_radius_unless_told() -> None:
     assert not torch.allclose(keen.mapping(z, labels), keen.mapping(3 * z, labels), atol=1e-2)
 
 
-def test_running_average_and_truncation() -> None:
-    mapping = small().mapping
-    w, labels = torch.randn(6, 12), torch.tensor([0, 0, 1, 1, 1, 3])
-    for _ in range(4000):
-        mapping.track_average(w, labels)
-    torch.testing.assert_close(mapping.average[0], w[:2].mean(dim=0), rtol=1e-2, atol=1e-3)
+def test_the_running_mean_of_w_is_its_closed_form() -> None:
+    """sum decay^(n - i) m_i over sum decay^(n - i), over the n batches that hold the class; m_i is its mean of w in one."""
+    mapping = small().mapping.double()
+    steps = [torch.randn(6, 12, dtype=torch.float64) + 3 for _ in range(40)]
+    labels = torch.tensor([0, 0, 1, 1, 1, 3])
+    without_3 = torch.tensor([0, 0, 1, 1, 1, 1])
+    for n, w in enumerate(steps):
+        mapping.track_average(w, labels if n % 4 == 0 else without_3)
+        if n == 0:
+            assert torch.allclose(mapping.average[0], w[:2].mean(dim=0)), "the first mean is that of the first batch"
+
+    def closed_form(means: list[Tensor]) -> Tensor:
+        weights = 0.998 ** torch.arange(len(means) - 1, -1, -1, dtype=torch.float64)
+        return (weights[:, None] * torch.stack(means)).sum(dim=0) / weights.sum()
+
+    expected = closed_form([w[:2].mean(dim=0) for w in steps])
+    torch.testing.assert_close(mapping.average[0], expected, rtol=1e-12, atol=1e-12)
+    expected = closed_form([w[5] for w in steps[::4]])
+    torch.testing.assert_close(mapping.average[3], expected, rtol=1e-12, atol=1e-12)
+    assert mapping.average_updates.flatten().tolist() == [40, 40, 0, 10]
     assert (mapping.average[2] == 0).all(), "a class that was not seen stays"
+
+
+def test_the_running_mean_forgets_what_lies_far_back() -> None:
+    """0.998 ** 346 is one half: of a w that was 0 and is 1 from then on, half remains."""
+    mapping = small(num_classes=0).mapping.double()
+    for value in (0.0, 1.0):
+        for _ in range(4000 if value == 0 else 346):
+            mapping.track_average(torch.full((1, 12), value, dtype=torch.float64), None)
+    assert mapping.average[0, 0].item() == pytest.approx(0.5, abs=2e-3)
+
+
+def test_truncation() -> None:
+    mapping = small().mapping
+    mapping.average.normal_()
     ws = torch.randn(2, 5, 12)
     asked = torch.tensor([0, 3])
     assert torch.allclose(mapping.truncate(ws, asked, psi=1.0), ws)
     assert torch.allclose(mapping.truncate(ws, asked, psi=0.0), mapping.average[asked][:, None].expand_as(ws))
+
+
+@pytest.mark.parametrize("num_classes", [0, 4])
+def test_a_mean_that_comes_without_a_count_is_settled(num_classes: int) -> None:
+    """Checkpoints of before the count, and the authors' weights: the mean moves by 1 - decay at once."""
+    trained, fresh = (small(num_classes=num_classes) for _ in range(2))
+    trained.mapping.average.normal_()
+    older = {name: value for name, value in trained.state_dict().items() if name != "mapping.average_updates"}
+    fresh.load_state_dict(older)
+    assert "mapping.average_updates" not in older, "what was given is left as it was"
+    assert torch.equal(fresh.mapping.average, trained.mapping.average)
+    w = torch.randn(8, 12)
+    labels = torch.zeros(8, dtype=torch.long) if num_classes else None
+    expected = torch.lerp(trained.mapping.average[0], w.mean(dim=0), 0.002)
+    fresh.mapping.track_average(w, labels)
+    torch.testing.assert_close(fresh.mapping.average[0], expected)
+    again = small(num_classes=num_classes)
+    again.load_state_dict(fresh.state_dict())
+    assert torch.equal(again.mapping.average_updates, fresh.mapping.average_updates), "and stays so"
+    with pytest.raises(RuntimeError, match=r"Missing key.*mapping\.average"):
+        fresh.load_state_dict({name: value for name, value in older.items() if name != "mapping.average"})
 
 
 def test_bad_input() -> None:
