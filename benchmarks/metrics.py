@@ -9,7 +9,9 @@ samples is timed from the features, that of many from the statistics, which both
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -20,10 +22,12 @@ from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics
 from torch_fidelity.metric_prc import calculate_precision_recall_full
 from torchmetrics.image.fid import _compute_fid
 
-from benchmarks.harness import Table, growth_of_peak, interleaved, peak_megabytes
+import generative.metrics.features as features_module
+from benchmarks.harness import Table, growth_of_peak, interleaved, peak_megabytes, printed_by
 from generative.metrics.evaluation import ImagesInMemory, Work, evaluate, real_summary
-from generative.metrics.features import make_extractor
+from generative.metrics.features import Extractor, make_extractor
 from generative.metrics.functional import Gaussian, frechet_distance, manifolds
+from launch.allocator import keep_freed_memory
 
 COLUMNS = [
     "ratio",
@@ -170,11 +174,52 @@ def one_pass(table: Table, *, count: int, repetitions: int) -> None:
     )
 
 
+def extraction(table: Table, *, count: int) -> None:
+    """EfficientNet-Lite0 as evaluate.py runs it, and by 64 images at a time with the allocator as it is: one process each."""
+    ours, plain = (json.loads(printed_by(__file__, "--extraction-of", f"{peer}:{count}")) for peer in ("ours", "plain"))
+    table.add(
+        f"extraction_{count}_images_efficientnet_lite0",
+        {
+            "ratio": plain["wall"] / ours["wall"],
+            "cpu_ratio": plain["cpu"] / ours["cpu"],
+            "memory_ratio": plain["mb"] / ours["mb"],
+            "ours_s": ours["wall"],
+            "peer_s": plain["wall"],
+            "ours_mb": ours["mb"],
+            "peer_mb": plain["mb"],
+        },
+    )
+
+
+def print_extraction(what: str) -> None:
+    """In a process of its own: seconds, of the clock and of all cores, and the growth of the peak."""
+    peer, count = what.split(":")
+    if peer == "ours":
+        keep_freed_memory()
+    else:
+        features_module.AT_ONCE = Extractor.batch_size
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (int(count), 3, 64, 64), dtype=torch.uint8, generator=generator)
+    extractor = make_extractor("efficientnet_lite0", image_shape=(3, 64, 64))
+    extractor(images[:1])
+
+    def run() -> None:
+        for part in images.split(extractor.batch_size):
+            extractor(part)
+
+    wall, cpu = time.perf_counter(), time.process_time()
+    megabytes = growth_of_peak(run)
+    print(json.dumps({"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "mb": megabytes}))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="smaller sizes, under a minute")
     parser.add_argument("--peak-memory-of", help=argparse.SUPPRESS)
+    parser.add_argument("--extraction-of", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.extraction_of:
+        return print_extraction(arguments.extraction_of)
     if arguments.peak_memory_of:
         return print_peak_memory(arguments.peak_memory_of)
     table = Table(COLUMNS)
@@ -183,11 +228,13 @@ def main() -> None:
         frechet_of_many(table, count=1000, dim=512, repetitions=5)
         precision_and_recall(table, count=1500, dim=512, repetitions=3)
         one_pass(table, count=8, repetitions=1)
+        extraction(table, count=16)
     else:
         frechet_of_few(table, count=500, dim=2048, repetitions=7)
         frechet_of_many(table, count=5000, dim=2048, repetitions=7)
         precision_and_recall(table, count=10_000, dim=2048, repetitions=5)
         one_pass(table, count=300, repetitions=5)
+        extraction(table, count=256)
     return table.print_json()
 
 

@@ -54,6 +54,7 @@ class Checkpoints(Callback):
         self.every_kimg = every_kimg
         self.best = best
         self.best_column: str | None = None  # of the logs, once the run has begun
+        self.metrics: GenerationMetrics | None = None  # who measures it
         self.sign = 1.0  # of a value of that column, so that lower is better
         self.best_value = math.inf  # with that sign
         self.best_value_of: str | None = None  # the column that it was measured in, as loaded
@@ -63,17 +64,18 @@ class Checkpoints(Callback):
     def on_fit_start(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
         if self.best is None:
             return
-        measured: dict[str, str] = {}
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, GenerationMetrics):
-                measured |= callback.whole_names(trainer, method)
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
+        self.metrics = next((each for each in callbacks if isinstance(each, GenerationMetrics)), None)
+        measured = {} if self.metrics is None else self.metrics.whole_names(trainer, method)
         metric = find_metric(self.best, measured)
         self.best_column = f"metric/{measured[metric]}"
         self.sign = 1.0 if metric in LOWER_IS_BETTER else -1.0
 
     def on_train_start(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
-        # The best of another folder, or by another metric, is no best here.
-        if not (self.folder / "best.ckpt").exists() or self.best_value_of not in (None, self.best_column):
+        # The best of another folder, by another metric or of what does not compare with it is no best here.
+        is_of_this = (self.folder / "best.ckpt").exists() and self.best_value_of in (None, self.best_column)
+        is_compared = self.metrics is not None and str(self.best_column).removeprefix("metric/") in self.metrics.best
+        if not is_of_this or not is_compared:
             self.best_value = math.inf
         if self.generators is None:
             return

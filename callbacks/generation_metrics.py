@@ -264,13 +264,17 @@ class GenerationMetrics(Callback):
                     "and after do not compare, and best/... starts anew"
                 )
 
+    def count_samples(self, datamodule: ImageDataModule) -> int:
+        """How many are measured during training."""
+        return self.num_images or self.num_reference or len(datamodule.split("train")[0])
+
     def whole_names(self, trainer: Trainer, method: Method) -> dict[str, str]:
         """Metric -> its name in the logs of this run, such as ``fd_pixels_1438``; empty for a method that draws nothing."""
         if not isinstance(method, GenerativeModule):
             return {}
         assert self.extractor is not None
         datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
-        count = self.num_images or len(datamodule.split("train")[0])
+        count = self.count_samples(datamodule)
         return {
             metric: metric_name(
                 metric,
@@ -324,7 +328,7 @@ class GenerationMetrics(Callback):
         assert self.extractor is not None
         datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
         real = random_part(real_images(datamodule, "train"), self.num_reference)
-        count = len(real) if self.num_images is None else self.num_images
+        count = self.count_samples(datamodule)
         started = time.perf_counter()
         judge = pixel_judge(datamodule, self.metrics)
         values = evaluate(

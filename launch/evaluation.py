@@ -312,7 +312,7 @@ def evaluate_images(settings: dict[str, Any]) -> tuple[dict[str, Any], Draw | No
         settings, metrics, image_shape=measured_shape(images.shape, real), labelled=labelled, work=work
     )
     if judging.judge is not None:
-        check_classes(whole, judging.judge)
+        check_classes(settings["images"], whole, judging.judge)
     if isinstance(real, Summary):
         check_statistics(real, judging.extractor, images.shape)
     draw = None

@@ -160,13 +160,18 @@ def by_number(images: KeptImageSet, other: str) -> KeptImageSet:
     return images if order == list(range(len(order))) else ChosenImages(images, order, name=images.name)
 
 
-def check_classes(images: KeptImageSet, judge: Judge) -> None:
-    """ValueError where the named folders of a set cannot be the classes of the judge; numbers say themselves which."""
+def check_classes(name: str, images: KeptImageSet, judge: Judge) -> None:
+    """ValueError where the classes of the set ``name`` cannot be the judge's; folders that are numbers say themselves which."""
     labels = images.labels()
-    if not isinstance(images, ImageFiles) or labels is None or images.folders_are_numbers:
+    if labels is None or (isinstance(images, ImageFiles) and images.folders_are_numbers):
         return
-    if (count := int(labels.max()) + 1) != judge.num_classes:
+    if isinstance(images, ImageFiles):
+        count = int(labels.max()) + 1
+    else:
+        datamodule, _ = datamodule_of(name)
+        count = judge.num_classes if datamodule is None else datamodule.num_classes
+    if count != judge.num_classes:
         raise ValueError(
-            f"{images.name} has {count} class folders and the judge knows {judge.num_classes} classes: sorted folder names "
-            "must be the classes in their order"
+            f"{images.name} has {count} classes and the judge knows {judge.num_classes}: folders, in the order of their "
+            "names, must be the classes in their order"
         )

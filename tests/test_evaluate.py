@@ -307,7 +307,7 @@ def test_ten_images_are_enough_for_a_number_with_its_error(tmp_path: Path, capsy
         (["images=a", "reference=a", "judge=classifier:nowhere", "metrics=accuracy"], "there is no checkpoint nowhere"),
         (["images=a", "reference=a", "metrics=accuracy"], "accuracy need a judge: give a data module"),
         (["images=a", "reference=a", "metrics=sfd"], "pixels has no spatial: it gives features"),
-        (["images=classes", "reference=digits", "metrics=accuracy"], "classes has 2 class folders and the judge knows 10 classes"),
+        (["images=classes", "reference=digits", "metrics=accuracy"], "classes has 2 classes and the judge knows 10: folders"),
         (["images=a", "reference=mixed_names", "metrics=psnr"], "0000.png of a would be compared with x.png of mixed_names"),
         (["images=a", "reference=a", "metrics=psnr", "num_images=4"], "metrics of pairs take both sets whole"),
         (["images=a", "reference=a", "seed=3"], "seed= has no effect on a set of images"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from benchmarks.harness import growth_of_peak
 from datamodules.prepare import prepare
 from tests.test_evaluate import evaluated
 
@@ -61,6 +63,18 @@ def draw_all(*settings: str) -> None:
     draw()
 
 
+def test_own_images_of_64_pixels_need_little_memory(tmp_path: Path) -> None:
+    """By default in a network's features, of few images at a time: 22 GB were asked for once, and 300 images fit in 3."""
+    images = np.random.Generator(np.random.Philox(key=0)).integers(0, 256, (64, 64, 64, 3), dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", images=images[:32])
+    np.savez(tmp_path / "b.npz", images=images[32:])
+    evaluated("images=a.npz", "reference=b.npz", "num_images=2", "num_reference=2", "metrics=[kid]", "cache=null")
+    megabytes = growth_of_peak(lambda: evaluated("images=a.npz", "reference=b.npz", "cache=null"))
+    assert megabytes < 500
+    (line,) = (tmp_path / "results.jsonl").read_text().splitlines()[1:]
+    assert "fd_efficientnet_lite0_64px_32" in json.loads(line)["names"]
+
+
 def test_pairs_of_several_sizes_are_refused(tmp_path: Path) -> None:
     write_photos(tmp_path / "a", 4, seed=0)
     with pytest.raises(ValueError, match="a and a has images of several sizes, and here images of one are compared"):
@@ -87,6 +101,11 @@ def test_a_prepared_folder_is_a_set_with_its_labels(tmp_path: Path) -> None:
     assert whole["num_reference"] == 400
     tested = evaluated("images=digits:test", f"reference={tmp_path / 'set'}", "split=test", "metrics=[fd]")
     assert tested["protocol"]["reference_hash"] == known["8"]["test"]
+    shutil.rmtree(tmp_path / "raw" / "train" / "9")
+    shutil.rmtree(tmp_path / "raw" / "test" / "9")
+    prepare(tmp_path / "raw", tmp_path / "nine", resolutions=[8])
+    with pytest.raises(ValueError, match="nine:all has 9 classes and the judge knows 10: folders"):
+        evaluated("images=nine", "reference=digits", "metrics=[accuracy]")
     with pytest.raises(ValueError, match=r"unknown split 'half': choose one of train, test or all"):
         evaluated("images=set:half", "reference=set")
 

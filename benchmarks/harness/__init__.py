@@ -66,14 +66,19 @@ def deterministically(run: Callable[[], object]) -> Callable[[], object]:
 
 def peak_megabytes(script: str, peer: str) -> float:
     """The memory that ``script --peak-memory-of peer`` reports: one process a peer, for the peak never falls again."""
+    return float(printed_by(script, "--peak-memory-of", peer))
+
+
+def printed_by(script: str, *arguments: str) -> str:
+    """The last line that a script prints in a process of its own."""
     done = subprocess.run(
-        [sys.executable, script, "--peak-memory-of", peer],
+        [sys.executable, script, *arguments],
         capture_output=True,
         text=True,
         check=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    return float(done.stdout.splitlines()[-1])
+    return done.stdout.splitlines()[-1]
 
 
 def growth_of_peak(run: Callable[[], object]) -> float:

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 GREY = 40  # of the gaps between the images of a grid
-HASHED_AT_ONCE = 1024  # images of a set
+HASHED_AT_ONCE = 2**24  # bytes of a set
 SHOWN_PIXELS = 96  # smaller images are enlarged about to this, each pixel to a square
 
 
@@ -30,9 +30,11 @@ def from_uint8(images: Tensor) -> Tensor:
 
 def fingerprint(images: Tensor) -> str:
     """The start of a hash of uint8 images [N, C, H, W], or of what is indexed like such a tensor: shape and pixels."""
-    digest = hashlib.sha256(repr((int(images.shape[1]), int(images.shape[2]), int(images.shape[3]))).encode())
-    for first in range(0, len(images), HASHED_AT_ONCE):
-        digest.update(images[first : first + HASHED_AT_ONCE].contiguous().cpu().numpy().tobytes())
+    shape = (int(images.shape[1]), int(images.shape[2]), int(images.shape[3]))
+    digest = hashlib.sha256(repr(shape).encode())
+    at_once = max(1, HASHED_AT_ONCE // math.prod(shape))
+    for first in range(0, len(images), at_once):
+        digest.update(images[first : first + at_once].contiguous().cpu().numpy())
     return digest.hexdigest()[:12]
 
 

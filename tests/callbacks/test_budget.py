@@ -60,13 +60,13 @@ def test_best_checkpoint_follows_the_metric(
     assert [row["best/precision_pixels_1438"] for row in rows] == [3, 3, 3, 5, 5]
     assert read_checkpoint(folder / "checkpoints" / "best.ckpt")["images_seen"] == images_seen
 
-    # Going on by another metric, the best of the first is no best: its first value counts.
+    # Going on by another metric, or by the same of other samples, the best of before is no best: the first value counts.
     values = iter([0.0])
     monkeypatch.setattr(
         "callbacks.generation_metrics.evaluate", lambda *_, metrics, **__: dict.fromkeys(metrics, next(values))
     )
-    other = {"fd": "precision"}.get(best, "fd")
-    small_run("max_kimg=0.384", *settings, tested[0], f"callbacks.checkpoints.best={other}", "resume=auto")
+    change = {"fd": "callbacks.checkpoints.best=precision"}.get(best, "callbacks.metrics.labels=balanced")
+    small_run("max_kimg=0.384", *settings, *tested, change, "resume=auto")
     assert read_checkpoint(folder / "checkpoints" / "best.ckpt")["images_seen"] == 384
 
 
