@@ -33,6 +33,7 @@ class ImageDataModule(LightningDataModule):
     make the batches, the same whatever their number; 0: the process that trains.
     """
 
+    name: str  # what results call the set
     image_shape: tuple[int, int, int]  # channels, height, width
     num_classes: int  # 0: no labels
     target_classes: tuple[str, ...] = ()  # names of the classes of a mask's pixels or of boxes
@@ -50,7 +51,7 @@ class ImageDataModule(LightningDataModule):
             raise ValueError(f"num_workers must be at least 0, got {num_workers}")
         self.augmentation: Augment = Augmentation(seed, flip=flip, crop_padding=crop_padding)
         self.batch_size = batch_size
-        self.name = type(self).__name__.lower()  # what results call the set
+        self.name = type(self).__name__.lower()
         self.seed = seed
         self.num_workers = num_workers
         self.arrays: dict[str, tuple[Tensor, Tensor]] = {}
