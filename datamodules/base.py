@@ -33,6 +33,7 @@ class ImageDataModule(LightningDataModule):
     make the batches, the same whatever their number; 0: the process that trains.
     """
 
+    name: str  # what results call the set
     image_shape: tuple[int, int, int]  # channels, height, width
     num_classes: int  # 0: no labels
     name: str  # what results call the set

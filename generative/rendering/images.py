@@ -34,7 +34,7 @@ def fingerprint(images: Tensor) -> str:
     digest = hashlib.sha256(repr(shape).encode())
     at_once = max(1, HASHED_AT_ONCE // math.prod(shape))
     for first in range(0, len(images), at_once):
-        digest.update(images[first : first + at_once].contiguous().cpu().numpy())
+        digest.update(images[first : first + at_once].contiguous().cpu().numpy().data)
     return digest.hexdigest()[:12]
 
 
