@@ -12,9 +12,11 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -175,13 +177,18 @@ def one_pass(table: Table, *, count: int, repetitions: int) -> None:
 
 
 def extraction(table: Table, *, count: int) -> None:
-    """EfficientNet-Lite0 as evaluate.py runs it, and by 64 images at a time with the allocator as it is: one process each."""
-    ours, plain = (json.loads(printed_by(__file__, "--extraction-of", f"{peer}:{count}")) for peer in ("ours", "plain"))
+    """EfficientNet-Lite0 as evaluate.py runs it, and by 64 images at a time with the allocator as it is: one process each.
+
+    The floor is its convolutions alone, on one batch that lies at its size and type, with freed memory kept.
+    """
+    peers = ("ours", "plain", "floor")
+    ours, plain, floor = (json.loads(printed_by(__file__, "--extraction-of", f"{peer}:{count}")) for peer in peers)
     table.add(
         f"extraction_{count}_images_efficientnet_lite0",
         {
             "ratio": plain["wall"] / ours["wall"],
             "cpu_ratio": plain["cpu"] / ours["cpu"],
+            "floor_share": floor["wall"] / ours["wall"],
             "memory_ratio": plain["mb"] / ours["mb"],
             "ours_s": ours["wall"],
             "peer_s": plain["wall"],
@@ -194,22 +201,44 @@ def extraction(table: Table, *, count: int) -> None:
 def print_extraction(what: str) -> None:
     """In a process of its own: seconds, of the clock and of all cores, and the growth of the peak."""
     peer, count = what.split(":")
-    if peer == "ours":
-        keep_freed_memory()
-    else:
+    if peer == "plain":
         features_module.AT_ONCE = Extractor.batch_size
+    else:
+        keep_freed_memory()
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (int(count), 3, 64, 64), dtype=torch.uint8, generator=generator)
     extractor = make_extractor("efficientnet_lite0", image_shape=(3, 64, 64))
     extractor(images[:1])
+    convolutions = convolutions_of(extractor, images[: features_module.AT_ONCE])
 
     def run() -> None:
-        for part in images.split(extractor.batch_size):
-            extractor(part)
+        if peer == "floor":
+            for _ in images.split(features_module.AT_ONCE):
+                convolutions()
+        else:
+            for part in images.split(extractor.batch_size):
+                extractor(part)
 
     wall, cpu = time.perf_counter(), time.process_time()
     megabytes = growth_of_peak(run)
     print(json.dumps({"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "mb": megabytes}))
+
+
+def convolutions_of(extractor: Extractor, images: torch.Tensor) -> Callable[[], None]:
+    """The convolutions that ``extractor`` applies to ``images``, each on the input that it was seen to get."""
+    met: list[tuple[nn.Conv2d, torch.Tensor]] = []
+    layers = [module for module in extractor.modules() if isinstance(module, nn.Conv2d)]
+    hooks = [layer.register_forward_hook(lambda layer, inputs, _: met.append((layer, inputs[0]))) for layer in layers]
+    extractor(images)
+    for hook in hooks:
+        hook.remove()
+
+    @torch.no_grad()
+    def run() -> None:
+        for layer, x in met:
+            layer(x)
+
+    return run
 
 
 def main() -> None:

@@ -36,7 +36,6 @@ class ImageDataModule(LightningDataModule):
     name: str  # what results call the set
     image_shape: tuple[int, int, int]  # channels, height, width
     num_classes: int  # 0: no labels
-    name: str  # what results call the set
     target_classes: tuple[str, ...] = ()  # names of the classes of a mask's pixels or of boxes
     splits: tuple[str, ...] = ("train", "test")
 
