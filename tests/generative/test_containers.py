@@ -74,9 +74,9 @@ def test_a_set_is_measured_as_it_is_prepared(tmp_path: Path) -> None:
 def test_fingerprints_of_plain_sets_stay(tmp_path: Path) -> None:
     """Kept statistics of real images, and results, name sets by them."""
     (tmp_path / "cat").mkdir()
-    for name, mode in (("cat/0.png", "RGB"), ("1.png", "RGBA"), ("2.bmp", "L")):
+    for name, mode in (("cat/a.png", "RGB"), ("b.png", "RGBA"), ("c.bmp", "L")):
         Image.new(mode, (2, 2), "gray").save(tmp_path / name, compress_level=0)
-    marks = [(name, containers.zlib.crc32((tmp_path / name).read_bytes())) for name in ("1.png", "2.bmp", "cat/0.png")]
+    marks = [(name, containers.zlib.crc32((tmp_path / name).read_bytes())) for name in ("b.png", "c.bmp", "cat/a.png")]
     import hashlib
 
     assert ImageFiles(tmp_path).fingerprint() == hashlib.sha256(repr(marks).encode()).hexdigest()[:12]

@@ -96,8 +96,15 @@ def test_nested_blocks_have_dotted_names() -> None:
             {"values": [1, 2], "probabilities": [0.5, 0.6]},
             "parameter seed: probabilities must be 2 shares, one a value, that sum to 1, got [0.5, 0.6]",
         ),
-        ({"value": None}, "parameter seed cannot be None: train.py would read 'None'"),
-        ({"values": ["1e-3"]}, "parameter seed cannot be '1e-3': train.py would read 0.001"),
+        (
+            {"value": None},
+            "parameter seed cannot be None: train.py would read 'None'; a sweep has no way to give null: leave it out of the "
+            "values",
+        ),
+        (
+            {"values": ["1e-3"]},
+            "parameter seed cannot be '1e-3': train.py would read 0.001; if that is meant, write it in the file without quotes",
+        ),
         ({"values": ["a,b"]}, "parameter seed cannot be 'a,b': train.py would read several values"),
         ({"value": {"a": 1}}, "parameter seed cannot be {'a': 1}: train.py has no way to read it"),
     ],
