@@ -156,8 +156,12 @@ def prepare_judging(
 ) -> Judging:
     """``labelled``: the data module that the judge of raw pixels learns from, if there is one."""
     device = settings["device"]
+    looks_at_features = set(metrics) & {*COMPARISONS, "feature_distance"} or settings["show_nearest"] is not None
     extractor, own, own_data = extractor_of(
-        settings["extractor"], image_shape=image_shape, weights=settings["weights"], device=device
+        settings["extractor"] or (None if looks_at_features else "pixels"),
+        image_shape=image_shape,
+        weights=settings["weights"],
+        device=device,
     )
     facts = {}
     if own is not None and own_data is not None:

@@ -75,6 +75,14 @@ def test_own_images_of_64_pixels_need_little_memory(tmp_path: Path) -> None:
     assert "fd_efficientnet_lite0_64px_32" in json.loads(line)["names"]
 
 
+def test_what_looks_at_no_features_needs_no_network(tmp_path: Path) -> None:
+    """Results of pairs compare with those of before networks were the default."""
+    np.savez(tmp_path / "a.npz", images=np.zeros((2, 64, 64, 3), np.uint8))
+    record = evaluated("images=a.npz", "reference=a.npz", "metrics=[psnr,mae]")
+    assert record["protocol"]["extractor"] == "pixels"
+    assert record["metrics"] == {"psnr": 100, "mae": 0}
+
+
 def test_pairs_of_several_sizes_are_refused(tmp_path: Path) -> None:
     write_photos(tmp_path / "a", 4, seed=0)
     with pytest.raises(ValueError, match="a and a has images of several sizes, and here images of one are compared"):
