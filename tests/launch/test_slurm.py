@@ -69,7 +69,8 @@ def test_scripts_start_the_ranks_they_say(
         "from launch.ranks import name_ranks_of_srun\n"
         "name_ranks_of_srun()\n"
         "names = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'LOCAL_WORLD_SIZE', 'GROUP_RANK', 'GROUP_WORLD_SIZE')\n"
-        "print(' '.join(os.environ[name] for name in names) if 'RANK' in os.environ else 'alone', sys.argv[1:])\n"
+        "who = ' '.join(os.environ[name] for name in names) if 'RANK' in os.environ else 'alone'\n"
+        "sys.stdout.write(f'{who} {sys.argv[1:]}\\n')  # in one piece, also where output is not buffered\n"
         "END\n"
     )
     python.chmod(0o755)
