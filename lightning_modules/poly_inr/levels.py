@@ -100,7 +100,11 @@ class ModulatedLinear(Function):
         ctx.slope = modulation_slope
         ctx.save_for_backward(h, x, affine, weight)
         modulation = F.leaky_relu_(at_positions(x, affine), modulation_slope)
-        return F.linear((h * modulation).to(weight.dtype), weight, bias)
+        product = (h * modulation).to(weight.dtype)
+        # A linear layer's output is a view in some versions of PyTorch, and the activation changes this one in place.
+        out = product.new_empty(*h.shape[:2], len(weight))
+        torch.addmm(bias, product.flatten(0, 1), weight.T, out=out.flatten(0, 1))
+        return out
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:

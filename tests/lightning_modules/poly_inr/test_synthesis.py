@@ -193,12 +193,21 @@ def test_recomputed_gradients_are_those_of_autograd(
 
 
 def test_recomputed_gradients_under_autocast() -> None:
-    """As close to autograd's as bfloat16 lets them be."""
+    """As close to autograd's as bfloat16 lets them be.
+
+    Out of reach of the clamp: whether a feature that was rounded onto it has a gradient differs between versions of PyTorch.
+    """
     grid = coordinate_grid(5, 7)
-    exact = gradients(small(), grid, batch=3)
+
+    def unclamped(**changes: object) -> Generator:
+        generator = small(**changes)
+        generator.synthesis.clamp = 256.0
+        return generator
+
+    exact = gradients(unclamped(), grid, batch=3)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        stored = gradients(small(), grid, batch=3)
-        recomputed = gradients(small(recompute=True), grid, batch=3)
+        stored = gradients(unclamped(), grid, batch=3)
+        recomputed = gradients(unclamped(recompute=True), grid, batch=3)
     for name, expected in stored.items():
         assert recomputed[name].dtype == expected.dtype
         error = (recomputed[name] - exact[name]).norm()
