@@ -53,8 +53,7 @@ class KillProbe(Callback):
         if self.target == "group":
             os.killpg(0, self.signum)
         else:
-            worker = multiprocessing.active_children()[0].pid if self.target == "worker" else None
-            os.kill(worker or os.getpid(), self.signum)
+            os.kill(worker_of_this_run() if self.target == "worker" else os.getpid(), self.signum)
 
     def on_train_start(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
         if self.moment in WRITING and trainer.global_rank == self.rank:
@@ -107,3 +106,10 @@ class KillProbe(Callback):
 
     def is_now(self, moment: str) -> bool:
         return self.moment == moment and self.num_saves == self.save
+
+
+def worker_of_this_run() -> int:
+    """A loading process. Python also lists children of earlier runs in this process whose end somebody else waited for."""
+    pids = [child.pid for child in multiprocessing.active_children() if Path(f"/proc/{child.pid}").exists()]
+    assert pids[0] is not None
+    return pids[0]
