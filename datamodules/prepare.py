@@ -331,8 +331,11 @@ def alone(folder: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ValueError(f"another process is preparing {folder}: wait for it") from error
-        except OSError:
-            pass  # a file system without locks
+        except OSError as error:
+            print(
+                f"note: the file system of {folder} has no locks ({error.strerror}): nothing keeps a second preparation out of it",
+                file=sys.stderr,
+            )
         yield
     finally:
         os.close(handle)

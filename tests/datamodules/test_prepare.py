@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -219,6 +220,18 @@ def test_images_that_changed_during_an_interruption_are_not_mixed(
         os.utime(source / "1.png", ns=(before.st_atime_ns, before.st_mtime_ns))
         photo(4).save(source / "4.png")  # what was not done yet may be mended
         assert prepare(pack(), tmp_path / f"{kind}_set", resolutions=[8])["splits"]["train"]["count"] == 6
+
+
+def test_a_file_system_without_locks_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("datamodules.prepare.fcntl.flock", refused)
+    with preparation.alone(tmp_path):
+        pass
+    assert f"the file system of {tmp_path} has no locks (No locks available)" in capsys.readouterr().err
 
 
 def test_a_set_that_another_process_finished_meanwhile_is_left_alone(
