@@ -15,8 +15,8 @@ if __name__ == "__main__":
 import argparse
 from pathlib import Path
 
-from callbacks.comparison import find_runs, write_comparison
 from launch.errors import one_line_errors
+from records.comparison import find_runs, write_comparison
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     """The result record; rank 0 prints and appends it as well."""
     from generative.ranks import rank_and_world_size, ranks_of_launcher
     from launch.checkpoint import check_device
-    from launch.evaluation import READ, check_used, evaluate_checkpoint, evaluate_images
+    from launch.evaluate.evaluation import READ, check_used, evaluate_checkpoint, evaluate_images
     from launch.ranks import name_ranks_of_srun
     from launch.threads import use_threads
 
@@ -72,8 +72,8 @@ def result_folder(settings: dict[str, Any]) -> Path:
 
 def publish(record: dict[str, Any], settings: dict[str, Any], folder: Path) -> None:
     """The table on the screen, the line in results.jsonl and, last, the line on the screen."""
-    from callbacks.results import markdown_table
-    from callbacks.run_files import append_line
+    from records.results import markdown_table
+    from records.run_files import append_line
 
     if record.get("note"):
         print(f"note: {record['note']}", file=sys.stderr)
@@ -86,7 +86,7 @@ def publish(record: dict[str, Any], settings: dict[str, Any], folder: Path) -> N
 
 def compare(paths: list[str]) -> dict[str, Any]:
     """A table of several results of one protocol, the first file's metrics first."""
-    from launch.evaluation import compare_results
+    from launch.evaluate.evaluation import compare_results
 
     records = compare_results(paths)
     names = list(dict.fromkeys(name for record in records for name in record["metrics"]))

@@ -25,7 +25,7 @@ def generate(config: DictConfig) -> list[str]:
     from pathlib import Path
 
     from launch.checkpoint import load_method
-    from launch.tasks import check_options, find_task, load_named, run_task, write_record
+    from launch.generate.tasks import check_options, find_task, load_named, run_task, write_record
     from launch.threads import use_threads
 
     settings = plain(config)

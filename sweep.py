@@ -72,17 +72,17 @@ def sweep(options: argparse.Namespace) -> int:
     check(options)
     slots = make_slots(options.jobs, options.devices)
     # Imported here so that --help and misspelt settings answer at once.
-    from launch.sweeps.sweep_file import check_against_train, read_sweep
+    from launch.sweep.sweep_file import check_against_train, read_sweep
 
     asked = read_sweep(options.file, options.overrides, with_wandb=options.wandb)
     num_trials = options.trials if options.wandb else asked.count_trials(options.trials)
     check_against_train(asked)
 
     from launch.quiet import quiet
-    from launch.summary import relative
-    from launch.sweeps.engine import Engine
-    from launch.sweeps.report import best_command, best_trial, print_table
-    from launch.sweeps.server import run_agent
+    from launch.sweep.engine import Engine
+    from launch.sweep.report import best_command, best_trial, print_table
+    from launch.sweep.server import run_agent
+    from launch.train.summary import relative
 
     quiet()
     if options.wandb:

@@ -20,9 +20,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from launch.compose import name_experiment, plain
 from launch.errors import one_line_errors
-from launch.folder_lock import FolderLock
-from launch.multirun import check_command_line, is_multirun, run_trial
 from launch.ranks import started_ranks
+from launch.train.folder_lock import FolderLock
+from launch.train.multirun import check_command_line, is_multirun, run_trial
 
 
 def train(config: DictConfig) -> dict[str, float]:
@@ -40,12 +40,12 @@ def train_alone(config: DictConfig, lock: FolderLock) -> dict[str, float]:
     from launch.build import ask_the_data, build
     from launch.checkpoint import AtomicCheckpointIO
     from launch.compose import check_constructor_calls
-    from launch.failures import recorded_failures
     from launch.quiet import quiet
-    from launch.run_folder import agree_on_run_folder, check_settings, save_config
-    from launch.strategy import check_trainer
-    from launch.summary import finish, print_summary
     from launch.threads import use_threads
+    from launch.train.failures import recorded_failures
+    from launch.train.run_folder import agree_on_run_folder, check_settings, save_config
+    from launch.train.strategy import check_trainer
+    from launch.train.summary import finish, print_summary
 
     quiet()
     started = time.perf_counter()

@@ -24,12 +24,13 @@ from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics
 from torch_fidelity.metric_prc import calculate_precision_recall_full
 from torchmetrics.image.fid import _compute_fid
 
-import generative.metrics.features as features_module
+import metrics.features as features_module
 from benchmarks.harness import Table, growth_of_peak, interleaved, peak_megabytes, printed_by
-from generative.metrics.evaluation import ImagesInMemory, Work, evaluate, real_summary
-from generative.metrics.features import Extractor, make_extractor
-from generative.metrics.functional import Gaussian, frechet_distance, manifolds
 from launch.allocator import keep_freed_memory
+from metrics.evaluation import Work, evaluate, real_summary
+from metrics.features import Extractor, make_extractor
+from metrics.functional import Gaussian, frechet_distance, manifolds
+from metrics.image_sets import ImagesInMemory
 
 COLUMNS = [
     "ratio",

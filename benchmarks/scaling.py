@@ -38,7 +38,7 @@ from benchmarks.harness import Table, interleaved
 from launch.build import build
 from launch.compose import compose, plain
 from launch.quiet import quiet
-from launch.strategy import AveragedGradients, average_gradients
+from launch.train.strategy import AveragedGradients, average_gradients
 from lightning_modules.base import Method
 
 WARM_UP = 2  # steps of each fit that are not counted

@@ -12,9 +12,9 @@ from lightning.pytorch import Callback, Trainer
 
 from callbacks.generation_metrics import GenerationMetrics
 from generative.generators import generator_states, restore_generators
-from generative.metrics.metrics import LOWER_IS_BETTER
 from generative.ranks import from_all_ranks
 from lightning_modules.base import Method
+from metrics.quality import LOWER_IS_BETTER
 
 
 def find_metric(name: str, measured: Mapping[str, str]) -> str:

@@ -14,13 +14,22 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
 from callbacks.loss_log import log
-from callbacks.results import TEST_STAGE, measured_result, settings_hash
-from callbacks.run_files import append_line
 from datamodules.base import ImageDataModule
-from generative.metrics.evaluation import ImageSet, ImagesInMemory, Work, evaluate, random_part
-from generative.metrics.features import Extractor, default_extractor, make_extractor
-from generative.metrics.judge import Judge, PixelJudge, can_judge
-from generative.metrics.metrics import (
+from generative.rendering.images import to_uint8
+from lightning_modules.base import (
+    Draws,
+    Method,
+    check_finite,
+    check_labels_setting,
+    in_turn,
+    labels_to_follow,
+)
+from metrics.evaluation import Work, evaluate
+from metrics.features import Extractor, default_extractor, make_extractor
+from metrics.image_sets import ImageSet, ImagesInMemory, random_part
+from metrics.judge import Judge, PixelJudge, can_judge
+from metrics.protocols import check_judge, metric_name, name_all
+from metrics.quality import (
     CLASS_METRICS,
     COMPARISONS,
     LOWER_IS_BETTER,
@@ -29,17 +38,9 @@ from generative.metrics.metrics import (
     Settings,
     check_metrics,
 )
-from generative.metrics.protocols import check_judge, metric_name, name_all
-from generative.metrics.statistics import Summary
-from generative.rendering.images import to_uint8
-from lightning_modules.base import (
-    GenerativeModule,
-    Method,
-    check_finite,
-    check_labels_setting,
-    in_turn,
-    labels_to_follow,
-)
+from metrics.statistics import Summary
+from records.results import TEST_STAGE, measured_result, settings_hash
+from records.run_files import append_line
 
 # The sets of images of data modules by split, as long as a data module is in use.
 MADE: WeakKeyDictionary[ImageDataModule, dict[str, ImagesInMemory]] = WeakKeyDictionary()
@@ -51,7 +52,7 @@ class DrawnImages:
     Their classes are in the shares of ``data_labels`` [N], or balanced.
     """
 
-    def __init__(self, method: GenerativeModule, count: int, *, seed: int, data_labels: Tensor | None = None) -> None:
+    def __init__(self, method: Draws, count: int, *, seed: int, data_labels: Tensor | None = None) -> None:
         self.method, self.count, self.seed = method, count, seed
         self.cycle = method.label_cycle(data_labels, seed=seed)
         self.name = f"samples of {type(method).__name__}"
@@ -101,7 +102,7 @@ def check_generated(metrics: Sequence[str]) -> None:
 
 
 def published_result(
-    method: GenerativeModule,
+    method: Draws,
     real: ImageSet | Summary,
     *,
     extractor: Extractor,
@@ -221,7 +222,7 @@ class GenerationMetrics(Callback):
         self.extractor: Extractor | None = None
 
     def setup(self, trainer: Trainer, method: Method, stage: str) -> None:  # type: ignore[override]
-        if not isinstance(method, GenerativeModule):
+        if not isinstance(method, Draws):
             return
         asked = [name for name in (*self.metrics, *self.test_metrics) if name in CLASS_METRICS]
         if asked and method.num_classes == 0:
@@ -270,7 +271,7 @@ class GenerationMetrics(Callback):
 
     def whole_names(self, trainer: Trainer, method: Method) -> dict[str, str]:
         """Metric -> its name in the logs of this run, such as ``fd_pixels_1438``; empty for a method that draws nothing."""
-        if not isinstance(method, GenerativeModule):
+        if not isinstance(method, Draws):
             return {}
         assert self.extractor is not None
         datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
@@ -297,7 +298,7 @@ class GenerationMetrics(Callback):
         return Work(device=torch.device(method.device), cache=self.cache, show_progress=True)
 
     def on_test_epoch_end(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
-        if not isinstance(method, GenerativeModule):
+        if not isinstance(method, Draws):
             return
         assert self.extractor is not None
         datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
@@ -323,7 +324,7 @@ class GenerationMetrics(Callback):
 
     def log_metrics(self, trainer: Trainer, method: Method) -> None:
         self.measured_at = method.images_seen
-        if not isinstance(method, GenerativeModule):
+        if not isinstance(method, Draws):
             return
         assert self.extractor is not None
         datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
-from callbacks.csv_log import CLOCK
+from callbacks.loggers.csv_log import CLOCK
 from generative.ranks import from_all_ranks, rank_and_world_size
 from lightning_modules.base import Method
 

@@ -11,10 +11,10 @@ from lightning.pytorch import Callback, Trainer
 from PIL import Image
 from torch import Tensor
 
-from callbacks.run_files import REAL_IMAGES, grid_facts, grids
 from datamodules.base import ImageDataModule
 from generative.rendering.images import GREY, from_uint8, image_grid
-from lightning_modules.base import GenerativeModule, Method
+from lightning_modules.base import Draws, Method
+from records.run_files import REAL_IMAGES, grid_facts, grids
 
 MAX_SIDE_PIXELS = 96  # of one image of a grid: small images are enlarged, each pixel to a square, up to this
 MAX_GRID_PIXELS = 2**24  # of a grid: large images stand in fewer rows
@@ -101,7 +101,7 @@ class SampleGrid(Callback):
         self.seed = seed
 
     def on_train_start(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
-        if isinstance(method, GenerativeModule) and not method.any_resolution:
+        if isinstance(method, Draws) and not method.any_resolution:
             other = [size for size in self.image_sizes if size != method.image_shape[1]]
             if other:
                 raise ValueError(f"{type(method).__name__} draws no image of {other[0]} pixels, only its own size")
@@ -116,7 +116,7 @@ class SampleGrid(Callback):
     def on_train_end(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
         self.save(trainer, method)
 
-    def count_and_labels(self, method: GenerativeModule, size: int) -> tuple[int, Tensor | None]:
+    def count_and_labels(self, method: Draws, size: int) -> tuple[int, Tensor | None]:
         """How many images a grid of ``size`` pixels has, and their classes [count]: so many rows that it can be handled."""
         most_rows = max(1, MAX_GRID_PIXELS // (self.num_columns * size**2))
         count = min(self.num_rows, most_rows) * self.num_columns
@@ -130,7 +130,7 @@ class SampleGrid(Callback):
         return image_grid(images, num_columns=self.num_columns, scale=scale)
 
     def save(self, trainer: Trainer, method: Method) -> None:
-        if not trainer.is_global_zero or not isinstance(method, GenerativeModule):
+        if not trainer.is_global_zero or not isinstance(method, Draws):
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         for size in self.image_sizes or [method.image_shape[1]]:
@@ -157,7 +157,7 @@ class SampleGrid(Callback):
 
     def save_real(self, trainer: Trainer, method: Method) -> None:
         path = self.folder / REAL_IMAGES
-        if not trainer.is_global_zero or not isinstance(method, GenerativeModule) or path.exists():
+        if not trainer.is_global_zero or not isinstance(method, Draws) or path.exists():
             return
         datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
         images, labels = datamodule.split("train")

@@ -7,13 +7,13 @@ from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 
-from callbacks.environment import environment
 from callbacks.generation_metrics import real_images
 from callbacks.loss_log import log
-from callbacks.results import TEST_STAGE, settings_hash
-from callbacks.run_files import append_line, read_metrics
 from datamodules.base import ImageDataModule
 from lightning_modules.base import Method
+from records.environment import environment
+from records.results import TEST_STAGE, settings_hash
+from records.run_files import append_line, read_metrics
 
 LOWER_IS_BETTER = ("cross_entropy",)
 

@@ -17,10 +17,11 @@ import torch
 
 from callbacks.generation_metrics import real_images
 from docs.ledger import DOCS
-from generative.metrics.evaluation import ImagesInMemory, evaluate
-from generative.metrics.features import Pixels
 from generative.randomness import permutation
-from launch.image_sets import make_datamodule
+from launch.evaluate.inputs import make_datamodule
+from metrics.evaluation import evaluate
+from metrics.features import Pixels
+from metrics.image_sets import ImagesInMemory
 
 OUTPUT = DOCS / "results" / "data" / "digits_floor.jsonl"
 METRICS = ("fd", "precision", "recall")

@@ -20,14 +20,14 @@ from typing import Any
 
 import yaml
 
-from callbacks.csv_log import read_metrics
-from callbacks.results import earlier_settings_hash, settings_hash
+from callbacks.loggers.csv_log import read_metrics
 from docs import dgm_claims, poly_inr_claims
 from docs.ledger import DOCS, Claim, common, decided, interval, read_results, stated
 from docs.poly_inr_claims import GATES, NAMES
-from generative.metrics.protocols import asked_labels
 from launch.compose import compose, plain
-from launch.run_folder import read_lines
+from launch.train.run_folder import read_lines
+from metrics.protocols import asked_labels
+from records.results import earlier_settings_hash, settings_hash
 
 SOURCES: dict[str, Callable[[], list[Claim]]] = {
     "Poly-INR (dissertation, chapter 6)": poly_inr_claims.claims,

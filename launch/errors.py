@@ -11,7 +11,7 @@
 | 6 | a rank or a data worker died |
 | 128 + n | ended by signal n: 130 Ctrl-C, 138 SIGUSR1, 143 SIGTERM |
 
-A run that has done a step says the same in ``failure.json`` of its folder, see :mod:`launch.failures`.
+A run that has done a step says the same in ``failure.json`` of its folder, see :mod:`launch.train.failures`.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ class Method(ManualSteps):
         return {}
 
 
-class GenerativeModule(Method):
+class Draws(Method):
     """A method that draws images, under its averaged weights."""
 
     any_resolution: bool = False  # whether `sample` takes an image_size other than the data's
@@ -174,7 +174,7 @@ class GenerativeModule(Method):
 
 
 def in_turn(cycle: Tensor | None, first: int, count: int) -> Tensor | None:
-    """The labels [count] that a :meth:`GenerativeModule.label_cycle` has for the images ``first .. first + count - 1``."""
+    """The labels [count] that a :meth:`Draws.label_cycle` has for the images ``first .. first + count - 1``."""
     return None if cycle is None else cycle[torch.arange(first, first + count, device=cycle.device) % len(cycle)]
 
 
@@ -183,7 +183,7 @@ def check_labels_setting(value: object) -> None:
         raise ValueError(f"labels must be {' or '.join(LABELS)}, got {value!r}")
 
 
-def labels_to_follow(method: GenerativeModule, data: ImageData, choice: str) -> Tensor | None:
+def labels_to_follow(method: Draws, data: ImageData, choice: str) -> Tensor | None:
     """The training labels [N] whose shares the samples are to have; None for balanced classes and for none at all."""
     check_labels_setting(choice)
     if choice == "balanced" or method.num_classes == 0:
@@ -204,13 +204,13 @@ def check_finite(images: Tensor, *, first: int) -> None:
         raise ValueError(f"sample number {number} has pixels that are not finite: the generator diverged")
 
 
-class AdversarialModule(GenerativeModule):
+class HasCritic(Draws):
     """A generative method that trains against a critic: images [B, C, H, W] and labels [B] (or None) -> logits [B]."""
 
     critic: nn.Module
 
 
-class ClassifierModule(Method):
+class Classifies(Method):
     """A method that names the class of an image, under its averaged weights: judges and extractors are made of it."""
 
     test_task = "classification"

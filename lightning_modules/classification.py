@@ -18,12 +18,12 @@ from generative.networks.classifier import ClassifierNetwork
 from generative.precision import at_least_float32, full_precision
 from generative.randomness import Stream
 from generative.schedules import warmup_cosine
-from lightning_modules.base import ClassifierModule
+from lightning_modules.base import Classifies
 
 TOP_K = 5  # the second accuracy, where there are more classes than that
 
 
-class Classification(ClassifierModule):
+class Classification(Classifies):
     """Trains ``backbone`` with cross-entropy; what is tested, and what judges, is its average ``averaged_network``.
 
     ``label_smoothing``: share of the target that is spread over all classes. The learning rate rises linearly over

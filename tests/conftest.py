@@ -47,7 +47,7 @@ def program() -> Callable[..., subprocess.CompletedProcess[str]]:
 def small_run(tmp_path: Path) -> Callable[..., tuple[Path, dict[str, float]]]:
     """Train in this process for a few steps: ``folder, metrics = small_run("max_kimg=0.1")``."""
     from launch.compose import compose
-    from tests.data_choice import data_for
+    from tests.support.data_choice import data_for
     from train import train
 
     def run(*overrides: str, run_dir: Path | None = None) -> tuple[Path, dict[str, float]]:

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from callbacks.csv_log import read_metrics
+from callbacks.loggers.csv_log import read_metrics
 from tests.conftest import ROOT
-from tests.copies import copied_to
+from tests.support.copies import copied_to
 
 
 def test_three_files_make_a_method(tmp_path: Path, program: Callable[..., subprocess.CompletedProcess[str]]) -> None:

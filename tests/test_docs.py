@@ -11,14 +11,15 @@ import pytest
 import torch
 
 from callbacks.generation_metrics import real_images
-from callbacks.results import earlier_settings_hash, settings_hash
 from docs.floor import floor
 from docs.ledger import FEW_SEEDS, Claim, Order, compared, decided, holm, interval, read_results
 from docs.make_claims import published
-from generative.metrics.evaluation import ImagesInMemory, evaluate
-from generative.metrics.features import Pixels
 from launch.compose import compose, group_options, plain
-from launch.image_sets import make_datamodule
+from launch.evaluate.inputs import make_datamodule
+from metrics.evaluation import evaluate
+from metrics.features import Pixels
+from metrics.image_sets import ImagesInMemory
+from records.results import earlier_settings_hash, settings_hash
 from tests.conftest import ROOT
 
 DOCUMENTS = [

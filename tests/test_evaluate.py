@@ -17,7 +17,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from datamodules.digits import Digits
-from generative.metrics.protocols import check_comparable
+from metrics.protocols import check_comparable
 from tests.conftest import ROOT
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
@@ -93,7 +93,7 @@ def on_two_ranks(*arguments: str) -> None:
 
 def test_two_ranks_give_what_one_gives(run: Path, tmp_path: Path) -> None:
     checkpoint = str(run / "checkpoints" / "last.ckpt")
-    script = "tests.metrics_on_ranks"
+    script = "tests.support.metrics_on_ranks"
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
     done = subprocess.run(
@@ -216,7 +216,7 @@ def test_judges_are_tested_on_images_that_they_never_saw(
 
 def test_a_judge_that_the_generator_was_trained_against(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from launch.compose import compose, plain
-    from launch.evaluation import evaluate_checkpoint
+    from launch.evaluate.evaluation import evaluate_checkpoint
     from lightning_modules.poly_inr.module import PolyINR
 
     monkeypatch.setattr(PolyINR, "trained_against", ("pixels",))

@@ -56,7 +56,7 @@ def test_photos_of_several_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def draw_all(*settings: str) -> None:
     from launch.compose import compose, plain
-    from launch.evaluation import evaluate_images
+    from launch.evaluate.evaluation import evaluate_images
 
     _, draw = evaluate_images(plain(compose("evaluate", ["cache=null", *settings])))
     assert draw is not None

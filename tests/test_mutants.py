@@ -1,11 +1,11 @@
-"""The planted faults of tests/mutants.py: each can be planted, and its test is there; the soak tests run them."""
+"""The planted faults of tests/support/mutants.py: each can be planted, and its test is there; the soak tests run them."""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.conftest import ROOT
-from tests.mutants import MUTANTS, Mutant, changed, main
+from tests.support.mutants import MUTANTS, Mutant, changed, main
 
 
 def test_every_fault_can_be_planted_and_has_a_test() -> None:

@@ -175,7 +175,7 @@ def test_a_used_folder_is_refused_with_the_remedy(finished: Path, small_run: Run
 
 def test_two_ranks_draw_and_learn_what_one_does(program: Callable, tmp_path: Path) -> None:
     """trainer=ddp on two gloo processes: together they see the batches and latents of one process."""
-    probe = ("+callbacks.probe._target_=tests.rank_probe.RankProbe", f"+callbacks.probe.folder={tmp_path}")
+    probe = ("+callbacks.probe._target_=tests.support.rank_probe.RankProbe", f"+callbacks.probe.folder={tmp_path}")
     common = ("experiment=none", "datamodule.batch_size=16", "num_threads=1", "max_kimg=0.08", *KEPT_SMALL, *probe)
     runs = {}
     for name, trainer in {"one": ["trainer=cpu"], "two": ["trainer=ddp", "trainer.accelerator=cpu"]}.items():
@@ -219,7 +219,7 @@ def test_two_ranks_draw_and_learn_what_one_does(program: Callable, tmp_path: Pat
 
 def test_lightning_may_end_an_epoch_early(small_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second pass over the loader goes on where the first one stopped; train.py itself refuses the setting."""
-    monkeypatch.setattr("launch.run_folder.check_budgets", lambda trainer: None)
+    monkeypatch.setattr("launch.train.run_folder.check_budgets", lambda trainer: None)
     folder, _ = small_run("max_kimg=0.16", *KEPT_SMALL, "+trainer.limit_train_batches=4")
     whole, _ = small_run("max_kimg=0.16", *KEPT_SMALL, run_dir=folder.parent / "whole")
     assert table(folder) == table(whole)

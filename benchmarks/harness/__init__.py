@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from callbacks.environment import environment
+from records.environment import environment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

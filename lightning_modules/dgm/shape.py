@@ -26,7 +26,7 @@ from lightning_modules.classification import Classification
 from lightning_modules.dgm.maps import decisions, named_models, training_of
 from lightning_modules.dgm.module import DGMClassifier
 from lightning_modules.dgm.tasks import write_lines
-from lightning_modules.held_out import held_out, some_numbers
+from lightning_modules.tasks.held_out import held_out, some_numbers
 
 FILLS = {"reflection": "reflection", "grey": "zeros"}  # what comes in at the border -> its name in torch
 ROTATIONS = (0.0, 15.0, 30.0, 60.0, 90.0)  # degrees, counter-clockwise

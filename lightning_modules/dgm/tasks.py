@@ -34,7 +34,7 @@ from lightning_modules.dgm.maps import (
     training_of,
 )
 from lightning_modules.dgm.module import DGMClassifier
-from lightning_modules.held_out import held_out, some_numbers
+from lightning_modules.tasks.held_out import held_out, some_numbers
 
 Panel = tuple[str, Image.Image]
 CORRUPTED_BY = "imagecorruptions-imaug"  # the package that datamodules.corruptions computes with

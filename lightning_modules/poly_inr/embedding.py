@@ -14,7 +14,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from generative.metrics.metrics import SSIM_WINDOW, ReconstructionQuality
 from generative.rendering.images import image_grid, saved, shown_scale, side_by_side, to_uint8
 from lightning_modules.base import ImageData
 from lightning_modules.poly_inr.inversion import SPACES, Inversion, make_loss
@@ -23,7 +22,8 @@ from lightning_modules.poly_inr.module import PolyINR
 from lightning_modules.poly_inr.networks import Generator
 from lightning_modules.poly_inr.originals import open_originals
 from lightning_modules.poly_inr.tasks import draw_affine, render
-from lightning_modules.samples import check_at_least
+from lightning_modules.tasks.samples import check_at_least
+from metrics.quality import SSIM_WINDOW, ReconstructionQuality
 
 INVERSION_COLUMNS = ("space", "PSNR", "SSIM", "seconds an image", "in a batch of one", "largest change of PSNR there")
 SHOWN = 16  # images of a large set that the picture has rows for

@@ -18,7 +18,7 @@ from generative.rendering.images import image_grid, saved, shown_scale, side_by_
 from lightning_modules.poly_inr.module import PolyINR
 from lightning_modules.poly_inr.networks import Synthesis
 from lightning_modules.poly_inr.tasks import draw_affine, render
-from lightning_modules.samples import check_at_least, labels_for
+from lightning_modules.tasks.samples import check_at_least, labels_for
 
 EXPLAINED = 0.99  # of the variance over positions: the degree that reaches it is the effective one
 ROUNDING = 1e-20  # share of the squares below which the variance of a constant lies

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from generative.metrics.features import LITE_SIDES, EfficientNetLite
-from generative.metrics.functional import deep_feature_distance
 from generative.schedules import warmup_cosine
 from lightning_modules.poly_inr.module import PolyINR
 from lightning_modules.poly_inr.networks import Generator
-from lightning_modules.samples import check_at_least
+from lightning_modules.tasks.samples import check_at_least
+from metrics.features import LITE_SIDES, EfficientNetLite
+from metrics.functional import deep_feature_distance
 
 SPACES = ("z", "w", "affine")
 NUM_SAMPLES = 32  # of each class: the nearest one is where the search starts, and their spread is its unit of length

@@ -11,7 +11,7 @@ from torch import Tensor
 from generative.rendering.images import image_grid, saved, shown_scale
 from lightning_modules.poly_inr.module import PolyINR
 from lightning_modules.poly_inr.tasks import draw_affine, render
-from lightning_modules.samples import check_at_least, labels_for
+from lightning_modules.tasks.samples import check_at_least, labels_for
 
 PAPER_LEVELS = 10
 PAPER_GROUPS = ((0, 2), (3, 5), (5, 7), (8, 9))  # first and last level that are copied in Figures 6.8 and 6.9

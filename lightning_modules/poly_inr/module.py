@@ -19,13 +19,13 @@ from generative.precision import at_least_float32
 from generative.randomness import Stream
 from generative.rendering.coordinates import UNIT_WINDOW, Window, coordinate_grid
 from generative.schedules import linear_decay
-from lightning_modules.base import AdversarialModule
+from lightning_modules.base import HasCritic
 from lightning_modules.poly_inr.networks import Generator
 
 DECAY_FLOOR = 0.02
 
 
-class PolyINR(AdversarialModule):
+class PolyINR(HasCritic):
     """Trains ``generator`` and ``critic`` with the adversarial loss pair named ``loss``.
 
     ``conditional``: whether the class labels of the data enter both networks. ``r1_gamma`` weighs the gradient

@@ -11,9 +11,9 @@ from torch import Tensor
 from generative.rendering.files import ARRAYS, ImageFiles, in_words, read_array
 from generative.rendering.images import from_uint8
 from lightning_modules.base import ImageData
-from lightning_modules.held_out import held_out
 from lightning_modules.poly_inr.module import PolyINR
-from lightning_modules.samples import check_at_least
+from lightning_modules.tasks.held_out import held_out
+from lightning_modules.tasks.samples import check_at_least
 
 GREY_OF_RGB = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow
 

@@ -12,14 +12,15 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from generative.metrics.evaluation import ImagesInMemory, Work, evaluate, real_summary
-from generative.metrics.features import make_extractor
 from generative.rendering.images import from_uint8, to_uint8
 from generative.rendering.upsampling import METHODS as CLASSICAL
 from generative.rendering.upsampling import upsample
 from lightning_modules.base import ImageData, check_labels_setting, in_turn
 from lightning_modules.poly_inr.module import PolyINR
-from lightning_modules.samples import check_at_least
+from lightning_modules.tasks.samples import check_at_least
+from metrics.evaluation import Work, evaluate, real_summary
+from metrics.features import make_extractor
+from metrics.image_sets import ImagesInMemory
 
 METRICS = ("fd", "precision", "recall")
 BATCH = 256

@@ -13,7 +13,7 @@ from generative.rendering.images import image_grid, save_animation, saved, shown
 from generative.rendering.upsampling import METHODS as CLASSICAL
 from generative.rendering.upsampling import upsample as classical
 from lightning_modules.poly_inr.module import PolyINR
-from lightning_modules.samples import check_at_least, labels_for
+from lightning_modules.tasks.samples import check_at_least, labels_for
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from callbacks.budget import ImageBudget, NonFiniteError
-from callbacks.csv_log import read_metrics
+from callbacks.loggers.csv_log import read_metrics
 from launch.checkpoint import read_checkpoint
 from lightning_modules.base import Method
 
@@ -71,10 +71,10 @@ def test_best_checkpoint_follows_the_metric(
 
 
 def test_a_size_that_a_method_cannot_draw_is_refused(small_run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lightning_modules.base import GenerativeModule
+    from lightning_modules.base import Draws
     from lightning_modules.poly_inr.module import PolyINR
 
-    monkeypatch.setattr(PolyINR, "any_resolution", GenerativeModule.any_resolution)
+    monkeypatch.setattr(PolyINR, "any_resolution", Draws.any_resolution)
     with pytest.raises(ValueError, match="PolyINR draws no image of 16 pixels, only its own size"):
         small_run("max_kimg=0.032", "callbacks.samples.image_sizes=[8,16]")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from callbacks.results import TEST_STAGE
 from callbacks.test_results import with_best
 from launch.checkpoint import load_method, read_checkpoint
+from records.results import TEST_STAGE
 
 SMALL = ("method=classifier", "max_kimg=0.064", "save_every_kimg=0.032")
 

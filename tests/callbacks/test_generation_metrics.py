@@ -11,14 +11,15 @@ import torch
 from torch import Tensor
 
 import callbacks.generation_metrics as module
-from callbacks.csv_log import read_metrics
 from callbacks.generation_metrics import DrawnImages
+from callbacks.loggers.csv_log import read_metrics
 from datamodules.digits import Digits
-from generative.metrics.evaluation import ImagesInMemory, evaluate
-from generative.metrics.features import Pixels
-from generative.metrics.judge import PixelJudge
-from generative.metrics.metrics import COMPANIONS, METRICS, RECONSTRUCTION_METRICS
-from lightning_modules.base import GenerativeModule
+from lightning_modules.base import Draws
+from metrics.evaluation import evaluate
+from metrics.features import Pixels
+from metrics.image_sets import ImagesInMemory
+from metrics.judge import PixelJudge
+from metrics.quality import COMPANIONS, METRICS, RECONSTRUCTION_METRICS
 
 NUM_CLASSES = 5
 LEVELS = torch.arange(NUM_CLASSES, dtype=torch.uint8) * 60  # the grey of each class
@@ -30,7 +31,7 @@ HIGHER = {
 }
 
 
-class DrawsItsLabel(GenerativeModule):
+class DrawsItsLabel(Draws):
     """An image is as bright as its class says."""
 
     def __init__(self) -> None:

@@ -8,12 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
-import generative.metrics.evaluation as evaluation
-from callbacks.csv_log import read_metrics
+import metrics.evaluation as evaluation
 from callbacks.generation_metrics import GenerationMetrics, real_images
+from callbacks.loggers.csv_log import read_metrics
 from datamodules.digits import Digits
 from generative.rendering.images import fingerprint
-from lightning_modules.base import GenerativeModule
+from lightning_modules.base import Draws
 
 
 def test_counts_of_the_training_and_of_its_test(small_run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +47,7 @@ def test_a_count_that_the_data_do_not_have_is_told_at_the_start(small_run: Calla
 
 @pytest.mark.parametrize(("side", "name"), [(32, "pixels"), (64, "efficientnet_lite0")])
 def test_large_images_are_measured_by_a_network(side: int, name: str) -> None:
-    class Large(GenerativeModule):
+    class Large(Draws):
         pass
 
     Large.__abstractmethods__ = frozenset()

@@ -14,8 +14,9 @@ import pytest
 import torch
 from PIL import Image
 
-from callbacks.pages import thin
-from callbacks.report import MAX_FRAMES, Report, write_report
+from callbacks.report import Report
+from records.pages import thin
+from records.report import MAX_FRAMES, write_report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HEADLESS = [
@@ -79,7 +80,7 @@ def test_large_pictures_stay_within_the_page(run_dir: Path, monkeypatch: pytest.
         for size in (8, 64):
             Image.effect_noise((300, 200), 90).save(run_dir / "samples" / f"kimg_{k:010.3f}_{size}px.png")
     Image.effect_noise((300, 200), 90).save(run_dir / "samples" / "real_images.png")
-    monkeypatch.setattr("callbacks.pages.PICTURE_BYTES", 400_000)
+    monkeypatch.setattr("records.pages.PICTURE_BYTES", 400_000)
     text = page(run_dir)
     data = json.loads(re.search(r'type="application/json">(.*?)</script>', text, re.DOTALL)[1])
     pictures = [frame["image"] for frames in data["frames"].values() for frame in frames] + [data["real"]]

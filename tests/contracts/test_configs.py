@@ -14,7 +14,7 @@ from lightning.pytorch import Callback
 from datamodules.base import ImageDataModule
 from launch.build import LEFT_TO_DATA, build, check_trusted
 from launch.compose import NO_EXPERIMENT, check_constructor_calls, compose, group_options, plain
-from launch.evaluation import check_settings
+from launch.evaluate.evaluation import check_settings
 from lightning_modules.base import Method
 
 EXPERIMENTS = [name for name in group_options("experiment") if name != NO_EXPERIMENT]

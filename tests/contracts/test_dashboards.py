@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from callbacks.run_files import CLOCK, read_metrics
 from launch.compose import group_options
-from lightning_modules.base import GenerativeModule, Method
+from lightning_modules.base import Draws, Method
+from records.run_files import CLOCK, read_metrics
 
 PREFIXES = {"loss", "penalty", "score", "metric", "best", "throughput"}
 EVERY_ROW = ("losses", "throughput", "metrics", "samples")
@@ -47,7 +47,7 @@ def test_names_are_of_the_fixed_kinds_and_the_same_for_every_logger(
         shown = {event.step: event.value for event in board.Scalars(column)}
         logged = {round(1000 * row[CLOCK]): row[column] for row in rows if column in row}
         assert shown == pytest.approx(logged, rel=1e-6), "TensorBoard keeps float32"
-    is_generator = isinstance(built[0], GenerativeModule)
+    is_generator = isinstance(built[0], Draws)
     assert bool(board.Tags()["images"]) == is_generator
     if is_generator:
         (tag,) = board.Tags()["images"]

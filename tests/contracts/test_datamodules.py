@@ -17,7 +17,7 @@ from datamodules.batches import NO_CLASS, Augmentation, Batch, TrainingStream
 from datamodules.imagenet import imagenet_indices
 from generative.rendering.images import to_uint8
 from launch.compose import CONFIGS, compose, group_options, plain
-from tests.layouts import WNIDS, write_all
+from tests.support.layouts import WNIDS, write_all
 
 DATAMODULES = group_options("datamodule")
 TRAINABLE = [

@@ -8,19 +8,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = (
-    "generative",
-    "lightning_modules",
-    "datamodules",
-    "callbacks",
-    "launch",
-    "configs",
-    "train",
-    "evaluate",
-    "generate",
-    "compare",
-    "sweep",
-)
+PACKAGES = ("generative", "metrics", "lightning_modules", "datamodules", "records", "callbacks", "launch")
+PROGRAMS = ("train", "evaluate", "generate", "compare", "sweep")
+OURS = (*PACKAGES, "configs", *PROGRAMS)
 HARNESS = ("lightning", "pytorch_lightning", "hydra", "wandb")
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "misc", "common"}
 
@@ -42,27 +32,34 @@ def may_import(path: Path, name: str) -> bool:
     top = name.split(".")[0]
     if package == "generative":
         return top not in {*OURS, *HARNESS} or name.startswith("generative.")
-    if package == "lightning_modules" and len(inner) > 1:
-        own = f"lightning_modules.{inner[0]}."
-        shared = tuple(f"lightning_modules.{name}." for name in ("base", "classification", "held_out", "samples"))
-        allowed = ("generative.", *shared, own)
-        return top not in {*OURS, "hydra", "wandb"} or name.startswith(allowed)
+    if package == "metrics":
+        return top not in {*OURS, *HARNESS} or name.startswith(("generative.", "metrics."))
     if package == "lightning_modules":
-        allowed = ("generative.", *(f"lightning_modules.{name}." for name in ("steps", "base", "held_out")))
-        return top not in {*OURS, "hydra", "wandb"} or name.startswith(allowed)
+        shared = tuple(f"lightning_modules.{path.stem}." for path in (ROOT / package).glob("*.py"))
+        own = f"lightning_modules.{inner[0]}." if len(inner) > 1 else "lightning_modules.base."
+        tasks = ("lightning_modules.tasks.",) if len(inner) > 1 else ()
+        return top not in {*OURS, "hydra", "wandb"} or name.startswith(
+            ("generative.", "metrics.", *shared, *tasks, own)
+        )
     if package == "datamodules":
         allowed = ("datamodules.", "generative.rendering.", "generative.randomness.", "generative.augmentation.")
         return top not in {*OURS, "hydra", "wandb"} or name.startswith(allowed)
+    if package == "records":
+        return top not in {"launch", "callbacks", *PROGRAMS, *HARNESS} and is_contract(name)
     if package == "callbacks":
-        return top != "launch" and (top != "lightning_modules" or name.startswith("lightning_modules.base."))
+        return top not in {"launch", *PROGRAMS} and is_contract(name)
     # train.py and its siblings, and what they share, never name a method; they may look through the package.
-    return top != "lightning_modules" or name == top or name.startswith("lightning_modules.base.")
+    return name in ("lightning_modules", "lightning_modules.tasks") or is_contract(name)
+
+
+def is_contract(name: str) -> bool:
+    """Whether ``name`` is no method, and nothing that only methods share."""
+    return not name.startswith("lightning_modules.") or name.startswith("lightning_modules.base.")
 
 
 def sources() -> list[Path]:
-    packages = ("generative", "lightning_modules", "datamodules", "callbacks", "launch")
-    files = [path for package in packages for path in (ROOT / package).rglob("*.py")]
-    programs = [ROOT / f"{name}.py" for name in ("train", "evaluate", "generate", "compare", "sweep")]
+    files = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    programs = [ROOT / f"{name}.py" for name in PROGRAMS]
     return [path.relative_to(ROOT) for path in [*files, *programs]]
 
 
@@ -79,7 +76,7 @@ def test_no_name_says_nothing() -> None:
 
 def test_wandb_is_imported_by_its_logger_and_its_agent() -> None:
     found = {str(path) for path in sources() if any("wandb" in name.lower() for name in imports(ROOT / path))}
-    assert found == {"callbacks/wandb_log.py", "launch/sweeps/server.py"}
+    assert found == {"callbacks/loggers/wandb_log.py", "launch/sweep/server.py"}
     assert "wandb_log" not in "".join((ROOT / path).read_text() for path in sources() if path.name != "wandb_log.py")
 
 
@@ -91,7 +88,7 @@ def test_wandb_is_imported_by_its_logger_and_its_agent() -> None:
         ("lightning_modules/poly_inr/module.py", "lightning_modules.dgm.networks.DGM"),
         ("lightning_modules/poly_inr/module.py", "callbacks.samples.SampleGrid"),
         ("callbacks/samples.py", "lightning_modules.poly_inr.module.PolyINR"),
-        ("datamodules/digits.py", "generative.metrics.functional.precision_recall"),
+        ("datamodules/digits.py", "metrics.functional.precision_recall"),
         ("train.py", "lightning_modules.poly_inr.module.PolyINR"),
     ],
 )

@@ -16,8 +16,8 @@ from torch.optim import Optimizer
 from launch.build import build
 from launch.checkpoint import AtomicCheckpointIO, load_method
 from launch.compose import compose, group_options, plain
-from lightning_modules.base import ClassifierModule, GenerativeModule, Method
-from tests.data_choice import data_for
+from lightning_modules.base import Classifies, Draws, Method
+from tests.support.data_choice import data_for
 
 METHODS = group_options("method")
 BATCH = 16
@@ -81,7 +81,7 @@ def test_same_seed_same_weights(name: str) -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_samples_are_functions_of_their_number(name: str) -> None:
     _, method = fit(name)
-    if not isinstance(method, GenerativeModule):
+    if not isinstance(method, Draws):
         pytest.skip("not a generator")
     method.eval()
     state = torch.get_rng_state()
@@ -115,7 +115,7 @@ def test_checkpoint_round_trip(name: str, tmp_path: Path) -> None:
     saved, read = method.state_dict(), loaded.state_dict()
     assert saved.keys() == read.keys()
     assert all(torch.equal(saved[key], read[key]) for key in saved)
-    if isinstance(method, GenerativeModule) and isinstance(loaded, GenerativeModule):
+    if isinstance(method, Draws) and isinstance(loaded, Draws):
         assert torch.equal(method.eval().sample(0, 4, seed=0), loaded.sample(0, 4, seed=0))
 
 
@@ -133,10 +133,10 @@ def is_averaged(name: str) -> bool:
 
 def shown(method: Any) -> Tensor:
     """What the method draws, or says of images."""
-    if isinstance(method, GenerativeModule):
+    if isinstance(method, Draws):
         return method.sample(0, 4, seed=5)
     images = torch.rand(4, *method.image_shape, generator=torch.Generator().manual_seed(1)) * 2 - 1
-    return method.classify(method.features(images)) if isinstance(method, ClassifierModule) else method(images)
+    return method.classify(method.features(images)) if isinstance(method, Classifies) else method(images)
 
 
 @pytest.mark.parametrize("name", METHODS)

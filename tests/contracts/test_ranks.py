@@ -16,7 +16,7 @@ from torch import Tensor
 from generative.adversarial import losses as adversarial_losses
 from launch.compose import group_options
 from lightning_modules.base import Method
-from tests.ranks import Outcome, fit, keep, on_ranks, outcomes
+from tests.support.ranks import Outcome, fit, keep, on_ranks, outcomes
 
 METHODS = group_options("method")
 STEPS = 20

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from datamodules.arrays import ArrayFiles, Arrays
-from tests.layouts import noise
+from tests.support.layouts import noise
 
 SETTINGS = {"batch_size": 4, "seed": 0}
 

@@ -18,7 +18,7 @@ from datamodules.inspection import Inspection
 from datamodules.orientation import stored
 from generative.rendering.pictures import TURNS
 from tests.conftest import ROOT
-from tests.layouts import coco, write_deeppcb, write_inspection, write_pictures
+from tests.support.layouts import coco, write_deeppcb, write_inspection, write_pictures
 
 BOARDS = ROOT.parent / "shared" / "data" / "deeppcb_subset.tar"
 

@@ -16,7 +16,7 @@ from datamodules.batches import NO_CLASS
 from datamodules.image_masks import ImageMasks
 from generative.rendering.pictures import TURNS
 from launch.compose import compose
-from tests.layouts import write_image_masks
+from tests.support.layouts import write_image_masks
 
 RED, BLACK, GREEN = [255, 0, 0], [0, 0, 0], [0, 255, 0]
 

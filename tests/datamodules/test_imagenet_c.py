@@ -18,8 +18,8 @@ from datamodules.imagenet_c import CorruptedRows, ImageNetC
 from datamodules.prepare import prepare
 from generative.rendering.images import from_uint8
 from tests.datamodules.test_corruptions import stand_in_for_package
-from tests.generative.test_features import PHOTOS
-from tests.layouts import WNIDS, write_imagenet_c
+from tests.metrics.test_features import PHOTOS
+from tests.support.layouts import WNIDS, write_imagenet_c
 
 
 def made(root: Path, **changed: Any) -> ImageNetC:

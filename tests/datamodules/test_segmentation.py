@@ -17,7 +17,7 @@ from datamodules.cityscapes import Cityscapes
 from datamodules.segmentation import SegmentationDataModule
 from datamodules.voc import VOC2012
 from generative.rendering.images import to_uint8
-from tests.layouts import write_cityscapes, write_voc
+from tests.support.layouts import write_cityscapes, write_voc
 
 SETTINGS = {"scales": [0.5, 2.0], "flip": True, "batch_size": 4, "seed": 0}
 

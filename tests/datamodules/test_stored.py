@@ -25,11 +25,11 @@ from datamodules.mnist import MNIST, FashionMNIST
 from datamodules.prepare import prepare
 from datamodules.prepared import images_file, labels_file, read_split
 from datamodules.stored import read_idx
-from generative.metrics.evaluation import ImagesInMemory
 from generative.rendering.images import fingerprint, from_uint8
 from launch.build import ask_the_data
 from launch.compose import compose
-from tests.layouts import noise, write_classes, write_flat, write_idx, write_mnist, write_pictures, write_zip
+from metrics.image_sets import ImagesInMemory
+from tests.support.layouts import noise, write_classes, write_flat, write_idx, write_mnist, write_pictures, write_zip
 
 SETTINGS = {"batch_size": 4, "seed": 0}
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")

@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from callbacks.environment import environment
+from records.environment import environment
 
 FOLDER = Path(__file__).resolve().parent
 STEPS = ("max_kimg=0.32", "callbacks.losses.every_kimg=0.016", "save_every_kimg=1")
@@ -43,7 +43,7 @@ def made_on() -> dict[str, str]:
 def main() -> None:
     from launch.compose import compose, group_options
     from tests.conftest import SMALL_RUN
-    from tests.data_choice import data_for
+    from tests.support.data_choice import data_for
     from train import train
 
     for method in sys.argv[1:] or group_options("method"):

@@ -17,8 +17,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from launch.checkpoint import AtomicCheckpointIO, load_method, read_checkpoint
 from launch.compose import check_grammar, check_overrides, compose, gather_options
 from launch.errors import failure_kind, one_line_errors
-from launch.run_folder import check_settings
-from launch.tasks import check_options, find_task
+from launch.generate.tasks import check_options, find_task
+from launch.train.run_folder import check_settings
 
 Program = Callable[..., subprocess.CompletedProcess[str]]
 

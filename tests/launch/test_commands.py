@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from launch.multirun import check_command_line
+from launch.train.multirun import check_command_line
 from tests.conftest import ROOT
-from tests.launch.slurm import split
+from tests.support.slurm import split
 
 BLOCKS = re.findall(r"```bash\n(.*?)```", (ROOT / "docs" / "launching.md").read_text(), re.DOTALL)
 COMMANDS = [shlex.split(line, comments=True) for block in BLOCKS for line in block.replace("\\\n", " ").splitlines()]

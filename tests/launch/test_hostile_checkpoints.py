@@ -19,7 +19,7 @@ GENERATOR = "lightning_modules.poly_inr.networks.Generator"
 CALLS: dict[str, dict[str, Any]] = {
     "a command": {"_target_": "os.system", "_args_": TOUCH},
     "through a module of ours": {"_target_": "datamodules.prepare.os.system", "_args_": TOUCH},
-    "a function of ours": {"_target_": "callbacks.run_files.replace_text", "path": "owned", "text": ""},
+    "a function of ours": {"_target_": "records.run_files.replace_text", "path": "owned", "text": ""},
     "a trusted function": {"_target_": "datamodules.prepare.prepare", "source": ".", "folder": "owned"},
     "an argument of ours": {
         "_target_": GENERATOR, "_partial_": True, "width": {"_target_": "os.system", "_args_": TOUCH}

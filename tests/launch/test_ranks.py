@@ -173,7 +173,7 @@ def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_torchrun_trains_one_run_in_one_folder_and_one_line_ends_it(tmp_path: Path) -> None:
-    probe = ("+callbacks.probe._target_=tests.rank_probe.RankProbe", f"+callbacks.probe.folder={tmp_path}")
+    probe = ("+callbacks.probe._target_=tests.support.rank_probe.RankProbe", f"+callbacks.probe.folder={tmp_path}")
     done = torchrun(*probe)
     assert done.returncode == 0, done.stderr
     (run,) = (tmp_path / "runs" / "none" / "poly_inr-digits").iterdir()

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from launch.checkpoint import read_checkpoint
-from launch.run_folder import choose_run_dir, new_run_dir, run_dir_of_job
+from launch.train.run_folder import choose_run_dir, new_run_dir, run_dir_of_job
 from tests.conftest import ROOT, SMALL_RUN
-from tests.launch.slurm import JOB, directives, install
+from tests.support.slurm import JOB, directives, install
 
 SCRIPTS = sorted((ROOT / "examples" / "slurm").glob("*.sh"))
 Submit = Callable[..., subprocess.CompletedProcess[str]]

@@ -12,17 +12,17 @@ from torch import Tensor
 
 from callbacks.generation_metrics import DrawnImages, GenerationMetrics, published_result, real_images
 from datamodules.arrays import Arrays
-from generative.metrics.evaluation import Work
-from generative.metrics.features import Pixels
-from generative.metrics.metrics import Settings
-from generative.metrics.protocols import check_comparable
-from lightning_modules.base import GenerativeModule, labels_to_follow
+from lightning_modules.base import Draws, labels_to_follow
+from metrics.evaluation import Work
+from metrics.features import Pixels
+from metrics.protocols import check_comparable
+from metrics.quality import Settings
 
 SHARES = {0: 70, 2: 20, 5: 10}  # of six classes: the data have none of 1, 3 and 4
 TRAIN = torch.cat([torch.full((count,), label) for label, count in SHARES.items()])
 
 
-class PaintsItsLabel(GenerativeModule):
+class PaintsItsLabel(Draws):
     """Every pixel of an image is its class, on the scale of uint8 levels 10 apart."""
 
     def __init__(self, num_classes: int = 6) -> None:

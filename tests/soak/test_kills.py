@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from callbacks.environment import environment
 from launch.checkpoint import last_good_checkpoint
+from records.environment import environment
 from tests.conftest import ROOT, SMALL_RUN
-from tests.kill_probe import WRITING
-from tests.launch.test_survival import TWO_RANKS, failure, probe, processes_of, saved_images
-from tests.same_run import TWENTY_STEPS, assert_same_run
+from tests.launch.train.test_survival import TWO_RANKS, failure, probe, processes_of, saved_images
+from tests.support.kill_probe import WRITING
+from tests.support.same_run import TWENTY_STEPS, assert_same_run
 
 pytestmark = pytest.mark.soak
 LOG = ROOT / "docs" / "results" / "survival" / "kills.md"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.generative.test_features import PHOTOS, accuracy_on_photos
+from tests.metrics.test_features import PHOTOS, accuracy_on_photos
 
 pytestmark = pytest.mark.soak
 

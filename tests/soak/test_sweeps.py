@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from launch.sweeps.journal import Journal, Trial
-from launch.sweeps.processes import marked
+from launch.sweep.journal import Journal, Trial
+from launch.sweep.processes import marked
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.soak
@@ -27,7 +27,7 @@ SETTINGS = (
     "max_kimg=2",
     "save_every_kimg=0.25",
     "callbacks.losses.every_kimg=0.25",
-    "+callbacks.saboteur._target_=tests.saboteur.Saboteur",
+    "+callbacks.saboteur._target_=tests.support.saboteur.Saboteur",
     "+callbacks.saboteur.run_dir=${run_dir}",
     "+callbacks.saboteur.after_kimg=0.5",
 )

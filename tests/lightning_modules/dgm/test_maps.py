@@ -18,7 +18,7 @@ from generate import generate
 from generative.rendering.images import to_uint8
 from launch.build import build
 from launch.compose import compose, plain
-from launch.tasks import find_task, load_named
+from launch.generate.tasks import find_task, load_named
 from lightning_modules.classification import Classification
 from lightning_modules.classifier.networks import Backbone
 from lightning_modules.dgm.maps import (
@@ -33,7 +33,7 @@ from lightning_modules.dgm.maps import (
 )
 from lightning_modules.dgm.module import DGMClassifier
 from lightning_modules.dgm.tasks import fitted, maps, maps_compared, maps_corrupted, maps_scored, objects_of
-from tests.layouts import write_voc
+from tests.support.layouts import write_voc
 
 
 def noise(count: int, size: int, *, seed: int = 0) -> Tensor:

@@ -22,7 +22,7 @@ from generative.randomness import permutation
 from launch.build import build
 from launch.checkpoint import load_method
 from launch.compose import compose, plain
-from launch.tasks import find_task, tasks_of
+from launch.generate.tasks import find_task, tasks_of
 from lightning_modules.dgm.backbones import DGMBackbone, Maps, ResNetBackbone
 from lightning_modules.dgm.heads import DeepLabHead, SegmentationNetwork, SimpleHead
 from lightning_modules.dgm.networks import DGM
@@ -35,8 +35,8 @@ from lightning_modules.dgm.segmentation import (
     mean_iou,
 )
 from lightning_modules.dgm.weights import load_backbone, pretrained
-from tests.layouts import write_cityscapes, write_voc
-from tests.ranks import fit, on_ranks
+from tests.support.layouts import write_cityscapes, write_voc
+from tests.support.ranks import fit, on_ranks
 
 DEEPLAB = ("segmentation/head@method.head=deeplab", "method.head.width=8", "method.head.early_width=4")
 RESNET = ("segmentation/backbone@method.backbone=resnet", "method.backbone.blocks=[1,1,1,1]")
@@ -473,7 +473,7 @@ def test_a_task_is_offered_to_the_methods_that_it_is_for(classifier: Path) -> No
 
 
 def test_evaluate_measures_what_the_test_stage_did(small_run: Callable) -> None:
-    from launch.evaluation import evaluate_checkpoint
+    from launch.evaluate.evaluation import evaluate_checkpoint
 
     folder, metrics = small_run("method=dgm_segmentation", "max_kimg=0.032")
     settings = plain(compose("evaluate", [f"checkpoint={folder / 'checkpoints' / 'last.ckpt'}"]))

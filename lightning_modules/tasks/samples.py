@@ -1,0 +1,263 @@
+"""Samples of any generator: a grid to look at, and any number of them in files to measure or to use."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from generative.rendering.images import image_grid, saved, shown_scale, to_pil, to_uint8
+from lightning_modules.base import Draws, ImageData, check_finite, in_turn, labels_to_follow
+
+BATCH = 256  # as evaluate.py draws for raw pixels, so that images come out to the same bit
+BATCH_PIXELS = 1 << 22  # fewer of large images
+COLUMNS = 10  # of a grid without classes; of one with classes at most twice as many, unless they are named
+Write = Callable[[int, Tensor, Tensor | None], None]  # number of the first image, uint8 [B, C, H, W], labels [B]
+
+
+def check_at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
+
+
+def asked_classes(method: Draws, classes: list[int] | int | None) -> list[int] | None:
+    """The classes that were named, as a list; None where none were. ValueError where the model has no such class."""
+    if classes is None:
+        return None
+    named = [classes] if isinstance(classes, int) else classes
+    if method.num_classes == 0:
+        raise ValueError("this model is unconditional: leave out classes")
+    if not named:
+        raise ValueError("classes is empty: name at least one, or leave it out for all")
+    method.check_labels(torch.tensor(named))
+    return named
+
+
+def labels_for(method: Draws, classes: list[int] | int | None, rows: int) -> Tensor | None:
+    """Labels of ``rows`` rows of images: a column for each class asked for, or for each there is; None without classes."""
+    named = asked_classes(method, classes)
+    if method.num_classes == 0:
+        return None
+    chosen = torch.arange(method.num_classes) if named is None else torch.tensor(named)
+    return method.check_labels(chosen.repeat(rows))
+
+
+@torch.no_grad()
+def draw(
+    method: Draws,
+    first: int,
+    count: int,
+    *,
+    seed: int,
+    labels: Tensor | None,
+    resolution: int | None = None,
+    psi: float = 1.0,
+) -> Tensor:
+    """Images number ``first .. first + count - 1`` of ``seed`` in the classes ``labels`` [count]: [count, C, H, W] on the CPU.
+
+    ValueError where the method cannot do what is asked for, or an image has pixels that are not finite.
+    """
+    asked: dict[str, Any] = {}
+    if resolution is not None and resolution != method.image_shape[1]:
+        if not method.any_resolution:
+            raise ValueError(
+                f"{type(method).__name__} draws images of {method.image_shape[1]} pixels only: leave out resolution"
+            )
+        asked["image_size"] = resolution
+    if psi != 1.0:
+        if not method.truncates:
+            raise ValueError(f"{type(method).__name__} has no mean to move towards: leave out psi")
+        asked["psi"] = psi
+    images = method.sample(first, count, seed=seed, labels=labels, **asked).cpu()
+    check_finite(images, first=first)
+    return images
+
+
+def grid(
+    method: Draws,
+    output: Path,
+    *,
+    seed: int,
+    resolution: int | None = None,
+    classes: list[int] | int | None = None,
+    rows: int = 8,
+    psi: float = 1.0,
+) -> list[Path]:
+    """A picture of samples, ``rows`` of them in a column for each class, or ten columns without classes.
+
+    ``resolution``: other than the data's, of methods that draw any. ``classes``: which ones, by default the first
+    twenty. ``psi`` below 1 truncates, of methods that can.
+    """
+    check_at_least("rows", rows, 1)
+    size = method.image_shape[1] if resolution is None else resolution
+    if classes is None and method.num_classes > 2 * COLUMNS:
+        classes = list(range(2 * COLUMNS))
+    labels = labels_for(method, classes, rows)
+    count = COLUMNS * rows if labels is None else len(labels)
+    images = torch.cat(
+        [
+            draw(
+                method,
+                int(numbers[0]),
+                len(numbers),
+                seed=seed,
+                labels=None if labels is None else labels[numbers.to(labels.device)],
+                resolution=resolution,
+                psi=psi,
+            )
+            for numbers in batches(count, (method.image_shape[0], size, size))
+        ]
+    )
+    return [saved(image_grid(images, num_columns=count // rows, scale=shown_scale(size)), output, f"grid_{size}px.png")]
+
+
+def samples(
+    method: Draws,
+    output: Path,
+    *,
+    seed: int,
+    datamodule: ImageData,
+    count: int = 1000,
+    format: str = "png",
+    labels: str | None = None,
+    classes: list[int] | int | None = None,
+    resolution: int | None = None,
+    psi: float = 1.0,
+) -> list[Path]:
+    """The samples 0 .. count - 1 of ``seed``, the ones that evaluate.py measures under this seed, in files.
+
+    ``png``: the folder ``samples``, ``zip``: the same in ``samples.zip``; a folder for each class, if there are any, and
+    in it a file for each image, named by its number. ``npz``: ``samples.npz`` with ``arr_0`` [N, H, W, C] and ``arr_1``,
+    the labels. evaluate.py reads all three. ``labels``, as evaluate.py's: classes in the shares of the training images
+    (``data``, the default) or all as often (``balanced``); ``classes``: these in turn instead. One batch is in memory at
+    a time. What is there already is never touched: ValueError.
+    """
+    check_at_least("count", count, 1)
+    if format not in WRITERS:
+        raise ValueError(f"format must be one of {', '.join(WRITERS)}, got {format!r}")
+    cycle = asked_cycle(method, datamodule, labels=labels, classes=classes, seed=seed)
+    shape = method.image_shape if resolution is None else (method.image_shape[0], resolution, resolution)
+    target = output / ("samples" if format == "png" else f"samples.{format}")
+    with unfinished(target) as path, WRITERS[format](path, count, shape) as write, progress(count, target.name) as bar:
+        for numbers in batches(count, shape):
+            first, of_batch = int(numbers[0]), in_turn(cycle, int(numbers[0]), len(numbers))
+            images = draw(method, first, len(numbers), seed=seed, labels=of_batch, resolution=resolution, psi=psi)
+            write(first, to_uint8(images), None if of_batch is None else of_batch.cpu())
+            bar.update(len(numbers))
+    return [target]
+
+
+def asked_cycle(
+    method: Draws, datamodule: ImageData, *, labels: str | None, classes: list[int] | int | None, seed: int
+) -> Tensor | None:
+    """The classes to draw, over and over; None without any. The training labels are read only where they are followed."""
+    named = asked_classes(method, classes)
+    if named is not None:
+        if labels is not None:
+            raise ValueError(f"classes={classes} and labels={labels} both say which classes: give one of them")
+        return torch.tensor(named, device=method.device)
+    return method.label_cycle(labels_to_follow(method, datamodule, labels or "data"), seed=seed)
+
+
+def batches(count: int, shape: tuple[int, int, int]) -> Iterator[Tensor]:
+    """The numbers 0 .. count - 1 in parts that are drawn at once."""
+    yield from torch.arange(count).split(max(1, min(BATCH, BATCH_PIXELS // max(1, shape[1] * shape[2]))))
+
+
+def progress(count: int, what: str) -> tqdm:
+    """How many are done, how fast, how long it will take; a line every 20 s where the output is no screen."""
+    return tqdm(total=count, desc=what, unit=" images", file=sys.stderr, mininterval=0.5 if sys.stderr.isatty() else 20)
+
+
+@contextmanager
+def unfinished(target: Path) -> Iterator[Path]:
+    """A name to write under, which becomes ``target`` when all is written; nothing is left there when something fails."""
+    if target.exists():
+        raise ValueError(f"{target} is there already: choose another output=, or remove it")
+    path = target.with_name(f".{target.name}.writing")
+    if path.exists():
+        raise ValueError(
+            f"{path} is written by another process, or is what one that was killed has left: choose another output=, or remove it"
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield path
+        path.rename(target)
+    except BaseException:
+        if path.is_dir():
+            shutil.rmtree(path)
+        path.unlink(missing_ok=True)
+        raise
+
+
+def file_name(number: int, label: int | None, count: int) -> str:
+    """``<class>/<number>.png``, numbers of one width."""
+    name = f"{number:0{max(6, len(str(count - 1)))}}.png"
+    return name if label is None else f"{label}/{name}"
+
+
+def named(first: int, images: Tensor, labels: Tensor | None, count: int) -> Iterator[tuple[str, Image.Image]]:
+    """Each image under the name of its file."""
+    for place, image in enumerate(images):
+        label = None if labels is None else int(labels[place])
+        yield file_name(first + place, label, count), to_pil(image)
+
+
+@contextmanager
+def png_folder(path: Path, count: int, shape: tuple[int, int, int]) -> Iterator[Write]:
+    path.mkdir()
+
+    def write(first: int, images: Tensor, labels: Tensor | None) -> None:
+        for name, picture in named(first, images, labels, count):
+            (path / name).parent.mkdir(exist_ok=True)
+            picture.save(path / name)
+
+    yield write
+
+
+@contextmanager
+def zip_archive(path: Path, count: int, shape: tuple[int, int, int]) -> Iterator[Write]:
+    with zipfile.ZipFile(path, "x") as archive:
+
+        def write(first: int, images: Tensor, labels: Tensor | None) -> None:
+            for name, picture in named(first, images, labels, count):
+                content = io.BytesIO()
+                picture.save(content, "png")
+                archive.writestr(zipfile.ZipInfo(name), content.getvalue())  # dated 1980: the same bytes every time
+
+        yield write
+
+
+@contextmanager
+def array_file(path: Path, count: int, shape: tuple[int, int, int]) -> Iterator[Write]:
+    """``numpy.savez`` would need all images at once; its file is a zip of arrays, which can grow image by image."""
+    kept: list[Tensor] = []
+    channels, height, width = shape
+    header = {"descr": "|u1", "fortran_order": False, "shape": (count, height, width, channels)}
+    with zipfile.ZipFile(path, "x") as archive:
+        with archive.open(zipfile.ZipInfo("arr_0.npy"), "w", force_zip64=True) as member:
+            np.lib.format.write_array_header_1_0(member, header)
+
+            def write(first: int, images: Tensor, labels: Tensor | None) -> None:
+                member.write(images.permute(0, 2, 3, 1).contiguous().numpy().tobytes())
+                if labels is not None:
+                    kept.append(labels)
+
+            yield write
+        if kept:
+            with archive.open(zipfile.ZipInfo("arr_1.npy"), "w") as member:
+                np.lib.format.write_array(member, torch.cat(kept).numpy())
+
+
+WRITERS = {"png": png_folder, "zip": zip_archive, "npz": array_file}

@@ -1,0 +1,194 @@
+"""Protocols: what a number depends on beside the images, its name, and which numbers may stand side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from metrics.features import EXTRACTORS, Extractor
+from metrics.judge import Judge
+from metrics.quality import CLASS_METRICS, Settings
+
+# Names that the field gives to a distance in the features of one network, and to no other.
+FIELD_NAMES = {
+    ("fd", "inception"): "fid",
+    ("sfd", "inception"): "sfid",
+    ("fd", "inception_random"): "rfid",
+    ("is", "inception"): "is",
+    ("kid", "inception"): "kid",
+    ("kid_error", "inception"): "kid_error",
+    ("is_spread", "inception"): "is_spread",
+}
+PAIRED = ("psnr", "ssim", "mae")  # need no network
+OF_JUDGE = (*CLASS_METRICS, "judge_accuracy")
+
+
+@dataclass(frozen=True)
+class MetricProtocol:
+    """What a value depends on beside the images; two results compare only where it, and the counts, are equal."""
+
+    extractor: str
+    weights: str  # the start of the hash of the extractor's weights
+    resize: str
+    dtype: str
+    quantization: str
+    image_shape: list[int]
+    reference: str  # data set and split
+    reference_hash: str  # of the images
+    samples: str  # how they were drawn
+    labels: str  # the classes asked for: "data" or "balanced"; "none" without classes and of images as given
+    num_neighbours: int
+    num_subsets: int
+    subset_size: int
+    num_splits: int
+    judge: str  # of the asked class
+    trained_against_judge: bool  # whether the generator's training used the extractor's network or the judge's
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def make_protocol(
+    extractor: Extractor,
+    *,
+    image_shape: Sequence[int],
+    reference: str,
+    reference_hash: str,
+    samples: str,
+    labels: str = "none",
+    judge: str,
+    settings: Settings,
+    trained_against_judge: bool = False,
+    several_sizes: bool = False,
+) -> MetricProtocol:
+    """``several_sizes``: whether the images of a side have sizes of their own."""
+    return MetricProtocol(
+        extractor=extractor.name,
+        weights=extractor.weights,
+        resize=extractor.resize + (", each image from its own size" if several_sizes else ""),
+        dtype="features float32, statistics float64",
+        quantization="uint8, rounded",
+        image_shape=list(image_shape),
+        reference=reference,
+        reference_hash=reference_hash,
+        samples=samples,
+        labels=labels,
+        num_neighbours=settings.num_neighbours,
+        num_subsets=settings.num_subsets,
+        subset_size=settings.subset_size,
+        num_splits=settings.num_splits,
+        judge=judge,
+        trained_against_judge=trained_against_judge,
+    )
+
+
+def check_judge(
+    name: str, trained_against: Sequence[str], *, allowed: bool, remedy: str = "allow_trained_judge=true"
+) -> bool:
+    """Whether a network judges a generator that was trained against it; ValueError where that is not ``allowed``."""
+    if name not in trained_against:
+        return False
+    if not allowed:
+        others = [other for other in EXTRACTORS if other not in trained_against]
+        raise ValueError(
+            f"this generator was trained against {name}, which is therefore no judge of it: choose another "
+            f"({', '.join(others)}), or give {remedy} and have the result marked"
+        )
+    return True
+
+
+def short_count(number: int) -> str:
+    """50000 -> 50k, 1797 -> 1797: how a metric's name states its number of images."""
+    return f"{number // 1000}k" if number % 1000 == 0 and number > 0 else str(number)
+
+
+def metric_name(metric: str, *, by: str, image_size: int, num_images: int, trained_against_judge: bool = False) -> str:
+    """The protocol in a name: ``fid_50k`` (Inception only), ``fd_efficientnet_lite0_64px_5k``, ``fd_pixels_1797``.
+
+    ``image_size`` 0 stands for images of several sizes: ``fd_efficientnet_lite0_several_sizes_5k``.
+
+    ``by`` is the extractor, or for the asked class the judge; a reconstruction has neither (``psnr_64px_100``).
+    """
+    field_name = FIELD_NAMES.get((metric, by))
+    size = f"{image_size}px" if image_size else "several_sizes"
+    if field_name:
+        parts = [field_name]
+    elif metric in PAIRED:
+        parts = [metric, size]
+    else:
+        parts = [metric, by] if by == "pixels" else [metric, by, size]
+    return "_".join([*parts, short_count(num_images), *(["trained_judge"] if trained_against_judge else [])])
+
+
+def name_all(
+    values: dict[str, float],
+    *,
+    extractor: Extractor,
+    judge: Judge | None,
+    image_size: int,
+    num_images: int,
+    trained_against_judge: bool = False,
+) -> dict[str, float]:
+    """The values under their whole names."""
+    return {
+        metric_name(
+            metric,
+            by=judge.label if judge is not None and metric in OF_JUDGE else extractor.name,
+            image_size=image_size,
+            num_images=num_images,
+            trained_against_judge=trained_against_judge,
+        ): value
+        for metric, value in values.items()
+    }
+
+
+def matters(field: str, metrics: Collection[str]) -> bool:
+    """Whether values of ``metrics`` depend on a field of a protocol."""
+    if field == "judge":
+        return bool(set(metrics) & set(OF_JUDGE))
+    if field in ("extractor", "weights", "resize"):
+        return not set(metrics) <= {*PAIRED, *OF_JUDGE}
+    return True
+
+
+def asked_labels(protocol: dict[str, Any]) -> str:
+    """How the classes of the samples were shared out: results from before that was stated were of balanced classes, if of any."""
+    without_classes = protocol.get("samples") in ("averaged weights", "images as given")
+    return str(protocol.get("labels", "none" if without_classes else "balanced"))
+
+
+def protocol_differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
+    """What stands in the way of comparing the metrics that two result records share, in words; empty if nothing does."""
+    one, other = (
+        record["protocol"] | ({} if "task" in record["protocol"] else {"labels": asked_labels(record["protocol"])})
+        for record in (a, b)
+    )
+    shared = a["metrics"].keys() & b["metrics"].keys()
+    if not shared:
+        return ["they share no metric"]
+    # The same images may lie elsewhere.
+    same_images = one.get("reference_hash") and one.get("reference_hash") == other.get("reference_hash")
+    found = [
+        f"{key}: {one.get(key)!r} against {other.get(key)!r}"
+        for key in sorted({*one, *other} - ({"reference"} if same_images else set()))
+        if one.get(key) != other.get(key) and matters(key, shared)
+    ]
+    return found + [
+        f"{key}: {a.get(key)} against {b.get(key)}"
+        for key in ("num_images", "num_reference")
+        if a.get(key) != b.get(key)
+    ]
+
+
+def check_comparable(records: Sequence[dict[str, Any]], names: Sequence[str]) -> None:
+    """ValueError that names the difference where results were not made under one protocol."""
+    for record, name in zip(records[1:], names[1:], strict=True):
+        differences = protocol_differences(records[0], record)
+        if differences:
+            is_of_labels = any(difference.startswith("labels: ") for difference in differences)
+            remedy = "; measure both with evaluate.py labels=balanced, or both with labels=data" if is_of_labels else ""
+            raise ValueError(
+                f"{names[0]} and {name} were measured under different protocols and do not compare: {'; '.join(differences)}"
+                f"{remedy}"
+            )

@@ -1,0 +1,278 @@
+"""Faults that the tests must notice: python -m tests.support.mutants [words of a name ...]
+
+Each is planted in a copy of the project, alone, and the test that holds its law is run there. The table says which tests
+failed, as they must; the exit code is 1 if one passed. Some five minutes; tests/test_mutants.py, in seconds, looks whether
+the texts to replace are still there.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.copies import copied_to
+
+EVALUATION = "tests/callbacks/test_generation_metrics.py"
+JUDGED_IN_TRAINING = f"{EVALUATION}::test_the_judge_learns_from_training_images_and_is_tested_on_the_others"
+JUDGED = "tests/test_evaluate.py::test_judges_are_tested_on_images_that_they_never_saw"
+METHODS = "tests/contracts/test_methods.py"
+HALF_LIFE = f"{METHODS}::test_averages_have_the_half_life_that_is_asked_for"
+SHOWN = f"{METHODS}::test_averaged_weights_and_no_others_are_shown"
+GUARD = "tests/lightning_modules/test_steps.py::test_no_value_that_is_not_finite_passes_the_guard"
+NETWORKS = "tests/lightning_modules/poly_inr/test_networks.py"
+RECIPE = "tests/lightning_modules/poly_inr/test_module.py"
+RATES = f"{RECIPE}::test_both_rates_fall_over_the_last_share_of_the_budget"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """``right`` of ``file``, which stands there once, replaced by ``wrong``; ``test`` is the node that must fail."""
+
+    name: str
+    file: str
+    right: str
+    wrong: str
+    test: str
+
+
+MUTANTS = (
+    Mutant(
+        "labels of samples shifted by one",
+        "callbacks/generation_metrics.py",
+        "return None if labels is None else labels.cpu()",
+        "return None if labels is None else (labels.cpu() + 1) % self.method.num_classes",
+        f"{EVALUATION}::test_each_image_shows_the_class_that_its_label_names",
+    ),
+    Mutant(
+        "judge tested on its training images, while training",
+        "callbacks/generation_metrics.py",
+        'real_images(datamodule, "test"),\n            work=self.work(method),\n        )',
+        'real_images(datamodule, "train"),\n            work=self.work(method),\n        )',
+        JUDGED_IN_TRAINING,
+    ),
+    Mutant(
+        "judge tested on its training images, test stage",
+        "callbacks/generation_metrics.py",
+        'real_images(datamodule, "test"),\n            work=self.work(method),\n            stage=',
+        'real_images(datamodule, "train"),\n            work=self.work(method),\n            stage=',
+        JUDGED_IN_TRAINING,
+    ),
+    Mutant(
+        "judge of pixels tested on its training images, evaluate.py",
+        "launch/evaluate/evaluation.py",
+        'pixel_judge(labelled, metrics), real_images(labelled, "test")',
+        'pixel_judge(labelled, metrics), real_images(labelled, "train")',
+        f"{JUDGED}[pixels]",
+    ),
+    Mutant(
+        "classifier as judge tested on its training images",
+        "launch/evaluate/evaluation.py",
+        'Judging(extractor, judge, real_images(data, "test"), facts)',
+        'Judging(extractor, judge, real_images(data, "train"), facts)',
+        f"{JUDGED}[classifier]",
+    ),
+    Mutant(
+        "classifier as extractor tested on its training images",
+        "launch/evaluate/evaluation.py",
+        'real_images(own_data, "test")',
+        'real_images(own_data, "train")',
+        f"{JUDGED}[classifier]",
+    ),
+    Mutant(
+        "half-life of averages 8 times too long",
+        "generative/averaging.py",
+        "0.5 ** (batch_images / half_life)",
+        "0.5 ** (batch_images / half_life / 8)",
+        "tests/generative/test_averaging.py::test_half_life_is_in_images",
+    ),
+    *(
+        Mutant(
+            f"half-life of {method} 8 times too long",
+            file,
+            "half_life_images=self.half_life_images,",
+            "half_life_images=8 * self.half_life_images,",
+            f"{HALF_LIFE}[{method}]",
+        )
+        for method, file in (
+            ("poly_inr", "lightning_modules/poly_inr/module.py"),
+            ("classifier", "lightning_modules/classification.py"),
+            ("dgm_segmentation", "lightning_modules/dgm/segmentation.py"),
+        )
+    ),
+    Mutant(
+        "running mean of w moved by 0.998",
+        "lightning_modules/poly_inr/networks.py",
+        "(1 - self.average_decay) / -torch.expm1",
+        "self.average_decay / -torch.expm1",
+        f"{NETWORKS}::test_the_running_mean_of_w_is_its_closed_form",
+    ),
+    Mutant(
+        "running mean of w not corrected for its start",
+        "lightning_modules/poly_inr/networks.py",
+        " / -torch.expm1(updates * math.log(self.average_decay))",
+        "",
+        f"{NETWORKS}::test_the_running_mean_of_w_is_its_closed_form",
+    ),
+    Mutant(
+        "Poly-INR draws by the generator that trains",
+        "lightning_modules/poly_inr/module.py",
+        "return self.averaged_generator(z, labels",
+        "return self.generator(z, labels",
+        f"{SHOWN}[poly_inr]",
+    ),
+    Mutant(
+        "a classifier answers by the network that trains",
+        "lightning_modules/classification.py",
+        "return self.averaged_network.features(images)",
+        "return self.network.features(images)",
+        f"{SHOWN}[classifier]",
+    ),
+    Mutant(
+        "segmentation answers by the network that trains",
+        "lightning_modules/dgm/segmentation.py",
+        "return self.averaged_network(images)",
+        "return self.network(images)",
+        f"{SHOWN}[dgm_segmentation]",
+    ),
+    Mutant(
+        "best of precision, recall and accuracy by min",
+        "callbacks/generation_metrics.py",
+        "better = min if metric in LOWER_IS_BETTER else max",
+        "better = min",
+        f"{EVALUATION}::test_the_best_value_is_the_highest_of_what_is_good_and_the_lowest_of_what_is_bad",
+    ),
+    Mutant(
+        "authenticity against the mean radius",
+        "metrics/functional.py",
+        "(distances > own[nearest])",
+        "(distances > own.mean())",
+        "tests/metrics/test_functional.py::test_a_copy_is_nearer_than_the_next_of_its_own_original",
+    ),
+    Mutant(
+        "an infinite loss passes the guard",
+        "callbacks/budget.py",
+        "in method.losses.items() if not math.isfinite(float(value))",
+        "in method.losses.items() if math.isnan(float(value))",
+        GUARD,
+    ),
+    Mutant(
+        "an infinite gradient passes the guard",
+        "callbacks/budget.py",
+        "if gradients and not bool(torch.isfinite(",
+        "if gradients and bool(torch.isnan(",
+        GUARD,
+    ),
+    Mutant(
+        "R1 with a minus",
+        "lightning_modules/poly_inr/module.py",
+        "return loss + 0.5 * self.r1_gamma",
+        "return loss - 0.5 * self.r1_gamma",
+        f"{RECIPE}::test_the_penalty_adds_half_of_gamma_times_the_steps_that_it_stands_for",
+    ),
+    Mutant(
+        "R1 without the factor of the steps between",
+        "lightning_modules/poly_inr/module.py",
+        "self.r1_gamma * self.r1_every * penalty",
+        "self.r1_gamma * penalty",
+        f"{RECIPE}::test_the_critic_takes_the_penalty_s_gradient",
+    ),
+    Mutant(
+        "R1 by gamma instead of its half",
+        "lightning_modules/poly_inr/module.py",
+        "0.5 * self.r1_gamma * self.r1_every",
+        "self.r1_gamma * self.r1_every",
+        f"{RECIPE}::test_the_critic_takes_the_penalty_s_gradient",
+    ),
+    Mutant(
+        "R1 at every step",
+        "lightning_modules/poly_inr/module.py",
+        "self.r1_gamma > 0 and self.images_seen // global_batch % self.r1_every == 0",
+        "self.r1_gamma > 0",
+        f"{RECIPE}::test_every_third_step_is_penalised",
+    ),
+    Mutant(
+        "rates fall over all but the last share",
+        "lightning_modules/poly_inr/module.py",
+        "self.budget_images * (1.0 - self.decay_share)",
+        "self.budget_images * self.decay_share",
+        RATES,
+    ),
+    Mutant(
+        "rates are set without their factor",
+        "lightning_modules/poly_inr/module.py",
+        'group["lr"] = rate * factor',
+        'group["lr"] = rate',
+        RATES,
+    ),
+    Mutant(
+        "rates are never set",
+        "lightning_modules/poly_inr/module.py",
+        "        self.set_learning_rates(generator_optimizer, critic_optimizer)\n",
+        "",
+        RATES,
+    ),
+)
+
+
+def changed(text: str, mutant: Mutant) -> str:
+    """The ``text`` of the mutant's file with its fault; ValueError unless what it replaces stands there once."""
+    found = text.count(mutant.right)
+    if found != 1:
+        raise ValueError(
+            f"{mutant.name}: {mutant.right!r} stands {found} times in {mutant.file}: give MUTANTS a text that stands there once"
+        )
+    return text.replace(mutant.right, mutant.wrong)
+
+
+@contextmanager
+def planted(mutant: Mutant, root: Path) -> Iterator[None]:
+    path = root / mutant.file
+    text = path.read_text()
+    path.write_text(changed(text, mutant))
+    try:
+        yield
+    finally:
+        path.write_text(text)
+
+
+def passes(tests: Sequence[str], root: Path) -> bool:
+    """Whether ``tests`` pass in the copy at ``root``; ValueError where they could not be run at all."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *tests],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        # A file changed twice in a second would be taken from its old bytecode.
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    if done.returncode not in (0, 1):  # no failed test: an error of pytest, or none was found
+        raise ValueError(f"{' '.join(tests)} could not be run:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+    return done.returncode == 0
+
+
+def main(words: Sequence[str] = ()) -> int:
+    chosen = [mutant for mutant in MUTANTS if all(word in mutant.name for word in words)]
+    survivors = 0
+    with tempfile.TemporaryDirectory() as folder:
+        root = copied_to(Path(folder) / "polymorph")
+        if not passes(sorted({mutant.test for mutant in chosen}), root):
+            raise ValueError("the tests fail as the project is: nothing can be said of mutants")
+        width = max(len(mutant.name) for mutant in chosen)
+        print(f"| {'mutant':<{width}} | noticed | by |\n|{'-' * (width + 2)}|---------|----|")
+        for mutant in chosen:
+            with planted(mutant, root):
+                survived = passes([mutant.test], root)
+            survivors += survived
+            print(f"| {mutant.name:<{width}} | {'NO' if survived else 'yes':<7} | {mutant.test} |", flush=True)
+    print(f"{len(chosen) - survivors} of {len(chosen)} were noticed")
+    return int(survivors > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
