@@ -16,14 +16,8 @@ from torch import Tensor
 from callbacks.loss_log import log
 from datamodules.base import ImageDataModule
 from generative.rendering.images import to_uint8
-from lightning_modules.base import (
-    Draws,
-    Method,
-    check_finite,
-    check_labels_setting,
-    in_turn,
-    labels_to_follow,
-)
+from lightning_modules.base import Draws, Method
+from lightning_modules.labels import check_finite, check_labels_setting, in_turn, labels_to_follow
 from metrics.evaluation import Work, evaluate
 from metrics.features import Extractor, default_extractor, make_extractor
 from metrics.image_sets import ImageSet, ImagesInMemory, random_part

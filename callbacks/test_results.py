@@ -29,12 +29,12 @@ def with_best(values: dict[str, float], rows: list[dict[str, float]]) -> dict[st
 
 
 def test_record(
-    method: Method, datamodule: ImageDataModule, values: dict[str, float], *, stage: str, checkpoint: str
+    method: Method, datamodule: ImageDataModule, task: str, values: dict[str, float], *, stage: str, checkpoint: str
 ) -> dict[str, Any]:
     """The result record of what a method measured of itself on the test split of its data module."""
     return {
         "protocol": {
-            "task": method.test_task,
+            "task": task,
             "data": f"{datamodule.name}:test",
             "data_hash": real_images(datamodule, "test").fingerprint(),
             "image_shape": list(method.image_shape),
@@ -65,13 +65,14 @@ class TestResults(Callback):
         self.results = Path(run_dir) / "results.jsonl"
 
     def on_test_epoch_end(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
-        values = method.test_results()  # all ranks: they add up their counts
-        if not values:
+        results = method.test_results()  # all ranks: they add up their counts
+        if not results:
             return
-        method.metrics |= {f"metric/{name}": value for name, value in values.items()}
-        if trainer.is_global_zero:
-            datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
-            record = test_record(method, datamodule, values, stage=TEST_STAGE, checkpoint="last.ckpt")
-            append_line(self.results, record)
-            log(trainer, method, with_best(values, read_metrics(self.results.with_name("metrics.csv"))))
+        datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        for task, values in results.items():
+            method.metrics |= {f"metric/{name}": value for name, value in values.items()}
+            if trainer.is_global_zero:
+                record = test_record(method, datamodule, task, values, stage=TEST_STAGE, checkpoint="last.ckpt")
+                append_line(self.results, record)
+                log(trainer, method, with_best(values, read_metrics(self.results.with_name("metrics.csv"))))
         trainer.strategy.barrier("test results")

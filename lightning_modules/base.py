@@ -1,18 +1,33 @@
-"""What callbacks and scripts may rely on: a Method has a clock and losses, draws images or names them, perhaps against a critic."""
+"""What callbacks, tasks and programs may ask of a method.
+
+A :class:`Method` has a clock and losses. What it can do are capabilities, small classes to inherit, one or several: it
+:class:`Draws`, :class:`HasLatents`, is :class:`Invertible`, :class:`Reconstructs`, :class:`Classifies`, :class:`Segments`,
+:class:`Detects`, :class:`Translates`, :class:`HasCritic`. Each names its measures with their direction; whoever shows or
+measures a method asks for a capability, never for a class.
+"""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from generative.inversion.search import Space
 from generative.randomness import permutation
 from lightning_modules.steps import ManualSteps
-
-LABELS = ("data", "balanced")  # how the classes that an evaluation asks a generator for are shared out
+from metrics.measures import (
+    CLASSIFICATION,
+    DETECTION,
+    GENERATION,
+    RECONSTRUCTION,
+    SEGMENTATION,
+    Direction,
+    Measures,
+    joined,
+)
 
 
 class ImageData(Protocol):
@@ -43,7 +58,8 @@ class Method(ManualSteps):
     hands its losses to :meth:`record` and must end with :meth:`count_images`.
     """
 
-    test_task: str = ""  # what results call what `test_step` measures; empty: nothing of its own
+    measures: ClassVar[Measures] = {}  # what is measured of it by name, beside what its other capabilities state
+    test_task: ClassVar[str] = ""  # what results call what `test_step` measures; empty: nothing
 
     def __init__(
         self,
@@ -96,13 +112,28 @@ class Method(ManualSteps):
     def test_step(self, batch: dict[str, Any], batch_index: int) -> None:
         """Nothing by default: callbacks measure at the end of the test; a classifier overrides it."""
 
-    def test_results(self) -> dict[str, float]:
-        """What ``test_step`` measured on the test split, over all ranks together; asked for once, by every rank."""
+    def test_results(self) -> dict[str, dict[str, float]]:
+        """Task -> what ``test_step`` measured on the test split, over all ranks together; asked for once, by every rank."""
         return {}
+
+    def conclude(self, datamodule: ImageData) -> None:
+        """What the end of the training adds to the weights, before the last checkpoint: statistics, a bank of latents."""
+
+    @classmethod
+    def directions(cls) -> dict[str, Direction]:
+        """Every measure of this method, its own and those of its capabilities, and which way it is better."""
+        return joined(*(vars(kind).get("measures", {}) for kind in cls.__mro__))
+
+    @classmethod
+    def test_tasks(cls) -> tuple[str, ...]:
+        """What ``test_step`` measures: the tasks of its capabilities."""
+        return tuple(dict.fromkeys(task for kind in cls.__mro__ if (task := vars(kind).get("test_task"))))
 
 
 class Draws(Method):
-    """A method that draws images, under its averaged weights."""
+    """It draws images, under its averaged weights."""
+
+    measures = GENERATION
 
     any_resolution: bool = False  # whether `sample` takes an image_size other than the data's
     truncates: bool = False  # whether `sample` takes psi: 1 as drawn, 0 the mean of its class, between them in between
@@ -170,49 +201,74 @@ class Draws(Method):
         cycle = self.label_cycle(data_labels, seed=seed)
         for first in range(0, count, batch_size):
             size = min(batch_size, count - first)
-            yield self.sample(first, size, seed=seed, labels=in_turn(cycle, first, size))
+            labels = (
+                None if cycle is None else cycle[torch.arange(first, first + size, device=cycle.device) % len(cycle)]
+            )
+            yield self.sample(first, size, seed=seed, labels=labels)
 
 
-def in_turn(cycle: Tensor | None, first: int, count: int) -> Tensor | None:
-    """The labels [count] that a :meth:`Draws.label_cycle` has for the images ``first .. first + count - 1``."""
-    return None if cycle is None else cycle[torch.arange(first, first + count, device=cycle.device) % len(cycle)]
+class HasLatents(Draws):
+    """It draws images by decoding latents; a sample is a decoded latent of its prior."""
+
+    @abstractmethod
+    def latents(self, first: int, count: int, *, seed: int, stream: str = "evaluation") -> Tensor:
+        """Latents [count, ...] of the images ``first .. first + count - 1`` of ``seed``, one stream for each use."""
+
+    @abstractmethod
+    def decode(
+        self, latents: Tensor, labels: Tensor | None = None, *, image_size: int | None = None, psi: float = 1.0
+    ) -> Tensor:
+        """Latents [B, ...] and classes [B] -> images [B, C, H, W], nominally [-1, 1], under the averaged weights."""
+
+    @torch.no_grad()
+    def sample(
+        self,
+        first: int,
+        count: int,
+        *,
+        seed: int,
+        labels: Tensor | Sequence[int] | None = None,
+        image_size: int | None = None,
+        psi: float = 1.0,
+    ) -> Tensor:
+        chosen = self.balanced_labels(first, count) if labels is None else self.check_labels(labels, count=count)
+        return self.decode(self.latents(first, count, seed=seed), chosen, image_size=image_size, psi=psi)
 
 
-def check_labels_setting(value: object) -> None:
-    if value not in LABELS:
-        raise ValueError(f"labels must be {' or '.join(LABELS)}, got {value!r}")
+class Invertible(HasLatents):
+    """One that finds what draws a given image, by a search in one of its spaces."""
+
+    space_names: ClassVar[tuple[str, ...]]  # the first is where a search starts unless another is asked for
+
+    @abstractmethod
+    def space(self, name: str, labels: Tensor | None = None, *, image_size: int | None = None) -> Space:
+        """The space ``name`` for a batch of images of the classes ``labels`` [B]."""
+
+    @abstractmethod
+    def tunable(self) -> list[nn.Parameter]:
+        """What pivotal tuning moves of the averaged generator."""
 
 
-def labels_to_follow(method: Draws, data: ImageData, choice: str) -> Tensor | None:
-    """The training labels [N] whose shares the samples are to have; None for balanced classes and for none at all."""
-    check_labels_setting(choice)
-    if choice == "balanced" or method.num_classes == 0:
-        return None
-    try:
-        return data.split("train")[1]
-    except ValueError as error:
-        raise ValueError(
-            f"labels=data needs the training labels: {error}; labels=balanced does without them"
-        ) from error
+class Reconstructs(Method):
+    """It makes an image again from a code."""
+
+    measures = RECONSTRUCTION
+
+    @abstractmethod
+    def reconstruct(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images [B, C, H, W] in [-1, 1], of the classes ``labels`` [B], and the same again from their codes."""
 
 
-def check_finite(images: Tensor, *, first: int) -> None:
-    """ValueError that names the first of the samples ``first ..``, [B, C, H, W], with pixels that are not finite."""
-    finite = images.flatten(1).isfinite().all(dim=1)
-    if not finite.all():
-        number = first + int((~finite).nonzero()[0])
-        raise ValueError(f"sample number {number} has pixels that are not finite: the generator diverged")
-
-
-class HasCritic(Draws):
-    """A generative method that trains against a critic: images [B, C, H, W] and labels [B] (or None) -> logits [B]."""
+class HasCritic(Method):
+    """It trains against a critic: images [B, C, H, W] and labels [B] (or None) -> logits [B]."""
 
     critic: nn.Module
 
 
 class Classifies(Method):
-    """A method that names the class of an image, under its averaged weights: judges and extractors are made of it."""
+    """It names the class of an image, under its averaged weights: judges and extractors are made of it."""
 
+    measures = CLASSIFICATION
     test_task = "classification"
     num_features: int
 
@@ -223,3 +279,37 @@ class Classifies(Method):
     @abstractmethod
     def classify(self, features: Tensor) -> Tensor:
         """Features [B, num_features] -> logits [B, num_classes]."""
+
+
+class Segments(Method):
+    """It names the class of every pixel, under its averaged weights."""
+
+    measures = SEGMENTATION
+    test_task = "segmentation"
+    target_classes: tuple[str, ...]
+
+    @abstractmethod
+    def segment(self, images: Tensor) -> Tensor:
+        """Images [B, C, H, W] in [-1, 1] -> logits [B, classes, H, W]."""
+
+
+class Detects(Method):
+    """It finds objects, under its averaged weights."""
+
+    measures = DETECTION
+    test_task = "detection"
+    target_classes: tuple[str, ...]
+
+    @abstractmethod
+    def detect(self, images: Tensor) -> list[dict[str, Tensor]]:
+        """Images [B, C, H, W] in [-1, 1] -> "boxes" [K, 4] in pixels, "labels" [K] and "scores" [K] of each."""
+
+
+class Translates(Method):
+    """It makes an image of one domain out of one of another, under its averaged weights."""
+
+    domains: tuple[str, ...]
+
+    @abstractmethod
+    def translate(self, images: Tensor, *, to: str) -> Tensor:
+        """Images [B, C, H, W] in [-1, 1] -> their counterparts in the domain ``to``, of the same shape."""

@@ -12,8 +12,7 @@ from torch.optim import Optimizer
 from torchmetrics import MeanMetric, Metric
 from torchmetrics.classification import MulticlassAccuracy
 
-from generative.accumulation import parts
-from generative.averaging import average_decay, averaged_copy, update_average
+from generative.averaging import averaged_copy
 from generative.networks.classifier import ClassifierNetwork
 from generative.precision import at_least_float32, full_precision
 from generative.randomness import Stream
@@ -67,27 +66,17 @@ class Classification(Classifies):
         self.warmup_images = int(self.budget_images * warmup_share)
         self.test_metrics: dict[str, Metric] = {}  # no submodules: a checkpoint holds weights, not counts
 
-    def train(self, mode: bool = True) -> Classification:
-        """The average never trains: it would take the statistics of the batch before it for those of the data."""
-        super().train(mode)
-        self.averaged_network.eval()
-        return self
-
     def trained_parameters(self) -> list[nn.Parameter]:
         """What the optimiser moves."""
         return list(self.network.parameters())
 
     def configure_optimizers(self) -> Optimizer:
-        optimizer = self.make_optimizer(self.trained_parameters())
-        self.base_rate = optimizer.defaults["lr"]
-        return optimizer
+        return self.make_optimizer(self.trained_parameters())
 
-    def set_learning_rate(self, optimizer: LightningOptimizer, global_batch: int) -> None:
-        """The rate of the step's middle: neither the first step nor the last has a rate of 0."""
-        middle = self.images_seen + global_batch // 2
-        rate = self.base_rate * warmup_cosine(middle, warmup=self.warmup_images, end=self.budget_images)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+    def rate_factor(self) -> float:
+        """At the step's middle: neither the first step nor the last has a rate of 0."""
+        middle = self.images_seen + self.global_batch // 2
+        return warmup_cosine(middle, warmup=self.warmup_images, end=self.budget_images)
 
     def dropout_factors(self, first: int, count: int) -> Tensor | None:
         if self.network.dropout == 0.0:
@@ -98,27 +87,20 @@ class Classification(Classifies):
     def training_step(self, batch: dict[str, Any], batch_index: int) -> None:
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
-        global_batch = len(batch["image"]) * self.trainer.world_size
-        self.set_learning_rate(optimizer, global_batch)
-
-        optimizer.zero_grad()
-        for part in parts(batch, self.accumulate):
-            images, labels, first = part["image"], part["label"], part["first_number"]
-            logits = at_least_float32(self.network(images, self.dropout_factors(first, len(images))))
-            loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
-            self.manual_backward(loss / self.accumulate)
-            accuracy = (logits.argmax(dim=1) == labels).to(logits.dtype).mean()
-            self.record({"loss/cross_entropy": loss, "score/accuracy": accuracy})
-        optimizer.step()
-
-        decay = average_decay(
-            global_batch,
-            half_life_images=self.half_life_images,
-            images_seen=self.images_seen,
-            ramp_up=self.average_ramp_up,
-        )
-        update_average(self.averaged_network, self.network, decay)
+        self.set_rates(self.rate_factor())
+        # 1. The network learns to name the images, 2. the average that is tested follows.
+        self.update(optimizer, self.objective, batch)
+        self.move_average()
         self.count_images(batch["image"])
+
+    def objective(self, part: dict[str, Any]) -> Tensor:
+        """Cross-entropy of a part of a batch."""
+        images, labels, first = part["image"], part["label"], part["first_number"]
+        logits = at_least_float32(self.network(images, self.dropout_factors(first, len(images))))
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        accuracy = (logits.argmax(dim=1) == labels).to(logits.dtype).mean()
+        self.record({"loss/cross_entropy": loss, "score/accuracy": accuracy})
+        return loss
 
     def features(self, images: Tensor) -> Tensor:
         return self.averaged_network.features(images)
@@ -147,6 +129,7 @@ class Classification(Classifies):
             else:
                 metric.update(logits, labels)
 
-    def test_results(self) -> dict[str, float]:
+    def test_results(self) -> dict[str, dict[str, float]]:
         """Shares of the test images and the mean cross-entropy in nats, each image once over all ranks."""
-        return {name: float(metric.compute()) for name, metric in self.test_metrics.items()}
+        values = {name: float(metric.compute()) for name, metric in self.test_metrics.items()}
+        return {self.test_task: values} if values else {}

@@ -59,7 +59,7 @@ def measured_errors(
     for corruption, severity in tqdm(names, desc="ImageNet-C", unit="set", disable=None):
         data = corrupted_set(corruption, severity, resolution=method.image_shape[1], regenerate=regenerate, **loading)
         trainer.test(method, data, verbose=False)
-        errors.setdefault(corruption, []).append(1.0 - method.test_results()["accuracy"])
+        errors.setdefault(corruption, []).append(1.0 - method.test_results()[method.test_task]["accuracy"])
         num_images += len(data.split("test")[1])
     return errors, num_images
 

@@ -37,7 +37,8 @@ from launch.evaluate.inputs import (
 )
 from launch.evaluate.judges import PREFIX, check_name, extractor_of, load_classifier
 from launch.train.run_folder import read_lines
-from lightning_modules.base import Draws, Method, check_labels_setting, labels_to_follow
+from lightning_modules.base import Draws, Method
+from lightning_modules.labels import check_labels_setting, labels_to_follow
 from metrics.evaluation import Work, judged_accuracy, nearest_originals, real_facts, real_summary
 from metrics.features import EXTRACTORS, Extractor
 from metrics.image_sets import ImageSet, KeptImageSet, random_part
@@ -245,7 +246,8 @@ def run_own_test(method: Method, datamodule: ImageDataModule, settings: dict[str
     trainer = bare_trainer(method.device)
     trainer.test(method, datamodule, verbose=False)
     checkpoint = Path(settings["checkpoint"]).name
-    return test_record(method, datamodule, method.test_results(), stage=EVALUATION, checkpoint=checkpoint)
+    ((task, values),) = method.test_results().items()
+    return test_record(method, datamodule, task, values, stage=EVALUATION, checkpoint=checkpoint)
 
 
 def evaluate_corruptions(settings: dict[str, Any]) -> dict[str, Any]:

@@ -12,12 +12,11 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from generative.accumulation import parts
-from generative.averaging import average_decay, averaged_copy, update_average
+from generative.averaging import averaged_copy
 from generative.precision import full_precision
 from generative.randomness import Stream
 from generative.schedules import polynomial_decay
-from lightning_modules.base import Method
+from lightning_modules.base import Segments
 from lightning_modules.dgm.backbones import Backbone
 from lightning_modules.dgm.heads import Head, SegmentationNetwork
 from lightning_modules.dgm.weights import load_backbone, pretrained
@@ -62,15 +61,13 @@ def pixel_cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
     return F.cross_entropy(logits, masks, ignore_index=NO_CLASS, reduction="sum")
 
 
-class Segmentation(Method):
+class Segmentation(Segments):
     """Trains backbone and head with cross-entropy; what is tested is their average ``averaged_network``.
 
     ``weights``: checkpoint of a classifier whose backbone this one starts from. The learning rate falls with
     (1 - t) ** ``power`` over ``budget_kimg`` (DeepLabv3+). ``half_life_images``: of the average. ``target_classes``:
     names of the classes, from the data module.
     """
-
-    test_task = "segmentation"
 
     def __init__(
         self,
@@ -116,12 +113,6 @@ class Segmentation(Method):
         self.power = power
         self.test_metrics: list[MulticlassConfusionMatrix] = []  # no submodules: a checkpoint holds weights, not counts
 
-    def train(self, mode: bool = True) -> Segmentation:
-        """The average never trains."""
-        super().train(mode)
-        self.averaged_network.eval()
-        return self
-
     def on_fit_start(self) -> None:
         """At the start of a run, not of its continuation: the weights, and whether test images fit, before they must."""
         self.network.backbone.check_image_size(*self.trainer.datamodule.test_size)  # type: ignore[attr-defined]
@@ -132,16 +123,12 @@ class Segmentation(Method):
             load_backbone(network.backbone, state, path=self.weights)
 
     def configure_optimizers(self) -> Optimizer:
-        optimizer = self.make_optimizer(self.network.parameters())
-        self.base_rate = optimizer.defaults["lr"]
-        return optimizer
+        return self.make_optimizer(self.network.parameters())
 
-    def set_learning_rate(self, optimizer: LightningOptimizer, global_batch: int) -> None:
-        """The rate of the step's middle."""
-        middle = self.images_seen + global_batch // 2
-        rate = self.base_rate * polynomial_decay(middle, end=self.budget_images, power=self.power)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+    def rate_factor(self) -> float:
+        """At the step's middle."""
+        middle = self.images_seen + self.global_batch // 2
+        return polynomial_decay(middle, end=self.budget_images, power=self.power)
 
     def dropout_factors(self, first: int, count: int) -> Tensor | None:
         head = self.network.head
@@ -153,30 +140,25 @@ class Segmentation(Method):
     def training_step(self, batch: dict[str, Any], batch_index: int) -> None:
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
-        global_batch = len(batch["image"]) * self.trainer.world_size
-        self.set_learning_rate(optimizer, global_batch)
+        self.set_rates(self.rate_factor())
         # The mean is over the pixels that count in the global batch: parts and ranks have more of them or fewer.
         counts = checked_masks(batch, self.num_classes) != NO_CLASS
         share = self.trainer.world_size * self.accumulate / max(int(self.gather(counts.sum()[None]).sum()), 1)
-
-        optimizer.zero_grad()
-        for part in parts(batch, self.accumulate):
-            images, masks = part["image"], part["mask"].long()
-            logits = self.network(images, self.dropout_factors(part["first_number"], len(images)))
-            loss = pixel_cross_entropy(logits, masks) * share
-            self.manual_backward(loss / self.accumulate)
-            accuracy = (logits.argmax(dim=1) == masks).sum() * share
-            self.record({"loss/cross_entropy": loss, "score/pixel_accuracy": accuracy})
-        optimizer.step()
-
-        decay = average_decay(
-            global_batch,
-            half_life_images=self.half_life_images,
-            images_seen=self.images_seen,
-            ramp_up=self.average_ramp_up,
-        )
-        update_average(self.averaged_network, self.network, decay)
+        # 1. The network learns to name the pixels, 2. the average that is tested follows.
+        self.update(optimizer, lambda part: self.objective(part, share), batch)
+        self.move_average()
         self.count_images(batch["image"])
+
+    def objective(self, part: dict[str, Any], share: float) -> Tensor:
+        """Cross-entropy of the pixels of a part of a batch, each of them weighed by ``share``."""
+        images, masks = part["image"], part["mask"].long()
+        logits = self.network(images, self.dropout_factors(part["first_number"], len(images)))
+        loss = pixel_cross_entropy(logits, masks) * share
+        self.record({"loss/cross_entropy": loss, "score/pixel_accuracy": (logits.argmax(dim=1) == masks).sum() * share})
+        return loss
+
+    def segment(self, images: Tensor) -> Tensor:
+        return self(images)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images [B, C, H, W] in [-1, 1] -> logits [B, num_classes, H, W] under the averaged weights."""
@@ -190,11 +172,12 @@ class Segmentation(Method):
         (confusion,) = self.test_metrics
         confusion.update(self(batch["image"]).argmax(dim=1), checked_masks(batch, self.num_classes))
 
-    def test_results(self) -> dict[str, float]:
+    def test_results(self) -> dict[str, dict[str, float]]:
         """Mean IoU and share of right pixels, over all pixels of the split that count, once each over all ranks."""
         (metric,) = self.test_metrics
         confusion = metric.compute()
-        return {
+        values = {
             "mean_iou": mean_iou(confusion),
             "pixel_accuracy": float(confusion.diagonal().sum() / confusion.sum()),
         }
+        return {self.test_task: values}

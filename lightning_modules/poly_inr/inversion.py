@@ -104,7 +104,7 @@ class Inversion:
         self.method, self.generator, self.loss = method, method.averaged_generator, loss
         self.steps, self.batch_size = steps, batch_size
         self.rates = RATES if rate is None else dict.fromkeys(SPACES, rate)
-        self.samples = method.latents("inversion", seed, 0, NUM_SAMPLES)
+        self.samples = method.latents(0, NUM_SAMPLES, seed=seed, stream="inversion")
         self.positions = method.grid(*method.image_shape[1:])
 
     def unit(self, space: str) -> Tensor:

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
 import torch
-from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from generative.accumulation import parts
 from generative.adversarial.losses import loss_pair
 from generative.adversarial.penalties import r1_penalty
-from generative.averaging import average_decay, averaged_copy, update_average
+from generative.averaging import averaged_copy
 from generative.precision import at_least_float32
 from generative.randomness import Stream
 from generative.rendering.coordinates import UNIT_WINDOW, Window, coordinate_grid
 from generative.schedules import linear_decay
-from lightning_modules.base import HasCritic
+from lightning_modules.base import HasCritic, HasLatents
 from lightning_modules.poly_inr.networks import Generator
 
 DECAY_FLOOR = 0.02
 
 
-class PolyINR(HasCritic):
+class PolyINR(HasLatents, HasCritic):
     """Trains ``generator`` and ``critic`` with the adversarial loss pair named ``loss``.
 
     ``conditional``: whether the class labels of the data enter both networks. ``r1_gamma`` weighs the gradient
@@ -83,69 +81,57 @@ class PolyINR(HasCritic):
         self.decay_share = decay_share
 
     def configure_optimizers(self) -> list[Optimizer]:
-        generator_optimizer = self.make_generator_optimizer(self.generator.parameters())
-        critic_optimizer = self.make_critic_optimizer(self.critic.parameters())
-        self.base_rates = [optimizer.defaults["lr"] for optimizer in (generator_optimizer, critic_optimizer)]
-        return [generator_optimizer, critic_optimizer]
+        return [
+            self.make_generator_optimizer(self.generator.parameters()),
+            self.make_critic_optimizer(self.critic.parameters()),
+        ]
 
-    def set_learning_rates(self, *optimizers: LightningOptimizer) -> None:
-        """Rates as functions of the configuration and the images seen: a resumed run is on them at once."""
-        factor = 1.0
-        if self.decay_share > 0:
-            start = round(self.budget_images * (1.0 - self.decay_share))
-            factor = linear_decay(self.images_seen, start=start, end=self.budget_images, floor=DECAY_FLOOR)
-        for optimizer, rate in zip(optimizers, self.base_rates, strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * factor
+    def rate_factor(self) -> float:
+        """1, and over the last ``decay_share`` of the budget down to ``DECAY_FLOOR``."""
+        if self.decay_share == 0:
+            return 1.0
+        start = round(self.budget_images * (1.0 - self.decay_share))
+        return linear_decay(self.images_seen, start=start, end=self.budget_images, floor=DECAY_FLOOR)
 
     def training_step(self, batch: dict[str, Any], batch_index: int) -> None:
         generator_optimizer, critic_optimizer = self.optimizers()  # type: ignore[attr-defined]
-        self.set_learning_rates(generator_optimizer, critic_optimizer)
-        global_batch = len(batch["image"]) * self.trainer.world_size
-        penalize = self.r1_gamma > 0 and self.images_seen // global_batch % self.r1_every == 0
+        self.set_rates(self.rate_factor())
         batch = batch if self.num_classes else batch | {"label": None}
+        penalize = self.r1_gamma > 0 and self.images_seen // self.global_batch % self.r1_every == 0
         # One set of fakes serves both updates: each network is evaluated once on it. Only parts of a batch are drawn
         # anew for the second, since the graphs of all of them would be the memory of the whole.
         drawn = self.draw(batch) if self.accumulate == 1 else None
+        styles: list[Tensor] = []
 
-        with self.toggled_optimizer(critic_optimizer):
-            critic_optimizer.zero_grad()
-            for part in parts(batch, self.accumulate):
-                _, fake_images = drawn or self.draw(part)
-                objective = self.critic_objective(part, fake_images.detach(), penalize=penalize)
-                self.manual_backward(objective / self.accumulate)
-            critic_optimizer.step()
+        def critic_objective(part: dict[str, Any]) -> Tensor:
+            _, fake_images = drawn or self.draw(part)
+            return self.critic_objective(part, fake_images.detach(), penalize=penalize)
 
-        styles = []
-        with self.toggled_optimizer(generator_optimizer):
-            generator_optimizer.zero_grad()
-            for part in parts(batch, self.accumulate):
-                w, fake_images = drawn or self.draw(part)
-                generator_loss = self.generator_loss(at_least_float32(self.critic(fake_images, part["label"])))
-                self.manual_backward(generator_loss / self.accumulate)
-                self.record({"loss/generator": generator_loss})
-                styles.append(w.detach())
-            generator_optimizer.step()
+        def generator_objective(part: dict[str, Any]) -> Tensor:
+            w, fake_images = drawn or self.draw(part)
+            styles.append(w.detach())
+            return self.generator_objective(part, fake_images)
 
-        labels = batch["label"]
-        self.generator.mapping.track_average(
-            self.gather(torch.cat(styles)), None if labels is None else self.gather(labels)
-        )
-        decay = average_decay(
-            global_batch,
-            half_life_images=self.half_life_images,
-            images_seen=self.images_seen,
-            ramp_up=self.average_ramp_up,
-        )
-        update_average(self.averaged_generator, self.generator, decay)
+        # 1. The critic learns to tell the images from the fakes, 2. the generator from what the critic then says of these.
+        self.update(critic_optimizer, critic_objective, batch)
+        self.update(generator_optimizer, generator_objective, batch)
+        # 3. The running mean of w, for truncation, and the average that is shown follow.
+        labels = None if batch["label"] is None else self.gather(batch["label"])
+        self.generator.mapping.track_average(self.gather(torch.cat(styles)), labels)
+        self.move_average()
         self.count_images(batch["image"])
 
     def draw(self, part: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Styles w [B, w_dim] and images for the numbers and labels of ``part``."""
-        z = self.latents("latents", self.seed, part["first_number"], len(part["image"]))
+        z = self.latents(part["first_number"], len(part["image"]), seed=self.seed, stream="latents")
         w = self.generator.mapping(z, part["label"])
         affine = self.generator.heads(self.generator.broadcast(w))
         return w, self.generator.render(affine, self.grid(self.image_shape[1], self.image_shape[2]))
+
+    def generator_objective(self, part: dict[str, Any], fake_images: Tensor) -> Tensor:
+        loss = self.generator_loss(at_least_float32(self.critic(fake_images, part["label"])))
+        self.record({"loss/generator": loss})
+        return loss
 
     def critic_objective(self, part: dict[str, Any], fake_images: Tensor, *, penalize: bool) -> Tensor:
         """The critic's loss, with the penalty where ``penalize``, whose two derivatives are never in half precision."""
@@ -161,30 +147,19 @@ class PolyINR(HasCritic):
         self.record({"penalty/r1": penalty})
         return loss + 0.5 * self.r1_gamma * self.r1_every * penalty
 
-    def latents(self, name: str, seed: int, first: int, count: int) -> Tensor:
-        """Latents [count, latent_dim] of the images ``first ..`` of the stream ``name``."""
-        z = Stream(seed, name).normal(first, count, self.generator.mapping.latent_dim)
+    def latents(self, first: int, count: int, *, seed: int, stream: str = "evaluation") -> Tensor:
+        z = Stream(seed, stream).normal(first, count, self.generator.mapping.latent_dim)
         return z.to(self.generator.mapping.average)  # its device and type
 
     def grid(self, height: int, width: int, window: Window = UNIT_WINDOW) -> Tensor:
         like = self.generator.mapping.average
         return coordinate_grid(height, width, window=window, device=like.device, dtype=like.dtype)
 
-    @torch.no_grad()
-    def sample(
-        self,
-        first: int,
-        count: int,
-        *,
-        seed: int,
-        labels: Tensor | Sequence[int] | None = None,
-        image_size: int | None = None,
-        psi: float = 1.0,
+    def decode(
+        self, latents: Tensor, labels: Tensor | None = None, *, image_size: int | None = None, psi: float = 1.0
     ) -> Tensor:
-        labels = self.balanced_labels(first, count) if labels is None else self.check_labels(labels, count=count)
-        z = self.latents("evaluation", seed, first, count)
         height, width = self.image_shape[1:] if image_size is None else (image_size, image_size)
-        return self.averaged_generator(z, labels, self.grid(height, width), psi=psi)
+        return self.averaged_generator(latents, labels, self.grid(height, width), psi=psi)
 
     def compile_drawing(self) -> float:
         return self.averaged_generator.synthesis.compile_drawing()

@@ -25,7 +25,7 @@ def render(method: PolyINR, affine: Tensor, resolution: int, *, window: tuple[fl
 @torch.no_grad()
 def draw_affine(method: PolyINR, count: int, *, seed: int, labels: Tensor | None, psi: float = 1.0) -> Tensor:
     """Affine parameters of the images 0 .. count - 1 of ``seed``: the images that `sample` draws."""
-    z = method.latents("evaluation", seed, 0, count)
+    z = method.latents(0, count, seed=seed)
     return method.averaged_generator.affine(z, labels, psi=psi)
 
 
@@ -80,7 +80,7 @@ def interpolate(
         classes = [classes]
     if classes is not None and len(classes) not in (1, 2):
         raise ValueError(f"classes names the class of both ends or the two of them, got {len(classes)}")
-    z = method.latents("evaluation", seed, 0, 2 * rows)
+    z = method.latents(0, 2 * rows, seed=seed)
     from_labels = to_labels = None
     if method.num_classes > 0:
         asked = list(range(method.num_classes)) if classes is None else classes

@@ -54,7 +54,9 @@ def may_import(path: Path, name: str) -> bool:
 
 def is_contract(name: str) -> bool:
     """Whether ``name`` is no method, and nothing that only methods share."""
-    return not name.startswith("lightning_modules.") or name.startswith("lightning_modules.base.")
+    return not name.startswith("lightning_modules.") or name.startswith(
+        ("lightning_modules.base.", "lightning_modules.labels.")
+    )
 
 
 def sources() -> list[Path]:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from callbacks.generation_metrics import DrawnImages, GenerationMetrics, published_result, real_images
 from datamodules.arrays import Arrays
-from lightning_modules.base import Draws, labels_to_follow
+from lightning_modules.base import Draws
+from lightning_modules.labels import labels_to_follow
 from metrics.evaluation import Work
 from metrics.features import Pixels
 from metrics.protocols import check_comparable

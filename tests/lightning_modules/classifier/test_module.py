@@ -73,7 +73,7 @@ def learned() -> tuple[Trainer, Classifier, ImageDataModule]:
 def test_it_learns_what_can_be_told_apart(learned: tuple[Trainer, Classifier, ImageDataModule]) -> None:
     trainer, method, datamodule = learned
     trainer.test(method, datamodule, verbose=False)
-    results = method.test_results()
+    results = method.test_results()["classification"]
     assert results["accuracy"] > 0.98
     assert results["cross_entropy"] < 0.1 * math.log(8)
 
@@ -91,23 +91,23 @@ def test_results_equal_a_hand_count(learned: tuple[Trainer, Classifier, ImageDat
         "top5_accuracy": float((ranks < 5).double().mean()),
         "cross_entropy": float((logits.logsumexp(dim=1) - logits.gather(1, labels[:, None])[:, 0]).mean()),
     }
-    assert method.test_results() == pytest.approx(expected, rel=1e-5)
+    assert method.test_results()["classification"] == pytest.approx(expected, rel=1e-5)
     assert 0 < expected["accuracy"] < expected["top5_accuracy"] < 1
 
 
 def test_a_second_test_counts_anew(learned: tuple[Trainer, Classifier, ImageDataModule]) -> None:
     trainer, method, datamodule = learned
     trainer.test(method, datamodule, verbose=False)
-    first = method.test_results()
+    first = method.test_results()["classification"]
     trainer.test(method, datamodule, verbose=False)
-    assert method.test_results() == first
+    assert method.test_results()["classification"] == first
 
 
 def test_few_classes_have_no_top5() -> None:
     method, datamodule = make(num_classes=3), ThreeBars(batch_size=32, seed=0)
     assert method.test_results() == {}, "nothing was measured yet"
     trainer_for().test(method, datamodule, verbose=False)
-    assert method.test_results().keys() == {"accuracy", "cross_entropy"}
+    assert method.test_results()["classification"].keys() == {"accuracy", "cross_entropy"}
 
 
 def test_the_checkpoint_holds_weights_and_no_counts(
@@ -146,11 +146,10 @@ def test_features_are_classified_as_images_are(architecture: str) -> None:
 def test_the_rate_is_a_function_of_the_images_seen(learned: tuple[Trainer, Classifier, ImageDataModule]) -> None:
     """Budget 1,280 images, of which 5 % warm up: 64."""
     method = make()
-    optimizer = method.configure_optimizers()
+    method.global_batch = 32
     rates = {}
     for method.images_seen in (0, 32, 64, 672 - 16, 1280 - 32):
-        method.set_learning_rate(optimizer, 32)  # type: ignore[arg-type]
-        rates[method.images_seen] = optimizer.param_groups[0]["lr"] / 0.05
+        rates[method.images_seen] = method.rate_factor()
     assert rates[0] == pytest.approx(16 / 64)
     assert rates[32] == pytest.approx(48 / 64)
     assert rates[656] == pytest.approx(0.5)

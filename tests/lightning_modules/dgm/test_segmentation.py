@@ -189,7 +189,7 @@ def test_mean_iou_against_a_count_by_hand() -> None:
         logits = F.one_hot(predicted[:, i : i + 1], 4).permute(0, 3, 1, 2).float()
         built.averaged_network.forward = lambda images, logits=logits: logits  # type: ignore[method-assign]
         built.test_step({"image": logits, "mask": truth[:, i : i + 1]}, i)
-    results = built.test_results()
+    results = built.test_results()["segmentation"]
     assert results["mean_iou"] == pytest.approx(sum(by_hand) / 3)
     assert results["pixel_accuracy"] == pytest.approx(8 / 11)
     theirs = MulticlassJaccardIndex(4, ignore_index=NO_CLASS)(predicted, truth.long())
@@ -204,7 +204,7 @@ def results_of_a_rank(rank: int, num_ranks: int, folder: Path) -> None:
     _, built, trainer = fit("method=dgm_segmentation", "datamodule.batch_size=16", num_steps=4, num_ranks=num_ranks)
     trainer.test(built, trainer.datamodule, verbose=False)  # type: ignore[attr-defined]
     assert isinstance(built, Segmentation)
-    results = built.test_results()
+    results = built.test_results()["segmentation"]
     torch.save((built.test_metrics[0].compute(), results), folder / f"{num_ranks}_{rank}")
 
 

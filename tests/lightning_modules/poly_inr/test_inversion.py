@@ -25,7 +25,7 @@ def drawn(inversion: Inversion, affine: torch.Tensor) -> torch.Tensor:
 
 
 def test_the_spaces_are_one_image(method: PolyINR) -> None:
-    z, labels = method.latents("evaluation", 0, 0, 3), some_labels(method, 3)
+    z, labels = method.latents(0, 3, seed=0), some_labels(method, 3)
     generator = method.averaged_generator
     expected = generator.affine(z, labels)
     for space in ("z", "w", "affine"):

@@ -21,6 +21,6 @@ def test_the_experiment_trains_for_two_steps(tmp_path: Path) -> None:
     assert isinstance(method.generator.heads, StyleAffine)
     assert method.images_seen == 128
     labels = method.balanced_labels(0, 4)
-    images = method.generator(method.latents("latents", 0, 0, 4), labels, method.grid(8, 8))
+    images = method.generator(method.latents(0, 4, seed=0, stream="latents"), labels, method.grid(8, 8))
     gradients = torch.autograd.grad(images.square().sum(), list(method.generator.heads.parameters()))
     assert all(gradient.abs().sum() > 0 for gradient in gradients), "the style codes of every level learn"

@@ -49,7 +49,7 @@ def test_interpolate_begins_and_ends_at_samples(method: PolyINR, tmp_path: Path)
     with Image.open(written[1]) as animation:
         assert animation.n_frames > 1
     labels = torch.tensor([0, 1]) if method.num_classes else None
-    z = method.latents("evaluation", 0, 0, 4)
+    z = method.latents(0, 4, seed=0)
     ends = method.averaged_generator(z[:2], labels, method.grid(16, 16))
     for strip in (written[0], written[2]):
         picture = np.array(Image.open(strip)).astype(float)
