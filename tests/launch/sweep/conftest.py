@@ -49,7 +49,7 @@ def pretend(sweep_file: Callable[..., Path], tmp_path: Path, monkeypatch: pytest
     def make(*, trials: int | None = None, jobs: int = 2, folder: Path | None = None, **changes: Any) -> Engine:
         timeout = changes.pop("timeout_seconds", 60.0)
         sweep = read_sweep(sweep_file(**changes))
-        command = [sys.executable, str(ROOT / "tests" / "pretend_train.py")]
+        command = [sys.executable, str(ROOT / "tests" / "support" / "pretend_train.py")]
         slots = [{"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": str(slot)} for slot in range(jobs)]
         return Engine(
             sweep,
