@@ -35,7 +35,6 @@ class Classification(Classifies):
         *,
         image_shape: tuple[int, int, int],
         num_classes: int,
-        seed: int,
         backbone: Callable[..., ClassifierNetwork],
         optimizer: Callable[..., Optimizer],
         label_smoothing: float = 0.0,
@@ -43,12 +42,9 @@ class Classification(Classifies):
         average_ramp_up: float = 0.05,
         budget_kimg: float,
         warmup_share: float = 0.05,
-        accumulate: int = 1,
-        clip_norm: float = 0.0,
+        **given: Any,
     ) -> None:
-        super().__init__(
-            image_shape=image_shape, num_classes=num_classes, seed=seed, accumulate=accumulate, clip_norm=clip_norm
-        )
+        super().__init__(image_shape=image_shape, num_classes=num_classes, **given)
         if num_classes < 2:
             raise ValueError(f"a classifier needs data with at least 2 classes, and these have {num_classes}")
         if not 0.0 <= label_smoothing < 1.0:

@@ -75,7 +75,6 @@ class Segmentation(Segments):
         image_shape: tuple[int, int, int],
         num_classes: int,
         target_classes: tuple[str, ...],
-        seed: int,
         backbone: Callable[..., Backbone],
         head: Callable[..., Head],
         optimizer: Callable[..., Optimizer],
@@ -84,21 +83,14 @@ class Segmentation(Segments):
         average_ramp_up: float = 0.05,
         budget_kimg: float,
         power: float = 0.9,
-        accumulate: int = 1,
-        clip_norm: float = 0.0,
+        **given: Any,
     ) -> None:
         if len(target_classes) < 2:
             raise ValueError(
                 f"segmentation needs masks of at least 2 classes, and the data have {len(target_classes)}: choose a "
                 "datamodule such as image_masks (your own) or digit_masks"
             )
-        super().__init__(
-            image_shape=image_shape,
-            num_classes=len(target_classes),
-            seed=seed,
-            accumulate=accumulate,
-            clip_norm=clip_norm,
-        )
+        super().__init__(image_shape=image_shape, num_classes=len(target_classes), **given)
         self.target_classes = target_classes
         stem = backbone(image_channels=image_shape[0])
         stem.check_image_size(*image_shape[1:])

@@ -38,9 +38,7 @@ class PolyINR(HasLatents, HasCritic):
     def __init__(
         self,
         *,
-        image_shape: tuple[int, int, int],
         num_classes: int,
-        seed: int,
         generator: Callable[..., Generator],
         critic: Callable[..., nn.Module],
         generator_optimizer: Callable[..., Optimizer],
@@ -53,17 +51,10 @@ class PolyINR(HasLatents, HasCritic):
         average_ramp_up: float = 0.05,
         budget_kimg: float,
         decay_share: float = 0.0,
-        accumulate: int = 1,
-        clip_norm: float = 0.0,
+        **given: Any,
     ) -> None:
-        super().__init__(
-            image_shape=image_shape,
-            num_classes=num_classes if conditional else 0,
-            seed=seed,
-            accumulate=accumulate,
-            clip_norm=clip_norm,
-        )
-        self.generator = generator(image_channels=image_shape[0], num_classes=self.num_classes)
+        super().__init__(num_classes=num_classes if conditional else 0, **given)
+        self.generator = generator(image_channels=self.image_shape[0], num_classes=self.num_classes)
         self.critic = critic(image_shape=self.image_shape, num_classes=self.num_classes)
         self.averaged_generator = averaged_copy(self.generator)
         self.make_generator_optimizer = generator_optimizer
