@@ -65,8 +65,8 @@ class Segmentation(Segments):
     """Trains backbone and head with cross-entropy; what is tested is their average ``averaged_network``.
 
     ``weights``: checkpoint of a classifier whose backbone this one starts from. The learning rate falls with
-    (1 - t) ** ``power`` over ``budget_kimg`` (DeepLabv3+). ``half_life_images``: of the average. ``target_classes``:
-    names of the classes, from the data module.
+    (1 - t) ** ``power`` over ``budget_kimg`` (DeepLabv3+). ``target_classes``: names of the
+    classes, from the data module.
     """
 
     def __init__(
@@ -80,7 +80,6 @@ class Segmentation(Segments):
         optimizer: Callable[..., Optimizer],
         weights: str | None = None,
         half_life_images: float = 2_000,
-        average_ramp_up: float = 0.05,
         budget_kimg: float,
         power: float = 0.9,
         **given: Any,
@@ -90,7 +89,9 @@ class Segmentation(Segments):
                 f"segmentation needs masks of at least 2 classes, and the data have {len(target_classes)}: choose a "
                 "datamodule such as image_masks (your own) or digit_masks"
             )
-        super().__init__(image_shape=image_shape, num_classes=len(target_classes), **given)
+        super().__init__(
+            image_shape=image_shape, num_classes=len(target_classes), half_life_images=half_life_images, **given
+        )
         self.target_classes = target_classes
         stem = backbone(image_channels=image_shape[0])
         stem.check_image_size(*image_shape[1:])
@@ -99,8 +100,6 @@ class Segmentation(Segments):
         self.averaged_network = averaged_copy(self.network)
         self.make_optimizer = optimizer
         self.weights = weights
-        self.half_life_images = half_life_images
-        self.average_ramp_up = average_ramp_up
         self.budget_images = round(budget_kimg * 1000)
         self.power = power
         self.test_metrics: list[MulticlassConfusionMatrix] = []  # no submodules: a checkpoint holds weights, not counts
