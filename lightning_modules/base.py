@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from generative.inversion.search import Space
 from generative.randomness import Stream, permutation
 from lightning_modules.steps import ManualSteps
+from lightning_modules.weights import Weights, read_weights
 from metrics.measures import (
     CLASSIFICATION,
     DETECTION,
@@ -55,11 +56,13 @@ class Method(ManualSteps):
 
     ``image_shape`` (channels, height, width) and ``num_classes`` come from the data module, ``seed`` from the
     run; a constructor that takes ``target_classes`` gets the names of the classes of masks or boxes. A training step
-    hands its losses to :meth:`record` and must end with :meth:`count_images`.
+    hands its losses to :meth:`record` and must end with :meth:`count_images`. ``weights``: last.ckpt of another run, whose
+    weights :meth:`take_weights` starts this one from.
     """
 
     measures: ClassVar[Measures] = {}  # what is measured of it by name, beside what its other capabilities state
     test_task: ClassVar[str] = ""  # what results call what `test_step` measures; empty: nothing
+    weights_source: ClassVar[str] = "another run of this method"  # whose last.ckpt `weights` is to be
 
     def __init__(
         self,
@@ -67,16 +70,27 @@ class Method(ManualSteps):
         image_shape: tuple[int, int, int],
         num_classes: int,
         seed: int,
+        weights: str | None = None,
         **given: Any,
     ) -> None:
         super().__init__(**given)
         self.image_shape = image_shape
         self.num_classes = num_classes
         self.seed = seed
+        self.weights = weights
         self.images_seen = 0  # by all ranks together, over the whole run: the clock of everything
         self.images_seen_before = 0  # the same, one step earlier
         self.run_config: dict[str, Any] = {}  # resolved, plain data; set by the launcher, kept in the checkpoint
         self.metrics: dict[str, float] = {}  # as last measured: "metric/..."
+
+    def on_fit_start(self) -> None:
+        """At the start of a run, not of its continuation, whose checkpoint has weights of its own."""
+        if self.weights is not None and self.images_seen == 0:
+            self.take_weights(read_weights(self.weights, source=self.weights_source))
+
+    def take_weights(self, weights: Weights) -> None:
+        """Start from those of another run: every network that it has by the same name; ValueError where one does not fit."""
+        weights.load_into({name: part for name, part in self.named_children() if part.state_dict()})
 
     def count_images(self, images: Tensor) -> None:
         """End the step: the clock advances by the global batch of which ``images`` [B, ...] is this rank's part."""
