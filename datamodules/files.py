@@ -11,9 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from datamodules.notices import warn_once
-from generative.rendering.pictures import WHITE, open_picture, read_picture, upright
-
-NUM_THREADS = 4  # that decode: Pillow lets go of the interpreter's lock while it does
+from generative.rendering.pictures import NUM_THREADS, WHITE, open_picture, read_picture, upright
 
 
 class FileRows:

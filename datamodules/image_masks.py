@@ -14,7 +14,7 @@ from datamodules.batches import NO_CLASS
 from datamodules.notices import warn_once
 from datamodules.segmentation import MASK_MODES, SegmentationDataModule
 from datamodules.splits import TEST_NAMES, check_apart, held_out, part_to_test_on, real_paths
-from generative.rendering.containers import Folder, counted, in_words
+from generative.rendering.containers.folders import Folder
 from generative.rendering.pictures import lets_through
 
 PARTS = ("train", *TEST_NAMES)
@@ -232,7 +232,7 @@ def by_stem(folder: Path) -> dict[str, Path]:
     """The images below a folder under their paths there without suffix, in order; ValueError where two share one."""
     files = Folder(folder)
     if files.others:
-        warn_once(f"passed over in {folder}: {in_words(counted(files.others))}")
+        warn_once(f"passed over in {folder}: {files.others_in_words()}")
     found: dict[str, Path] = {}
     for path in (folder / name for name in files.names):
         stem = str(path.relative_to(folder).with_suffix(""))

@@ -16,7 +16,7 @@ from datamodules.files import FileRows
 from datamodules.imagenet import ImageNet, imagenet_indices
 from datamodules.presets import crop_bilinear
 from datamodules.stored import StoredImages
-from generative.rendering.containers import is_image
+from generative.rendering.containers.formats import is_image
 from generative.rendering.images import to_pil
 from generative.rendering.pictures import open_picture
 

@@ -12,7 +12,7 @@ from datamodules.boxes import LABELLED_OVERHANG, BoxedImages, Inspected
 from datamodules.coco import ListedImage, read_coco
 from datamodules.notices import warn_once
 from datamodules.splits import TEST_NAMES, check_apart, held_out, part_to_test_on, real_paths
-from generative.rendering.containers import Folder
+from generative.rendering.containers.folders import Folder
 
 BESIDE = "_annotations.coco.json"  # Roboflow's, beside the images of a split
 PARTS = ("train", *TEST_NAMES)

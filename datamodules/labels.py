@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from generative.rendering.containers import Container
+from generative.rendering.containers.base import Container
 
 MOST_CLASSES = 2**20  # a label above is no class but a mistake
 DECIDES_ALONE = "dataset.json"

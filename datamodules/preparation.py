@@ -33,10 +33,9 @@ from datamodules.prepared import (
 )
 from datamodules.presets import PRESETS
 from datamodules.sources import Entry, Source, open_source
-from generative.rendering.pictures import WHITE, colour, read_header, read_picture
+from generative.rendering.pictures import NUM_THREADS, WHITE, colour, read_header, read_picture
 
 CHUNK = 512  # images between two entries of the journal
-NUM_THREADS = 4
 AHEAD = 4 * NUM_THREADS  # images in memory at once, whatever the size of the set
 
 

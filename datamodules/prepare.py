@@ -24,7 +24,7 @@ from typing import Any
 
 from datamodules.preparation import prepare
 from datamodules.presets import PRESETS
-from generative.rendering.containers import in_words
+from generative.rendering.containers.formats import counts_in_words
 from generative.rendering.pictures import WHITE
 
 
@@ -77,7 +77,7 @@ def tell(facts: dict[str, Any]) -> None:
     for note in facts["notes"]:
         print(f"note: {note}")
     if facts["passed_over"]:
-        print(f"passed over, as no images: {in_words(facts['passed_over'])}")
+        print(f"passed over, as no images: {counts_in_words(facts['passed_over'])}")
     if facts["turned"]:
         print(f"turned upright, as their EXIF data say: {facts['turned']} images")
     if facts["transparent"]:

@@ -15,13 +15,13 @@ from torch import Tensor
 
 from datamodules.base import ImageDataModule
 from datamodules.batches import NO_CLASS, Rows
-from datamodules.files import NUM_THREADS, FileRows, decoded, picture_in
+from datamodules.files import FileRows, decoded, picture_in
 from datamodules.notices import warn_once
 from datamodules.orientation import DrawnOn, Stored, stored
 from datamodules.stored import tell_count
 from generative.augmentation import SCALE_DRAWS, scale_flip_and_crop
 from generative.randomness import Stream
-from generative.rendering.pictures import TURNS
+from generative.rendering.pictures import NUM_THREADS, TURNS
 
 MASK_MODES = ("P", "L")  # one number a pixel: of the palette, or grey
 NUM_LOOKED_AT = 16  # masks of a split, spread over it, that are read before anything trains

@@ -119,9 +119,9 @@ def test_a_grey_set_stays_grey_and_grey_images_join_a_colour_set(tmp_path: Path)
 SLOW = """
 import sys, time
 from datamodules import preparation, prepare
-from generative.rendering import containers
-read = containers.Folder.read
-containers.Folder.read = lambda self, name: time.sleep(0.02) or read(self, name)
+from generative.rendering.containers.folders import Folder
+read = Folder.read
+Folder.read = lambda self, name: time.sleep(0.02) or read(self, name)
 preparation.CHUNK = 8
 prepare.main()
 """
