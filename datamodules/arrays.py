@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,15 +26,9 @@ class Arrays(ImageDataModule):
         train: tuple[Tensor, Tensor],
         test: tuple[Tensor, Tensor] | None = None,
         num_classes: int,
-        batch_size: int,
-        seed: int,
-        flip: bool = False,
-        crop_padding: int = 0,
-        num_workers: int = 0,
+        **given: Any,
     ) -> None:
-        super().__init__(
-            batch_size=batch_size, seed=seed, flip=flip, crop_padding=crop_padding, num_workers=num_workers
-        )
+        super().__init__(**given)
         _, channels, height, width = train[0].shape
         self.image_shape, self.num_classes = (channels, height, width), num_classes
         self.given = {"train": train, "test": test}
@@ -61,15 +56,9 @@ class ArrayFiles(ImageDataModule):
         test: str | None,
         image_shape: list[int],
         num_classes: int,
-        batch_size: int,
-        seed: int,
-        flip: bool = False,
-        crop_padding: int = 0,
-        num_workers: int = 0,
+        **given: Any,
     ) -> None:
-        super().__init__(
-            batch_size=batch_size, seed=seed, flip=flip, crop_padding=crop_padding, num_workers=num_workers
-        )
+        super().__init__(**given)
         if len(image_shape) != 3:
             raise ValueError(f"image_shape must be channels, height and width, got {image_shape}")
         channels, height, width = image_shape

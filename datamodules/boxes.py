@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,7 +48,7 @@ class Inspected:
 
 
 class BoxedImages(ImageDataModule):
-    """A subclass finds the images of a split and their boxes, and states ``target_classes``, their names.
+    """A subclass finds the images of a split and their boxes. It states ``channels`` and ``target_classes``, their names.
 
     An image is brought into ``resolution`` x ``resolution`` pixels whole, above or beside black. Batches hold "boxes"
     [B, K, 4] and "box_label" [B, K] of K the largest number of boxes on an image of the split. No label: what is on an
@@ -58,32 +59,26 @@ class BoxedImages(ImageDataModule):
     """
 
     num_classes = 0
+    channels: int  # 1 (grey) or 3 (colour)
 
     def __init__(
         self,
         *,
         data_dir: str,
         resolution: int,
-        channels: int,
         max_overhang: float = LABELLED_OVERHANG,
-        batch_size: int,
-        seed: int,
-        flip: bool = False,
-        crop_padding: int = 0,
-        num_workers: int = 0,
+        **given: Any,
     ) -> None:
-        super().__init__(
-            batch_size=batch_size, seed=seed, flip=flip, crop_padding=crop_padding, num_workers=num_workers
-        )
+        super().__init__(**given)
         if resolution < 1:
             raise ValueError(f"resolution must be at least 1 pixel, got {resolution}")
-        if channels not in (1, 3):
-            raise ValueError(f"channels must be 1 (grey) or 3 (colour), got {channels}")
+        if self.channels not in (1, 3):
+            raise ValueError(f"channels must be 1 (grey) or 3 (colour), got {self.channels}")
         if not max_overhang >= 0:
             raise ValueError(f"max_overhang must be at least 0 pixels, got {max_overhang}")
         self.data_dir, self.resolution = Path(data_dir).expanduser(), resolution
         self.max_overhang = max_overhang
-        self.image_shape = (channels, resolution, resolution)
+        self.image_shape = (self.channels, resolution, resolution)
         self.found_targets: dict[str, Mapping[str, Rows]] = {}
 
     @abstractmethod

@@ -32,28 +32,9 @@ class Cityscapes(SegmentationDataModule):
     values = {**{row.id: row.train_id for row in TABLE}, NO_ID: NO_CLASS}  # noqa: RUF012
     target_classes = tuple(row.name for row in sorted(TABLE, key=lambda row: row.train_id) if row.train_id != NO_CLASS)
 
-    def __init__(
-        self,
-        *,
-        data_dir: str,
-        resolution: int,
-        crop_size: int,
-        scales: list[float],
-        flip: bool,
-        batch_size: int,
-        seed: int,
-        num_workers: int = 0,
-    ) -> None:
-        super().__init__(
-            data_dir=data_dir,
-            canvas=(resolution, 2 * resolution),
-            crop_size=crop_size,
-            scales=scales,
-            flip=flip,
-            batch_size=batch_size,
-            seed=seed,
-            num_workers=num_workers,
-        )
+    @property
+    def canvas(self) -> tuple[int, int]:
+        return self.resolution, 2 * self.resolution
 
     def pairs(self, split: str) -> list[tuple[Path, Path]]:
         images, masks = (self.data_dir / kind / FOLDERS[split] for kind in ("leftImg8bit", "gtFine"))

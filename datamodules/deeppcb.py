@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from datamodules.batches import Rows
-from datamodules.boxes import LABELLED_OVERHANG, BoxedImages, Inspected
+from datamodules.boxes import BoxedImages, Inspected
 from datamodules.splits import check_apart
 from datamodules.stored import tell_count
 
@@ -23,31 +23,8 @@ class DeepPCB(BoxedImages):
     test split has kinds that the training split never shows.
     """
 
+    channels = 1
     target_classes = ("open", "short", "mousebite", "spur", "copper", "pin-hole")
-
-    def __init__(
-        self,
-        *,
-        data_dir: str,
-        resolution: int,
-        max_overhang: float = LABELLED_OVERHANG,
-        batch_size: int,
-        seed: int,
-        flip: bool = False,
-        crop_padding: int = 0,
-        num_workers: int = 0,
-    ) -> None:
-        super().__init__(
-            data_dir=data_dir,
-            resolution=resolution,
-            channels=1,
-            max_overhang=max_overhang,
-            batch_size=batch_size,
-            seed=seed,
-            flip=flip,
-            crop_padding=crop_padding,
-            num_workers=num_workers,
-        )
 
     def find(self, split: str) -> Sequence[Inspected]:
         places = (self.data_dir, self.data_dir / "PCBData")

@@ -43,29 +43,13 @@ class ImageMasks(SegmentationDataModule):
     def __init__(
         self,
         *,
-        data_dir: str,
-        resolution: int,
         classes: list[str],
         values: list[int | list[int]] | None = None,
         ignore: list[int | list[int]] | None = None,
         mask_suffix: str = "",
-        crop_size: int,
-        scales: list[float],
-        flip: bool,
-        batch_size: int,
-        seed: int,
-        num_workers: int = 0,
+        **given: Any,
     ) -> None:
-        super().__init__(
-            data_dir=data_dir,
-            canvas=(resolution, resolution),
-            crop_size=crop_size,
-            scales=scales,
-            flip=flip,
-            batch_size=batch_size,
-            seed=seed,
-            num_workers=num_workers,
-        )
+        super().__init__(**given)
         stated: list[Any] = list(range(len(classes))) if values is None else values
         ignored: list[Any] = ignore or []
         check_classes(classes, stated, ignored)

@@ -23,28 +23,14 @@ class OwnImages(StoredImages):
     def __init__(
         self,
         *,
-        data_dir: str,
-        resolution: int,
         num_classes: int | None = None,
         channels: int | None = None,
-        batch_size: int,
-        seed: int,
-        flip: bool = False,
-        crop_padding: int = 0,
-        num_workers: int = 0,
+        **given: Any,
     ) -> None:
         if channels not in (1, 3, None):
             raise ValueError(f"channels must be 1 (grey) or 3 (colour), got {channels}")
         self.given_classes, self.given_channels = num_classes, channels
-        super().__init__(
-            data_dir=data_dir,
-            resolution=resolution,
-            batch_size=batch_size,
-            seed=seed,
-            flip=flip,
-            crop_padding=crop_padding,
-            num_workers=num_workers,
-        )
+        super().__init__(**given)
 
     @property
     def num_classes(self) -> int:  # type: ignore[override] # of the other sets a constant

@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Any
 
-from datamodules.boxes import LABELLED_OVERHANG, BoxedImages, Inspected
+from datamodules.boxes import BoxedImages, Inspected
 from datamodules.coco import ListedImage, read_coco
 from datamodules.notices import warn_once
 from datamodules.splits import TEST_NAMES, check_apart, held_out, part_to_test_on, real_paths
@@ -35,29 +36,13 @@ class Inspection(BoxedImages):
     def __init__(
         self,
         *,
-        data_dir: str,
-        resolution: int,
         classes: list[str],
         channels: int = 3,
         keep_crowds: bool = False,
-        max_overhang: float = LABELLED_OVERHANG,
-        batch_size: int,
-        seed: int,
-        flip: bool = False,
-        crop_padding: int = 0,
-        num_workers: int = 0,
+        **given: Any,
     ) -> None:
-        super().__init__(
-            data_dir=data_dir,
-            resolution=resolution,
-            channels=channels,
-            max_overhang=max_overhang,
-            batch_size=batch_size,
-            seed=seed,
-            flip=flip,
-            crop_padding=crop_padding,
-            num_workers=num_workers,
-        )
+        self.channels = channels
+        super().__init__(**given)
         twice = sorted({name for name in classes if classes.count(name) > 1})
         if twice:
             raise ValueError(f"datamodule.classes names {twice[0]!r} twice: give each class once")

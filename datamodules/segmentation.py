@@ -73,27 +73,32 @@ class SegmentationDataModule(ImageDataModule):
         self,
         *,
         data_dir: str,
-        canvas: tuple[int, int],
+        resolution: int,
         crop_size: int,
         scales: list[float],
         flip: bool,
         batch_size: int,
         seed: int,
-        num_workers: int,
+        num_workers: int = 0,
     ) -> None:
         super().__init__(batch_size=batch_size, seed=seed, num_workers=num_workers)
-        if min(canvas) < 1:
-            raise ValueError(f"resolution must be at least 1 pixel, got {min(canvas)}")
+        if resolution < 1:
+            raise ValueError(f"resolution must be at least 1 pixel, got {resolution}")
         if crop_size < 1:
             raise ValueError(f"crop_size must be at least 1 pixel, got {crop_size}")
         if len(scales) != 2 or not 0 < scales[0] <= scales[1]:
             raise ValueError(f"scales must be the smallest and the largest, such as [0.5, 2.0], got {scales}")
-        self.data_dir, self.canvas = Path(data_dir).expanduser(), canvas
+        self.data_dir, self.resolution = Path(data_dir).expanduser(), resolution
         self.image_shape = (3, crop_size, crop_size)
         self.augmentation = ScaledCrops(seed, scales, crop_size, flip)
         self.masks: dict[str, FileRows] = {}
         self.sizes: dict[str, Tensor] = {}
         self.turns: dict[Path, Image.Transpose] = {}  # of masks that were drawn on photos as they are stored
+
+    @property
+    def canvas(self) -> tuple[int, int]:
+        """Height and width that every image is shown within where it is shown whole."""
+        return self.resolution, self.resolution
 
     @property
     def test_size(self) -> tuple[int, int]:

@@ -41,15 +41,9 @@ class StoredImages(ImageDataModule):
         data_dir: str,
         resolution: int,
         download: bool = False,
-        batch_size: int,
-        seed: int,
-        flip: bool = False,
-        crop_padding: int = 0,
-        num_workers: int = 0,
+        **given: Any,
     ) -> None:
-        super().__init__(
-            batch_size=batch_size, seed=seed, flip=flip, crop_padding=crop_padding, num_workers=num_workers
-        )
+        super().__init__(**given)
         if resolution < 1:
             raise ValueError(f"resolution must be at least 1 pixel, got {resolution}")
         self.data_dir, self.resolution, self.download = Path(data_dir).expanduser(), resolution, download

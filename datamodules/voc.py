@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torchvision import datasets
 
@@ -36,27 +37,11 @@ class VOC2012(SegmentationDataModule):
     def __init__(
         self,
         *,
-        data_dir: str,
-        resolution: int,
-        crop_size: int,
-        scales: list[float],
-        flip: bool,
         augmented: bool = False,
         download: bool = False,
-        batch_size: int,
-        seed: int,
-        num_workers: int = 0,
+        **given: Any,
     ) -> None:
-        super().__init__(
-            data_dir=data_dir,
-            canvas=(resolution, resolution),
-            crop_size=crop_size,
-            scales=scales,
-            flip=flip,
-            batch_size=batch_size,
-            seed=seed,
-            num_workers=num_workers,
-        )
+        super().__init__(**given)
         self.augmented, self.download = augmented, download
         self.counts = {"train": AUGMENTED_TRAIN if augmented else 1_464, "test": 1_449}
 

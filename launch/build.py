@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import typing
 from collections.abc import Callable
@@ -18,9 +17,9 @@ from generative.plain_data import SCALARS, check_plain
 from launch.compose import (
     INSTANTIATE_KEYS,
     alternatives,
-    argument_types,
     check_constructor_calls,
     check_type,
+    constructor_arguments,
     find_target,
     plain,
 )
@@ -71,7 +70,7 @@ def ask_the_data(config: DictConfig) -> None:
 
 def takes_target_classes(method: dict[str, Any]) -> bool:
     """Whether the constructor that the configuration ``method`` calls asks for the classes of masks or boxes."""
-    return "target_classes" in inspect.signature(find_target(method["_target_"], "method")).parameters
+    return "target_classes" in constructor_arguments(find_target(method["_target_"], "method"))
 
 
 def check_run_settings(config: Any) -> None:
@@ -113,10 +112,10 @@ def check_call(call: dict[str, Any], path: str, kind: type | None) -> None:
         raise ValueError(f"the configuration at {path} calls {name!r}, where a value stands: refused")
     if not issubclass(found, kind):
         raise ValueError(f"the configuration at {path} calls {name!r}, which is no {kind.__name__}: refused")
-    hints = argument_types(found)
+    arguments = constructor_arguments(found)
     for key, value in call.items():
         if key not in INSTANTIATE_KEYS:
-            check_argument(value, hints.get(key), f"{path}.{key}")
+            check_argument(value, arguments[key].annotation if key in arguments else None, f"{path}.{key}")
 
 
 def check_argument(value: Any, hint: Any, path: str) -> None:

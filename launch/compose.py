@@ -33,6 +33,7 @@ NOT_LIGHTNINGS = {
     ),
 }
 INSTANTIATE_KEYS = {"_target_", "_partial_"}  # of Hydra's own, those that a configuration may hold
+HANDED_ON = "given"  # name of the **keywords that a constructor of ours hands on to the next class, and nowhere else
 
 
 def compose(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
@@ -180,7 +181,7 @@ def takes_argument(config: DictConfig, key: str) -> bool:
     node = OmegaConf.select(config, place) if place else None
     if not isinstance(node, DictConfig) or "_target_" not in node:
         return False
-    return argument in inspect.signature(hydra.utils.get_object(node["_target_"])).parameters
+    return argument in constructor_arguments(hydra.utils.get_object(node["_target_"]))
 
 
 def check_budgets(trainer: Mapping[str, Any]) -> None:
@@ -216,12 +217,38 @@ def alternatives(hint: Any) -> list[Any]:
     return list(typing.get_args(hint)) if is_union else [hint]
 
 
-def argument_types(target: Any) -> dict[str, Any]:
-    """Argument -> annotation of a class's constructor or of a function."""
+def constructor_arguments(target: Any) -> dict[str, inspect.Parameter]:
+    """The arguments of a class's constructor, or of a function, by name, with their annotations evaluated.
+
+    A constructor that ends in ``**given`` hands what it does not name to the constructor of the next class. So the
+    arguments of that one follow its own.
+    """
+    if not inspect.isclass(target):
+        return signature(target)
+    found: dict[str, inspect.Parameter] = {}
+    for kind in target.__mro__[:-1]:  # object takes none
+        if "__init__" not in vars(kind):
+            continue
+        own = signature(vars(kind)["__init__"])
+        own.pop("self", None)
+        is_handed_on = own.pop(HANDED_ON, None) is not None
+        found = {**own, **found}
+        if not is_handed_on:
+            break
+    return found
+
+
+def signature(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """Its parameters by name, of type Any where no annotation says more."""
     try:
-        return typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
+        parameters = inspect.signature(function, eval_str=True).parameters
     except NameError:  # a library that imports its types for type checkers only
-        return {}
+        parameters = inspect.signature(function).parameters
+        return {name: parameter.replace(annotation=Any) for name, parameter in parameters.items()}
+    return {
+        name: parameter.replace(annotation=Any) if parameter.annotation is parameter.empty else parameter
+        for name, parameter in parameters.items()
+    }
 
 
 def fits(value: Any, hint: Any) -> bool:
@@ -262,11 +289,12 @@ def check_constructor_calls(config: dict[str, Any]) -> None:
     """ValueError for an argument that its constructor does not have, or of another type than int, float, bool, str."""
     for path, call in constructor_calls(config):
         target = find_target(call["_target_"], path)
-        parameters = inspect.signature(target).parameters
-        hints = argument_types(target)
+        arguments = constructor_arguments(target)
+        takes_any = any(argument.kind is argument.VAR_KEYWORD for argument in arguments.values())
         for key in call.keys() - INSTANTIATE_KEYS:
-            if key not in parameters and not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            if key in arguments:
+                check_type(f"{path}.{key}", call[key], arguments[key].annotation)
+            elif not takes_any:
                 raise ValueError(
-                    f"{call['_target_']} has no argument {key!r} ({path}.{key}){did_you_mean(key, parameters)}"
+                    f"{call['_target_']} has no argument {key!r} ({path}.{key}){did_you_mean(key, arguments)}"
                 )
-            check_type(f"{path}.{key}", call[key], hints.get(key))

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from generative.inversion.search import Space
-from generative.randomness import permutation
+from generative.randomness import Stream, permutation
 from lightning_modules.steps import ManualSteps
 from metrics.measures import (
     CLASSIFICATION,
@@ -67,10 +67,9 @@ class Method(ManualSteps):
         image_shape: tuple[int, int, int],
         num_classes: int,
         seed: int,
-        accumulate: int = 1,
-        clip_norm: float = 0.0,
+        **given: Any,
     ) -> None:
-        super().__init__(accumulate=accumulate, clip_norm=clip_norm)
+        super().__init__(**given)
         self.image_shape = image_shape
         self.num_classes = num_classes
         self.seed = seed
@@ -208,11 +207,21 @@ class Draws(Method):
 
 
 class HasLatents(Draws):
-    """It draws images by decoding latents; a sample is a decoded latent of its prior."""
+    """It draws images by decoding latents; a sample is a decoded latent of its prior.
 
-    @abstractmethod
+    The prior is the standard normal distribution of ``latent_dim`` numbers, unless :meth:`latents` says otherwise.
+    """
+
+    latent_dim: int
+
     def latents(self, first: int, count: int, *, seed: int, stream: str = "evaluation") -> Tensor:
         """Latents [count, ...] of the images ``first .. first + count - 1`` of ``seed``, one stream for each use."""
+        latents = Stream(seed, stream).normal(first, count, self.latent_dim)
+        return latents.to(self.device).type(self.dtype)
+
+    def training_latents(self, part: dict[str, Any]) -> Tensor:
+        """Latents [B, ...] of the B images of a part of a training batch, whatever its size."""
+        return self.latents(part["first_number"], len(part["image"]), seed=self.seed, stream="latents")
 
     @abstractmethod
     def decode(

@@ -26,8 +26,7 @@ class Classification(Classifies):
     """Trains ``backbone`` with cross-entropy; what is tested, and what judges, is its average ``averaged_network``.
 
     ``label_smoothing``: share of the target that is spread over all classes. The learning rate rises linearly over
-    the first ``warmup_share`` of ``budget_kimg`` and falls to 0 along a cosine over the rest. ``half_life_images``: of
-    the average.
+    the first ``warmup_share`` of ``budget_kimg`` and falls to 0 along a cosine over the rest.
     """
 
     def __init__(
@@ -35,20 +34,15 @@ class Classification(Classifies):
         *,
         image_shape: tuple[int, int, int],
         num_classes: int,
-        seed: int,
         backbone: Callable[..., ClassifierNetwork],
         optimizer: Callable[..., Optimizer],
         label_smoothing: float = 0.0,
         half_life_images: float = 2_000,
-        average_ramp_up: float = 0.05,
         budget_kimg: float,
         warmup_share: float = 0.05,
-        accumulate: int = 1,
-        clip_norm: float = 0.0,
+        **given: Any,
     ) -> None:
-        super().__init__(
-            image_shape=image_shape, num_classes=num_classes, seed=seed, accumulate=accumulate, clip_norm=clip_norm
-        )
+        super().__init__(image_shape=image_shape, num_classes=num_classes, half_life_images=half_life_images, **given)
         if num_classes < 2:
             raise ValueError(f"a classifier needs data with at least 2 classes, and these have {num_classes}")
         if not 0.0 <= label_smoothing < 1.0:
@@ -60,8 +54,6 @@ class Classification(Classifies):
         self.num_features = self.network.num_features
         self.make_optimizer = optimizer
         self.label_smoothing = label_smoothing
-        self.half_life_images = half_life_images
-        self.average_ramp_up = average_ramp_up
         self.budget_images = round(budget_kimg * 1000)
         self.warmup_images = int(self.budget_images * warmup_share)
         self.test_metrics: dict[str, Metric] = {}  # no submodules: a checkpoint holds weights, not counts

@@ -29,10 +29,15 @@ class ManualSteps(LightningModule):
     """
 
     images_seen: int
-    half_life_images: float
-    average_ramp_up: float = 0.05
 
-    def __init__(self, *, accumulate: int, clip_norm: float) -> None:
+    def __init__(
+        self,
+        *,
+        accumulate: int = 1,
+        clip_norm: float = 0.0,
+        half_life_images: float = 20_000,
+        average_ramp_up: float = 0.05,
+    ) -> None:
         super().__init__()
         if accumulate < 1:
             raise ValueError(f"accumulate must be at least 1, got {accumulate}")
@@ -41,6 +46,8 @@ class ManualSteps(LightningModule):
         self.automatic_optimization = False
         self.accumulate = accumulate
         self.clip_norm = clip_norm
+        self.half_life_images = half_life_images
+        self.average_ramp_up = average_ramp_up
         self.losses: dict[str, Tensor] = {}  # of the last step: "loss/...", "penalty/...", "score/..."
         self.recorded: dict[str, list[Tensor]] = {}  # of the parts of this one, so far
         self.global_batch = 0  # images of this step, over all ranks

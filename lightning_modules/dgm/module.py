@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from lightning_modules.classification import Classification
 from lightning_modules.dgm.finetuning import (
@@ -33,42 +33,19 @@ class DGMClassifier(Classification):
     def __init__(
         self,
         *,
-        image_shape: tuple[int, int, int],
-        num_classes: int,
-        seed: int,
         backbone: Callable[..., DGM],
-        optimizer: Callable[..., Optimizer],
-        label_smoothing: float = 0.0,
-        half_life_images: float = 2_000,
-        average_ramp_up: float = 0.05,
-        budget_kimg: float,
-        warmup_share: float = 0.05,
-        accumulate: int = 1,
-        clip_norm: float = 0.0,
         trained: str = "all",
         weights: str | None = None,
+        **given: Any,
     ) -> None:
-        super().__init__(
-            image_shape=image_shape,
-            num_classes=num_classes,
-            seed=seed,
-            backbone=backbone,
-            optimizer=optimizer,
-            label_smoothing=label_smoothing,
-            half_life_images=half_life_images,
-            average_ramp_up=average_ramp_up,
-            budget_kimg=budget_kimg,
-            warmup_share=warmup_share,
-            accumulate=accumulate,
-            clip_norm=clip_norm,
-        )
+        super().__init__(backbone=backbone, **given)
         if trained not in TRAINED:
             raise ValueError(f"unknown trained {trained!r}: choose one of {', '.join(TRAINED)}")
         if trained == "bases" and weights is None:
             raise ValueError(
                 "trained=bases leaves the image features as they are: give weights=<last.ckpt of a run of method=dgm>"
             )
-        self.network.check_image_size(*image_shape[1:])
+        self.network.check_image_size(*self.image_shape[1:])
         self.weights = weights
         self.parts = (self.network,) if trained == "all" else tuple(trained_parts(self.network))
         freeze_all_but(self.network, list(self.parts))

@@ -65,8 +65,8 @@ class Segmentation(Segments):
     """Trains backbone and head with cross-entropy; what is tested is their average ``averaged_network``.
 
     ``weights``: checkpoint of a classifier whose backbone this one starts from. The learning rate falls with
-    (1 - t) ** ``power`` over ``budget_kimg`` (DeepLabv3+). ``half_life_images``: of the average. ``target_classes``:
-    names of the classes, from the data module.
+    (1 - t) ** ``power`` over ``budget_kimg`` (DeepLabv3+). ``target_classes``: names of the
+    classes, from the data module.
     """
 
     def __init__(
@@ -75,17 +75,14 @@ class Segmentation(Segments):
         image_shape: tuple[int, int, int],
         num_classes: int,
         target_classes: tuple[str, ...],
-        seed: int,
         backbone: Callable[..., Backbone],
         head: Callable[..., Head],
         optimizer: Callable[..., Optimizer],
         weights: str | None = None,
         half_life_images: float = 2_000,
-        average_ramp_up: float = 0.05,
         budget_kimg: float,
         power: float = 0.9,
-        accumulate: int = 1,
-        clip_norm: float = 0.0,
+        **given: Any,
     ) -> None:
         if len(target_classes) < 2:
             raise ValueError(
@@ -93,11 +90,7 @@ class Segmentation(Segments):
                 "datamodule such as image_masks (your own) or digit_masks"
             )
         super().__init__(
-            image_shape=image_shape,
-            num_classes=len(target_classes),
-            seed=seed,
-            accumulate=accumulate,
-            clip_norm=clip_norm,
+            image_shape=image_shape, num_classes=len(target_classes), half_life_images=half_life_images, **given
         )
         self.target_classes = target_classes
         stem = backbone(image_channels=image_shape[0])
@@ -107,8 +100,6 @@ class Segmentation(Segments):
         self.averaged_network = averaged_copy(self.network)
         self.make_optimizer = optimizer
         self.weights = weights
-        self.half_life_images = half_life_images
-        self.average_ramp_up = average_ramp_up
         self.budget_images = round(budget_kimg * 1000)
         self.power = power
         self.test_metrics: list[MulticlassConfusionMatrix] = []  # no submodules: a checkpoint holds weights, not counts

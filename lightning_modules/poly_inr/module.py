@@ -14,7 +14,6 @@ from generative.adversarial.losses import loss_pair
 from generative.adversarial.penalties import r1_penalty
 from generative.averaging import averaged_copy
 from generative.precision import at_least_float32
-from generative.randomness import Stream
 from generative.rendering.coordinates import UNIT_WINDOW, Window, coordinate_grid
 from generative.schedules import linear_decay
 from lightning_modules.base import HasCritic, HasLatents
@@ -28,8 +27,8 @@ class PolyINR(HasLatents, HasCritic):
 
     ``conditional``: whether the class labels of the data enter both networks. ``r1_gamma`` weighs the gradient
     penalty gamma / 2 E |grad D|^2 at real images, computed every ``r1_every``-th step and scaled up accordingly
-    (0 switches it off). ``half_life_images``: of the averaged generator's weights. Over the last
-    ``decay_share`` of the run's ``budget_kimg`` both learning rates fall linearly to ``DECAY_FLOOR`` of themselves.
+    (0 switches it off). Over the last ``decay_share`` of the run's ``budget_kimg`` both learning
+    rates fall linearly to ``DECAY_FLOOR`` of themselves.
     """
 
     any_resolution = True
@@ -38,9 +37,7 @@ class PolyINR(HasLatents, HasCritic):
     def __init__(
         self,
         *,
-        image_shape: tuple[int, int, int],
         num_classes: int,
-        seed: int,
         generator: Callable[..., Generator],
         critic: Callable[..., nn.Module],
         generator_optimizer: Callable[..., Optimizer],
@@ -49,30 +46,20 @@ class PolyINR(HasLatents, HasCritic):
         loss: str = "logistic",
         r1_gamma: float = 0.1,
         r1_every: int = 8,
-        half_life_images: float = 20_000,
-        average_ramp_up: float = 0.05,
         budget_kimg: float,
         decay_share: float = 0.0,
-        accumulate: int = 1,
-        clip_norm: float = 0.0,
+        **given: Any,
     ) -> None:
-        super().__init__(
-            image_shape=image_shape,
-            num_classes=num_classes if conditional else 0,
-            seed=seed,
-            accumulate=accumulate,
-            clip_norm=clip_norm,
-        )
-        self.generator = generator(image_channels=image_shape[0], num_classes=self.num_classes)
+        super().__init__(num_classes=num_classes if conditional else 0, **given)
+        self.generator = generator(image_channels=self.image_shape[0], num_classes=self.num_classes)
         self.critic = critic(image_shape=self.image_shape, num_classes=self.num_classes)
         self.averaged_generator = averaged_copy(self.generator)
+        self.latent_dim = self.generator.mapping.latent_dim
         self.make_generator_optimizer = generator_optimizer
         self.make_critic_optimizer = critic_optimizer
         self.critic_loss, self.generator_loss = loss_pair(loss)
         self.r1_gamma = r1_gamma
         self.r1_every = r1_every
-        self.half_life_images = half_life_images
-        self.average_ramp_up = average_ramp_up
         if r1_every < 1:
             raise ValueError(f"r1_every must be at least 1, got {r1_every}")
         if not 0.0 <= decay_share <= 1.0:
@@ -123,8 +110,7 @@ class PolyINR(HasLatents, HasCritic):
 
     def draw(self, part: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Styles w [B, w_dim] and images for the numbers and labels of ``part``."""
-        z = self.latents(part["first_number"], len(part["image"]), seed=self.seed, stream="latents")
-        w = self.generator.mapping(z, part["label"])
+        w = self.generator.mapping(self.training_latents(part), part["label"])
         affine = self.generator.heads(self.generator.broadcast(w))
         return w, self.generator.render(affine, self.grid(self.image_shape[1], self.image_shape[2]))
 
@@ -146,10 +132,6 @@ class PolyINR(HasLatents, HasCritic):
             return loss
         self.record({"penalty/r1": penalty})
         return loss + 0.5 * self.r1_gamma * self.r1_every * penalty
-
-    def latents(self, first: int, count: int, *, seed: int, stream: str = "evaluation") -> Tensor:
-        z = Stream(seed, stream).normal(first, count, self.generator.mapping.latent_dim)
-        return z.to(self.generator.mapping.average)  # its device and type
 
     def grid(self, height: int, width: int, window: Window = UNIT_WINDOW) -> Tensor:
         like = self.generator.mapping.average
