@@ -24,9 +24,9 @@ import torch
 from PIL import Image
 from torchvision.transforms.functional import pil_to_tensor
 
-from datamodules import prepare as preparation
-from datamodules import prepared
-from datamodules.prepare import check_space, prepare
+from datamodules import preparation, prepared
+from datamodules import prepare as program
+from datamodules.preparation import check_space, prepare
 from datamodules.prepared import describe, read_split
 from datamodules.presets import crop_bilinear
 from tests.conftest import ROOT
@@ -118,11 +118,11 @@ def test_a_grey_set_stays_grey_and_grey_images_join_a_colour_set(tmp_path: Path)
 
 SLOW = """
 import sys, time
-from datamodules import prepare
+from datamodules import preparation, prepare
 from generative.rendering import containers
 read = containers.Folder.read
 containers.Folder.read = lambda self, name: time.sleep(0.02) or read(self, name)
-prepare.CHUNK = 8
+preparation.CHUNK = 8
 prepare.main()
 """
 
@@ -228,8 +228,8 @@ def test_a_file_system_without_locks_is_said(
     def refused(*_: Any) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr("datamodules.prepare.fcntl.flock", refused)
-    with preparation.alone(tmp_path):
+    monkeypatch.setattr("datamodules.preparation.fcntl.flock", refused)
+    with preparation.folder_lock(tmp_path):
         pass
     assert f"the file system of {tmp_path} has no locks (No locks available)" in capsys.readouterr().err
 
@@ -238,16 +238,16 @@ def test_a_set_that_another_process_finished_meanwhile_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = photos(tmp_path / "a", "0.png", "1.png")
-    alone = preparation.alone
+    folder_lock = preparation.folder_lock
 
     @contextmanager
     def after_the_other(folder: Path) -> Iterator[None]:
-        monkeypatch.setattr(preparation, "alone", alone)
+        monkeypatch.setattr(preparation, "folder_lock", folder_lock)
         prepare(source, folder, resolutions=[8])
-        with alone(folder):
+        with folder_lock(folder):
             yield
 
-    monkeypatch.setattr(preparation, "alone", after_the_other)
+    monkeypatch.setattr(preparation, "folder_lock", after_the_other)
     with pytest.raises(ValueError, match="b holds a finished set: choose another folder, or remove it"):
         prepare(photos(tmp_path / "c", "7.png"), tmp_path / "b", resolutions=[8])
     facts = describe(tmp_path / "b")
@@ -300,7 +300,7 @@ def test_upright_and_on_a_background(
     Image.new("RGBA", (9, 9)).save(tmp_path / "a/3.png")
     arguments = ["--resolution", "8", "--background", "#102030", "--no-classes", "--no-splits"]
     monkeypatch.setattr(sys, "argv", ["prepare", str(tmp_path / "a"), str(tmp_path / "b"), *arguments])
-    preparation.main()
+    program.main()
     said = capsys.readouterr().out
     assert "turned upright, as their EXIF data say: 1 images\n" in said
     assert "transparent parts put on #102030 (--background): 1 images\n" in said
@@ -503,7 +503,7 @@ def test_errors_of_the_program_are_one_line(
     (tmp_path / "file").write_text("text")
     monkeypatch.setattr(sys, "argv", ["prepare", source, folder, "--resolution", "8"])
     with pytest.raises(SystemExit) as stopped:
-        preparation.main()
+        program.main()
     assert stopped.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
@@ -586,6 +586,6 @@ def test_an_interruption_by_hand_says_how_to_go_on(
     monkeypatch.setattr(preparation.Preparation, "add", interrupt)
     monkeypatch.setattr(sys, "argv", ["prepare", "a", "b", "--resolution", "8"])
     with pytest.raises(SystemExit) as stopped:
-        preparation.main()
+        program.main()
     assert stopped.value.code == 130
     assert capsys.readouterr().err.splitlines()[-1] == "interrupted: the same command goes on"

@@ -22,7 +22,7 @@ from datamodules.ffhq import FFHQ
 from datamodules.imagenet import ImageNet
 from datamodules.images import OwnImages
 from datamodules.mnist import MNIST, FashionMNIST
-from datamodules.prepare import prepare
+from datamodules.preparation import prepare
 from datamodules.prepared import images_file, labels_file, read_split
 from datamodules.stored import read_idx
 from generative.rendering.images import fingerprint, from_uint8
