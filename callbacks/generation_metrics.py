@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
-from callbacks.loss_log import log
+from callbacks.loggers.entries import log_values
 from datamodules.base import ImageDataModule
 from generative.rendering.images import to_uint8
 from lightning_modules.base import Draws, Method
@@ -349,7 +349,7 @@ class GenerationMetrics(Callback):
                 self.best[name] = better(value, self.best.get(name, value))
                 row |= {f"metric/{name}": value, f"best/{name}": self.best[name]}
         method.metrics |= {name: value for name, value in row.items() if not name.startswith("throughput/")}
-        log(trainer, method, row)
+        log_values(trainer, method, row)
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "measured_at": self.measured_at, "labels": self.labels}

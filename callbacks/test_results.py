@@ -8,7 +8,7 @@ from typing import Any
 from lightning.pytorch import Callback, Trainer
 
 from callbacks.generation_metrics import real_images
-from callbacks.loss_log import log
+from callbacks.loggers.entries import log_values
 from datamodules.base import ImageDataModule
 from lightning_modules.base import Method
 from records.environment import environment
@@ -74,5 +74,5 @@ class TestResults(Callback):
             if trainer.is_global_zero:
                 record = test_record(method, datamodule, task, values, stage=TEST_STAGE, checkpoint="last.ckpt")
                 append_line(self.results, record)
-                log(trainer, method, with_best(values, read_metrics(self.results.with_name("metrics.csv"))))
+                log_values(trainer, method, with_best(values, read_metrics(self.results.with_name("metrics.csv"))))
         trainer.strategy.barrier("test results")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from callbacks.loggers.csv_log import read_metrics
 from launch.train.run_folder import RunFolder
 from lightning_modules.base import Method
 from records.results import markdown_table
+from records.run_files import read_metrics
 
 
 def relative(path: Path) -> str:

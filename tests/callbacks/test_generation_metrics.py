@@ -12,7 +12,6 @@ from torch import Tensor
 
 import callbacks.generation_metrics as module
 from callbacks.generation_metrics import DrawnImages
-from callbacks.loggers.csv_log import read_metrics
 from datamodules.digits import Digits
 from lightning_modules.base import Draws
 from metrics.evaluation import evaluate
@@ -20,6 +19,7 @@ from metrics.features import Pixels
 from metrics.image_sets import ImagesInMemory
 from metrics.judge import PixelJudge
 from metrics.quality import COMPANIONS, METRICS, RECONSTRUCTION_METRICS
+from records.run_files import read_metrics
 
 NUM_CLASSES = 5
 LEVELS = torch.arange(NUM_CLASSES, dtype=torch.uint8) * 60  # the grey of each class
