@@ -91,7 +91,7 @@ class SampleGrid(Callback):
             self.save(trainer, method)
 
     def on_train_batch_end(self, trainer: Trainer, method: Method, *_: Any) -> None:  # type: ignore[override]
-        if method.crossed(self.every_kimg):
+        if method.crossed(self.every_kimg) and not trainer.should_stop:  # the last state is shown once it is concluded
             self.save(trainer, method)
 
     def on_train_end(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-import metrics.evaluation as evaluation
+import metrics.image_sets as image_sets
 from callbacks.generation_metrics import GenerationMetrics, real_images
 from datamodules.digits import Digits
 from generative.rendering.images import fingerprint
@@ -19,7 +19,7 @@ from records.run_files import read_metrics
 def test_counts_of_the_training_and_of_its_test(small_run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     """An extractor that states where its features come from makes each evaluation ask for the images' hash."""
     taken = []
-    monkeypatch.setattr(evaluation, "fingerprint", lambda images: taken.append(len(images)) or fingerprint(images))
+    monkeypatch.setattr(image_sets, "fingerprint", lambda images: taken.append(len(images)) or fingerprint(images))
     folder, _ = small_run(
         "max_kimg=0.032", "callbacks.metrics.every_kimg=0.016", "callbacks.metrics.extractor=efficientnet_lite0",
         "callbacks.metrics.num_images=6", "callbacks.metrics.num_reference=5",
