@@ -4,154 +4,34 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from lightning.pytorch import Trainer
-from torch import Tensor
 
 from callbacks.loggers.entries import log_values
 from callbacks.measured import MeasuringInTraining
 from datamodules.base import ImageDataModule
-from generative.rendering.images import to_uint8
 from lightning_modules.base import Draws, Method
-from lightning_modules.labels import check_finite, check_labels_setting, in_turn, labels_to_follow
+from lightning_modules.labels import check_labels_setting, labels_to_follow
 from metrics.evaluation import Work, evaluate
 from metrics.features import Extractor, default_extractor, make_extractor
-from metrics.image_sets import ImageSet, ImagesInMemory, random_part
-from metrics.judge import Judge, PixelJudge, can_judge
+from metrics.image_sets import random_part
+from metrics.judge import PixelJudge, can_judge
 from metrics.protocols import check_judge, whole_names
 from metrics.quality import (
     CLASS_METRICS,
     COMPARISONS,
-    RECONSTRUCTION_METRICS,
     GenerationQuality,
     Settings,
     check_metrics,
 )
-from metrics.statistics import Summary
-from records.results import TEST_STAGE, measured_result, settings_hash
+from metrics.samples import DrawnImages, check_generated
+from metrics.splits import pixel_judge, real_images
+from records.results import TEST_STAGE, published_result
 from records.run_files import append_line
-
-# The sets of images of data modules by split, as long as a data module is in use.
-MADE: WeakKeyDictionary[ImageDataModule, dict[str, ImagesInMemory]] = WeakKeyDictionary()
-
-
-class DrawnImages:
-    """The images 0 .. count - 1 of evaluation seed ``seed``, drawn under the averaged weights when asked for.
-
-    Their classes are in the shares of ``data_labels`` [N], or balanced.
-    """
-
-    def __init__(self, method: Draws, count: int, *, seed: int, data_labels: Tensor | None = None) -> None:
-        self.method, self.count, self.seed = method, count, seed
-        self.cycle = method.label_cycle(data_labels, seed=seed)
-        self.name = f"samples of {type(method).__name__}"
-        self.shape = method.image_shape
-
-    def __len__(self) -> int:
-        return self.count
-
-    def images(self, first: int, count: int) -> Tensor:
-        drawn = self.method.sample(first, count, seed=self.seed, labels=in_turn(self.cycle, first, count))
-        check_finite(drawn, first=first)
-        return to_uint8(drawn)
-
-    def labels(self) -> Tensor | None:
-        labels = in_turn(self.cycle, 0, self.count)
-        return None if labels is None else labels.cpu()
-
-    def fingerprint(self) -> str:
-        return ""
-
-
-def real_images(datamodule: ImageDataModule, split: str) -> ImagesInMemory:
-    """A split as uint8, by the same rounding that samples go through; made once for a data module, as is its fingerprint."""
-    made = MADE.setdefault(datamodule, {})
-    if split not in made:
-        images, labels = datamodule.split(split)
-        mark = datamodule.known_fingerprint(split)
-        known = labels if datamodule.num_classes else None
-        made[split] = ImagesInMemory(f"{datamodule.name}:{split}", images, known, mark=mark)
-    return made[split]
-
-
-def pixel_judge(datamodule: ImageDataModule, metrics: Sequence[str]) -> Judge | None:
-    """The judge of raw pixels, fitted on the training split, where ``metrics`` ask for one."""
-    if not set(metrics) & set(CLASS_METRICS):
-        return None
-    train = real_images(datamodule, "train")
-    assert train.known_labels is not None
-    return PixelJudge(train.tensor, train.known_labels, data=train.name)
-
-
-def check_generated(metrics: Sequence[str]) -> None:
-    """ValueError for metrics of pairs: samples have no originals."""
-    pairs = [name for name in metrics if name in RECONSTRUCTION_METRICS]
-    if pairs:
-        raise ValueError(f"{', '.join(pairs)} compare images with their originals, and fresh samples have none")
-
-
-def published_result(
-    method: Draws,
-    real: ImageSet | Summary,
-    *,
-    extractor: Extractor,
-    metrics: Sequence[str],
-    settings: Settings,
-    num_images: int | None = None,
-    seed: int,
-    data_labels: Tensor | None,
-    judge: Judge | None,
-    test: ImageSet | None,
-    allow_trained_judge: bool = False,
-    work: Work,
-    stage: str,
-    checkpoint: str,
-) -> dict[str, Any]:
-    """The result record of a generator against real images: what evaluate.py prints and train.py ends with.
-
-    ``num_images`` None: as many samples as there are real images. ``data_labels``: the training labels whose
-    shares the classes of the samples have; None: balanced. ``test``: labelled images that ``judge`` is tested on.
-    """
-    check_generated(metrics)
-    trained = check_judge(extractor.name, method.trained_against, allowed=allow_trained_judge)
-    if judge is not None:
-        trained |= check_judge(judge.label, method.trained_against, allowed=allow_trained_judge)
-    count = num_images or (real.num_images if isinstance(real, Summary) else len(real))
-    if count == 0:
-        raise ValueError("the reference does not say of how many images it was made: give num_images=<number>")
-    if method.num_classes == 0:
-        labels, classes = "none", ""
-    elif data_labels is None:
-        labels, classes = "balanced", f", class k mod {method.num_classes} for image k"
-    else:
-        labels, classes = "data", ", class of training image p(k mod N) for image k, p a permutation by the seed"
-    record, _ = measured_result(
-        DrawnImages(method, count, seed=seed, data_labels=data_labels),
-        real,
-        extractor=extractor,
-        metrics=metrics,
-        settings=settings,
-        judge=judge,
-        test=test,
-        work=work,
-        samples=f"averaged weights{classes}",
-        labels=labels,
-        trained_against_judge=trained,
-        experiment=method.run_config["experiment_name"],
-        kimg=method.images_seen / 1000,
-        budget_kimg=method.run_config["max_kimg"],
-        train_seed=method.seed,
-        sample_seed=seed,
-        settings_hash=settings_hash(method.run_config),
-        stage=stage,
-        checkpoint=checkpoint,
-    )
-    return record
 
 
 class GenerationMetrics(MeasuringInTraining):

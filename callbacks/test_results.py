@@ -3,42 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from lightning.pytorch import Trainer
 
-from callbacks.generation_metrics import real_images
 from callbacks.measured import Measuring, direction_of
 from datamodules.base import ImageDataModule
 from lightning_modules.base import Method
-from records.environment import environment
-from records.results import TEST_STAGE, settings_hash
+from records.results import TEST_STAGE, test_record
 from records.run_files import append_line, read_metrics
-
-
-def test_record(
-    method: Method, datamodule: ImageDataModule, task: str, values: dict[str, float], *, stage: str, checkpoint: str
-) -> dict[str, Any]:
-    """The result record of what a method measured of itself on the test split of its data module."""
-    return {
-        "protocol": {
-            "task": task,
-            "data": f"{datamodule.name}:test",
-            "data_hash": real_images(datamodule, "test").fingerprint(),
-            "image_shape": list(method.image_shape),
-            "weights": "averaged",
-        },
-        "num_images": len(datamodule.split("test")[1]),
-        "metrics": values,
-        "experiment": method.run_config["experiment_name"],
-        "kimg": method.images_seen / 1000,
-        "budget_kimg": method.run_config["max_kimg"],
-        "train_seed": method.seed,
-        "settings_hash": settings_hash(method.run_config),
-        "stage": stage,
-        "checkpoint": checkpoint,
-        "environment": environment(method.device.type),
-    }
 
 
 class TestResults(Measuring):

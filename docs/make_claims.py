@@ -27,7 +27,7 @@ from docs.poly_inr_claims import GATES, NAMES
 from launch.compose import compose, plain
 from launch.train.run_folder import read_lines
 from metrics.protocols import asked_labels
-from records.results import earlier_settings_hash, settings_hash
+from records.settings_hash import earlier_settings_hash, settings_hash
 
 SOURCES: dict[str, Callable[[], list[Claim]]] = {
     "Poly-INR (dissertation, chapter 6)": poly_inr_claims.claims,

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from callbacks.generation_metrics import real_images
 from docs.floor import floor
 from docs.ledger import FEW_SEEDS, Claim, Order, compared, decided, holm, interval, read_results
 from docs.make_claims import published
@@ -19,7 +18,8 @@ from launch.evaluate.inputs import make_datamodule
 from metrics.evaluation import evaluate
 from metrics.features import Pixels
 from metrics.image_sets import ImagesInMemory
-from records.results import earlier_settings_hash, settings_hash
+from metrics.splits import real_images
+from records.settings_hash import earlier_settings_hash, settings_hash
 from tests.conftest import ROOT
 
 DOCUMENTS = [

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 import callbacks.generation_metrics as module
-from callbacks.generation_metrics import DrawnImages
 from datamodules.digits import Digits
 from lightning_modules.base import Draws
 from metrics.evaluation import evaluate
@@ -20,6 +19,7 @@ from metrics.image_sets import ImagesInMemory
 from metrics.judge import PixelJudge
 from metrics.measures import COMPANIONS, GENERATION, RECONSTRUCTION
 from metrics.quality import METRICS, RECONSTRUCTION_METRICS
+from metrics.samples import DrawnImages
 from records.run_files import read_metrics
 
 NUM_CLASSES = 5

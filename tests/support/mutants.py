@@ -44,7 +44,7 @@ class Mutant:
 MUTANTS = (
     Mutant(
         "labels of samples shifted by one",
-        "callbacks/generation_metrics.py",
+        "metrics/samples.py",
         "return None if labels is None else labels.cpu()",
         "return None if labels is None else (labels.cpu() + 1) % self.method.num_classes",
         f"{EVALUATION}::test_each_image_shows_the_class_that_its_label_names",
