@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from callbacks.generation_metrics import real_images
-from docs.ledger import DOCS
+from docs.ledger.results import DOCS
 from generative.randomness import permutation
 from launch.evaluate.inputs import make_datamodule
 from metrics.evaluation import evaluate
