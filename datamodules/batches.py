@@ -18,7 +18,12 @@ from generative.augmentation import DRAWS, flip_and_crop, flip_and_crop_boxes
 from generative.randomness import Stream, permutation
 from generative.rendering.images import from_uint8
 
-# "image" [B, C, H, W] in [-1, 1], "label" [B] int64, "first_number" int, and the set's targets (ImageDataModule.targets)
+# "image" [B, C, H, W]: pixels in [-1, 1].
+# "label" [B] int64: the class of each image; 0 in a set without classes.
+# "index" [B] int64: the number of each image in its split. It is the same in every epoch, in every rank, and however the
+# image is augmented, so a method can keep something for each training image: split("train")[0][index] are the images.
+# "first_number" int: the number, in the whole run, of the first image. The others follow it.
+# Further entries are the set's targets (ImageDataModule.targets).
 Batch = dict[str, Any]
 NO_CLASS = 255  # of a mask's pixel that belongs to no class and counts nowhere
 # The rows of the run's global image numbers from a first one on -> the rows that are shown
@@ -113,6 +118,7 @@ class Augmentation:
 def as_batch(
     rows: Mapping[str, Rows], indices: Tensor, first_number: int, augmentation: Augment | None = None
 ) -> Batch:
+    """The rows number ``indices`` [B], as ``augmentation`` shows them in the run from ``first_number`` on."""
     chosen = {name: part[indices] for name, part in rows.items()}
     if augmentation is not None:
         chosen = augmentation(chosen, first_number)
@@ -120,7 +126,7 @@ def as_batch(
         name: from_uint8(values) if values.ndim == 4 and values.dtype == torch.uint8 else values
         for name, values in chosen.items()
     }
-    return batch | {"first_number": first_number}
+    return batch | {"index": indices, "first_number": first_number}
 
 
 def worker_and_count() -> tuple[int, int]:

@@ -14,16 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datamodules.labels import find_labels, folder_of
-from generative.rendering.containers import (
-    DATABASE,
-    PACKED,
-    SPLITS,
-    TABLES,
-    Container,
-    counted,
-    in_words,
-    open_container,
-)
+from datamodules.notices import first_few
+from generative.rendering.containers.base import Container
+from generative.rendering.containers.formats import DATABASE, PACKED, TABLES, count_kinds
+from generative.rendering.containers.sets import SPLITS, open_container
 
 BESIDE = "LOC_val_solution.csv, val_annotations.txt, or metadata.csv with the columns file_name and label"
 
@@ -55,7 +49,7 @@ class Source:
         self.notes = list(files.notes)
         if self.labels.of:
             self.notes.append(f"labels of {len(self.labels.of)} images are read from {self.label_files()}")
-        self.passed_over = counted(name for name in files.others if name not in self.labels.used)
+        self.passed_over = count_kinds(name for name in files.others if name not in self.labels.used)
         self.places = self.find_places(folders_are_splits=folders_are_splits)
         self.classes = self.find_classes(folders_are_classes=folders_are_classes)
         self.numbers = {name: number for number, name in enumerate(self.classes)}
@@ -65,7 +59,7 @@ class Source:
         """What lies there instead of images, and the remedy."""
         others = self.files.others
         suffixes = {Path(name).suffix.lower() for name in others}
-        what = f" but files: {in_words(counted(others))}" if others else ""
+        what = f" but files: {self.files.others_in_words()}" if others else ""
         if suffixes & DATABASE:
             return f"{what}; unpack the database and give its folder"
         if known := suffixes & TABLES.keys():
@@ -162,8 +156,7 @@ class Source:
         seen = {entry.label for entry in self.entries() if entry.split == split}
         missing = [name for number, name in enumerate(self.classes) if number not in seen]
         if missing:
-            some = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
-            yield f"{len(missing)} of {len(self.classes)} classes have no image in {split}: {some}"
+            yield f"{len(missing)} of {len(self.classes)} classes have no image in {split}: {first_few(missing)}"
 
     @property
     def splits(self) -> list[str]:

@@ -15,13 +15,13 @@ from typing import Any
 
 import torch
 
-from callbacks.generation_metrics import real_images
-from docs.ledger import DOCS
+from docs.ledger.results import DOCS
 from generative.randomness import permutation
 from launch.evaluate.inputs import make_datamodule
 from metrics.evaluation import evaluate
 from metrics.features import Pixels
 from metrics.image_sets import ImagesInMemory
+from metrics.splits import real_images
 
 OUTPUT = DOCS / "results" / "data" / "digits_floor.jsonl"
 METRICS = ("fd", "precision", "recall")

@@ -81,7 +81,6 @@ class Method(ManualSteps):
         self.images_seen = 0  # by all ranks together, over the whole run: the clock of everything
         self.images_seen_before = 0  # the same, one step earlier
         self.run_config: dict[str, Any] = {}  # resolved, plain data; set by the launcher, kept in the checkpoint
-        self.metrics: dict[str, float] = {}  # as last measured: "metric/..."
 
     def on_fit_start(self) -> None:
         """At the start of a run, not of its continuation, whose checkpoint has weights of its own."""

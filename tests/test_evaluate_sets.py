@@ -12,7 +12,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from benchmarks.harness import growth_of_peak
-from datamodules.prepare import prepare
+from datamodules.preparation import prepare
 from tests.test_evaluate import evaluated
 
 

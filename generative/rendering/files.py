@@ -14,12 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from generative.rendering.containers import counted, open_container
-from generative.rendering.containers import in_words as files_in_words
-from generative.rendering.pictures import WHITE, Header, read_header, read_picture
+from generative.rendering.containers.sets import open_container
+from generative.rendering.pictures import NUM_THREADS, WHITE, Header, read_header, read_picture
 
 ARRAYS = {".npy", ".npz"}
-NUM_THREADS = 4  # that decode: Pillow lets go of the interpreter's lock while it does
 
 
 class ImageFiles:
@@ -39,7 +37,7 @@ class ImageFiles:
         self.files = open_container(path)
         self.names = in_order(self.files.names)
         if not self.names:
-            others = f" but files: {files_in_words(counted(self.files.others))}" if self.files.others else ""
+            others = f" but files: {self.files.others_in_words()}" if self.files.others else ""
             raise ValueError(f"{path} holds no images{others}")
         with ThreadPoolExecutor(NUM_THREADS) as threads:
             found = list(threads.map(self.header_and_mark, self.names))
@@ -53,8 +51,8 @@ class ImageFiles:
 
     def notes_on(self, headers: list[Header]) -> Iterator[str]:
         if self.files.others:
-            what = files_in_words(counted(self.files.others))
-            yield f"{self.path} holds {len(self.names)} images; passed over, as none: {what}"
+            others = self.files.others_in_words()
+            yield f"{self.path} holds {len(self.names)} images; passed over, as none: {others}"
         if turned := sum(header.turned for header in headers):
             yield f"{self.path}: {turned} images are turned upright, as their EXIF data say"
         if transparent := sum(header.transparent for header in headers):
@@ -139,7 +137,7 @@ def in_order(names: Sequence[str]) -> list[str]:
     return sorted(names)
 
 
-def in_words(shape: tuple[int, int, int]) -> str:
+def shape_in_words(shape: tuple[int, int, int]) -> str:
     return f"{'grey' if shape[0] == 1 else 'in colour'}, {shape[1]} x {shape[2]} pixels"
 
 

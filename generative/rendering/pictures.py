@@ -14,6 +14,7 @@ from PIL import ExifTags, Image, ImageColor, UnidentifiedImageError
 
 GREY_MODES = {"L", "LA", "1"}
 READABLE_MODES = {*GREY_MODES, "RGB", "RGBA", "P", "CMYK"}
+NUM_THREADS = 4  # that decode: Pillow lets go of the interpreter's lock while it does
 WHITE = "white"  # what browsers and most programs show transparent pictures on
 # EXIF's orientation, where it is not 1, and what brings the stored pixels upright
 TURNS = {

@@ -10,9 +10,8 @@ from typing import Any
 import hydra
 from omegaconf import OmegaConf
 
-from callbacks.generation_metrics import real_images
 from datamodules.base import ImageDataModule
-from datamodules.prepared import describe
+from datamodules.prepared_set import read_description
 from generative.rendering.files import ARRAYS, ImageFiles, read_array
 from launch.compose import CONFIGS, group_options
 from launch.errors import did_you_mean
@@ -20,6 +19,7 @@ from metrics.features import Extractor
 from metrics.image_sets import ChosenImages, ImagesInMemory, KeptImageSet, has_several_sizes, random_part
 from metrics.judge import Judge
 from metrics.quality import RECONSTRUCTION_METRICS
+from metrics.splits import real_images
 from metrics.statistics import Summary, load_summary
 
 
@@ -43,7 +43,7 @@ def datamodule_of(name: str, *, side: int | None = None) -> tuple[ImageDataModul
     is_path = Path(name).expanduser().exists()
     start, _, own_split = (name, "", "") if is_path else name.partition(":")
     folder = Path(start).expanduser()
-    facts = describe(folder) if folder.is_dir() else None
+    facts = read_description(folder) if folder.is_dir() else None
     if facts is not None:
         resolution = side if side in facts["resolutions"] else max(facts["resolutions"])
         settings = {"data_dir": str(folder), "resolution": resolution, "channels": facts["channels"]}

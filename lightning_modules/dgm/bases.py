@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from generative.kept import Kept
 from generative.rendering.coordinates import coordinate_grid
-from lightning_modules.dgm.kept import Kept
 from lightning_modules.dgm.layers import ConvNorm, scale_and_shift
 
 VARIANTS = ("tables", "released")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lightning_modules.dgm.kept import Kept
+from generative.kept import Kept
 
 NORMALIZATIONS = ("batch", "group", "none")
 # Where grids are maps of three numbers, batch norms enter the convolutions before them and pixels lie by position: less

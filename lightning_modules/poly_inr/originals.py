@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from generative.rendering.files import ARRAYS, ImageFiles, in_words, read_array
+from generative.rendering.files import ARRAYS, ImageFiles, read_array, shape_in_words
 from generative.rendering.images import from_uint8
 from lightning_modules.base import ImageData
 from lightning_modules.poly_inr.module import PolyINR
@@ -77,7 +77,8 @@ def fitted(method: PolyINR, images: Tensor, *, name: str, fit: bool) -> Tensor:
         return values
     if not fit:
         raise ValueError(
-            f"{name} is {in_words(found)}, and this model draws images {in_words(wanted)}: bring them to that, or add fit=true"
+            f"{name} is {shape_in_words(found)}, and this model draws images {shape_in_words(wanted)}: bring them to that, or "
+            "add fit=true"
         )
     if wanted[0] == 1 and found[0] == 3:
         values = (values * torch.tensor(GREY_OF_RGB).view(3, 1, 1)).sum(dim=1, keepdim=True)

@@ -16,12 +16,13 @@ from generative.rendering.images import from_uint8, to_uint8
 from generative.rendering.upsampling import METHODS as CLASSICAL
 from generative.rendering.upsampling import upsample
 from lightning_modules.base import ImageData
-from lightning_modules.labels import check_labels_setting, in_turn
+from lightning_modules.labels import check_labels_setting
 from lightning_modules.poly_inr.module import PolyINR
 from lightning_modules.tasks.samples import check_at_least
 from metrics.evaluation import Work, evaluate, real_summary
 from metrics.features import make_extractor
 from metrics.image_sets import ImagesInMemory
+from metrics.samples import in_turn
 
 METRICS = ("fd", "precision", "recall")
 BATCH = 256

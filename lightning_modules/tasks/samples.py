@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from generative.rendering.images import image_grid, saved, shown_scale, to_pil, to_uint8
 from lightning_modules.base import Draws, ImageData
-from lightning_modules.labels import check_finite, in_turn, labels_to_follow
+from lightning_modules.labels import labels_to_follow
+from metrics.samples import check_finite, in_turn
 
 BATCH = 256  # as evaluate.py draws for raw pixels, so that images come out to the same bit
 BATCH_PIXELS = 1 << 22  # fewer of large images

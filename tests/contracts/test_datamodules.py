@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from datamodules.base import ImageDataModule
 from datamodules.batches import NO_CLASS, Augmentation, Batch, TrainingStream
 from datamodules.imagenet import imagenet_indices
-from generative.rendering.images import to_uint8
+from generative.rendering.images import from_uint8, to_uint8
 from launch.compose import CONFIGS, compose, group_options, plain
 from tests.support.layouts import WNIDS, write_all
 
@@ -103,7 +103,7 @@ def test_targets_belong_to_the_images(name: str) -> None:
     for split in datamodule.splits:
         batch = batches(datamodule, 1, split=split)[0]
         targets = datamodule.targets(split)
-        assert batch.keys() == {"image", "label", "first_number", *targets}
+        assert batch.keys() == {"image", "label", "index", "first_number", *targets}
         assert bool({"mask", "boxes"} & targets.keys()) == bool(datamodule.target_classes)
         for target, rows in targets.items():
             assert len(rows) == len(datamodule.split(split)[0])
@@ -112,6 +112,39 @@ def test_targets_belong_to_the_images(name: str) -> None:
             check_mask(batch, num_classes=len(datamodule.target_classes))
         if "boxes" in batch:
             check_boxes(batch, num_classes=len(datamodule.target_classes))
+
+
+@pytest.mark.parametrize("name", DATAMODULES)
+def test_index_is_the_number_of_each_image_in_its_split(name: str) -> None:
+    """For a method that keeps something for each image: the row of the split, and of its targets, that a batch shows."""
+    datamodule = make(name)
+    datamodule.augmentation = shown_as_they_are
+    for split in datamodule.splits:
+        rows = {"image": datamodule.split(split)[0], "label": datamodule.split(split)[1], **datamodule.targets(split)}
+        for batch in batches(datamodule, 3, images_seen=24 if split == "train" else 0, split=split):
+            index = batch["index"]
+            assert index.dtype == torch.int64
+            assert len(index) == len(batch["image"])
+            for row, values in rows.items():
+                expected = values[index]
+                is_picture = expected.ndim == 4 and expected.dtype == torch.uint8
+                assert torch.equal(batch[row], from_uint8(expected) if is_picture else expected), row
+
+
+def shown_as_they_are(rows: dict[str, torch.Tensor], first_number: int) -> dict[str, torch.Tensor]:
+    return rows
+
+
+@pytest.mark.parametrize("name", TRAINABLE)
+def test_augmentation_leaves_the_index_alone(name: str) -> None:
+    """What is kept for an image is kept for the image, however it is shown."""
+    plainly, augmented = make(name), make(name)
+    plainly.augmentation = shown_as_they_are
+    if isinstance(augmented.augmentation, Augmentation):  # else a set's own crops, at a scale of their own
+        augmented.augmentation = Augmentation(0, flip=True, crop_padding=2)
+    for one, other in zip(batches(plainly, 2), batches(augmented, 2), strict=True):
+        assert one["image"].shape != other["image"].shape or not torch.equal(one["image"], other["image"])
+        assert torch.equal(one["index"], other["index"])
 
 
 def check_mask(batch: Batch, *, num_classes: int) -> None:
@@ -192,9 +225,11 @@ def test_ranks_share_the_batch_and_resume_restores_the_place(name: str) -> None:
     parts = [batches(make(name), 4, rank=rank, world_size=2) for rank in range(2)]
     for i, batch in enumerate(whole):
         assert torch.equal(batch["image"], torch.cat([part[i]["image"] for part in parts]))
+        assert torch.equal(batch["index"], torch.cat([part[i]["index"] for part in parts]))
         assert [part[i]["first_number"] for part in parts] == [12 * i, 12 * i + 6]
     resumed = batches(make(name), 2, images_seen=24)
-    assert all(torch.equal(a["image"], b["image"]) for a, b in zip(whole[2:], resumed, strict=True))
+    for key in ("image", "index"):
+        assert all(torch.equal(a[key], b[key]) for a, b in zip(whole[2:], resumed, strict=True))
 
 
 @pytest.mark.parametrize("name", DATAMODULES)
@@ -215,7 +250,9 @@ def test_evaluation_shows_every_image_once_over_all_ranks(name: str) -> None:
     images, labels = datamodule.split("test")
     shown = [b for rank in range(2) for b in batches(make(name), 10**6, rank=rank, world_size=2, split="test")]
     assert sum(len(b["image"]) for b in shown) == len(images)
-    assert torch.equal(torch.cat([b["label"] for b in shown]).sort().values, labels.sort().values)
+    order = torch.cat([b["index"] for b in shown])
+    assert torch.equal(order.sort().values, torch.arange(len(images)))
+    assert torch.equal(torch.cat([b["label"] for b in shown]), labels[order])
 
 
 def test_an_epoch_shows_every_image_once_also_across_batches() -> None:

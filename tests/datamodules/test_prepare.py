@@ -24,10 +24,10 @@ import torch
 from PIL import Image
 from torchvision.transforms.functional import pil_to_tensor
 
-from datamodules import prepare as preparation
-from datamodules import prepared
-from datamodules.prepare import check_space, prepare
-from datamodules.prepared import describe, read_split
+from datamodules import preparation, prepared_set
+from datamodules import prepare as program
+from datamodules.preparation import check_space, prepare
+from datamodules.prepared_set import read_description, read_split
 from datamodules.presets import crop_bilinear
 from tests.conftest import ROOT
 from tests.datamodules.test_sources import encoded, lmdb_of, stylegan, tar_of, write_folder, zip_of
@@ -63,7 +63,7 @@ def test_pixels_and_labels_at_several_resolutions(tmp_path: Path) -> None:
     names = ["train/dog/0.png", "train/cat/0.png", "train/cat/1.png", "test/dog/0.png"]
     photos(tmp_path / "a", *names)
     facts = prepare(tmp_path / "a", tmp_path / "b", resolutions=[16, 8, 8])
-    assert facts == describe(tmp_path / "b")
+    assert facts == read_description(tmp_path / "b")
     assert (facts["classes"], facts["resolutions"], facts["channels"]) == (["cat", "dog"], [8, 16], 3)
     assert facts["splits"] == {"test": {"count": 1}, "train": {"count": 3}}
     for side in (8, 16):
@@ -118,11 +118,11 @@ def test_a_grey_set_stays_grey_and_grey_images_join_a_colour_set(tmp_path: Path)
 
 SLOW = """
 import sys, time
-from datamodules import prepare
-from generative.rendering import containers
-read = containers.Folder.read
-containers.Folder.read = lambda self, name: time.sleep(0.02) or read(self, name)
-prepare.CHUNK = 8
+from datamodules import preparation, prepare
+from generative.rendering.containers.folders import Folder
+read = Folder.read
+Folder.read = lambda self, name: time.sleep(0.02) or read(self, name)
+preparation.CHUNK = 8
 prepare.main()
 """
 
@@ -138,7 +138,7 @@ def test_a_killed_run_goes_on_to_the_same_files(tmp_path: Path) -> None:
         stderr=subprocess.DEVNULL,
         env=ENVIRONMENT,
     )
-    journal = tmp_path / "b" / prepared.JOURNAL
+    journal = tmp_path / "b" / prepared_set.JOURNAL
     end = time.monotonic() + 60
     while not (journal.exists() and json.loads(journal.read_text())["done"] >= 64):
         assert time.monotonic() < end
@@ -228,8 +228,8 @@ def test_a_file_system_without_locks_is_said(
     def refused(*_: Any) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr("datamodules.prepare.fcntl.flock", refused)
-    with preparation.alone(tmp_path):
+    monkeypatch.setattr("datamodules.preparation.fcntl.flock", refused)
+    with preparation.folder_lock(tmp_path):
         pass
     assert f"the file system of {tmp_path} has no locks (No locks available)" in capsys.readouterr().err
 
@@ -238,19 +238,19 @@ def test_a_set_that_another_process_finished_meanwhile_is_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = photos(tmp_path / "a", "0.png", "1.png")
-    alone = preparation.alone
+    folder_lock = preparation.folder_lock
 
     @contextmanager
     def after_the_other(folder: Path) -> Iterator[None]:
-        monkeypatch.setattr(preparation, "alone", alone)
+        monkeypatch.setattr(preparation, "folder_lock", folder_lock)
         prepare(source, folder, resolutions=[8])
-        with alone(folder):
+        with folder_lock(folder):
             yield
 
-    monkeypatch.setattr(preparation, "alone", after_the_other)
+    monkeypatch.setattr(preparation, "folder_lock", after_the_other)
     with pytest.raises(ValueError, match="b holds a finished set: choose another folder, or remove it"):
         prepare(photos(tmp_path / "c", "7.png"), tmp_path / "b", resolutions=[8])
-    facts = describe(tmp_path / "b")
+    facts = read_description(tmp_path / "b")
     assert facts is not None
     assert (facts["source"], facts["splits"]["train"]["count"]) == ("a", 2)
 
@@ -285,7 +285,7 @@ def test_a_class_or_most_images_lost_is_an_error(tmp_path: Path, broken: list[st
         ):
             prepare(source, tmp_path / "b", resolutions=[8])
         with pytest.raises(ValueError, match="was interrupted"):
-            describe(tmp_path / "b")
+            read_description(tmp_path / "b")
     facts = prepare(source, tmp_path / "b", resolutions=[8], on_error="accept")
     assert (facts["splits"]["train"]["count"], len(facts["skipped"])) == (8 - len(broken), len(broken))
 
@@ -300,7 +300,7 @@ def test_upright_and_on_a_background(
     Image.new("RGBA", (9, 9)).save(tmp_path / "a/3.png")
     arguments = ["--resolution", "8", "--background", "#102030", "--no-classes", "--no-splits"]
     monkeypatch.setattr(sys, "argv", ["prepare", str(tmp_path / "a"), str(tmp_path / "b"), *arguments])
-    preparation.main()
+    program.main()
     said = capsys.readouterr().out
     assert "turned upright, as their EXIF data say: 1 images\n" in said
     assert "transparent parts put on #102030 (--background): 1 images\n" in said
@@ -316,7 +316,7 @@ def test_sets_that_were_prepared_before_are_read(tmp_path: Path) -> None:
     facts = prepare(photos(tmp_path / "a", "0.png", "1.png"), tmp_path / "b", resolutions=[8])
     for key in ("background", "turned", "transparent", "notes"):
         del facts[key]
-    (tmp_path / "b" / prepared.DESCRIPTION).write_text(json.dumps(facts))
+    (tmp_path / "b" / prepared_set.DESCRIPTION).write_text(json.dumps(facts))
     assert len(read_split(tmp_path / "b", "train", 8)[0]) == 2
 
 
@@ -425,7 +425,7 @@ def test_faulty_images_are_left_out_by_name(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
     assert "17/17" in done.stderr
     assert "train: 9 images of no classes\npassed over, as no images: 1 .txt\nleft out: 8 images" in done.stdout
-    facts = describe(tmp_path / "b")
+    facts = read_description(tmp_path / "b")
     assert facts is not None
     assert facts["passed_over"] == {".txt": 1}
     assert len(facts["skipped"]) == len(faults)
@@ -444,7 +444,7 @@ def test_stopping_at_a_faulty_image_keeps_what_was_done(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1].startswith("error: 4.png is not a readable image")
     for _ in range(2):
-        assert json.loads((tmp_path / "b" / prepared.JOURNAL).read_text())["done"] == 4
+        assert json.loads((tmp_path / "b" / prepared_set.JOURNAL).read_text())["done"] == 4
         with pytest.raises(ValueError, match=r"4\.png is not a readable image"):
             prepare(source, tmp_path / "b", resolutions=[8], on_error="stop")
     photo(4).save(source / "4.png")
@@ -503,7 +503,7 @@ def test_errors_of_the_program_are_one_line(
     (tmp_path / "file").write_text("text")
     monkeypatch.setattr(sys, "argv", ["prepare", source, folder, "--resolution", "8"])
     with pytest.raises(SystemExit) as stopped:
-        preparation.main()
+        program.main()
     assert stopped.value.code == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
@@ -539,7 +539,7 @@ def test_what_read_split_cannot_give(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="is missing or cut short"):
             read_split(tmp_path / "b", "train", 8)
         (tmp_path / "b" / name).write_bytes(content)
-    description = tmp_path / "b" / prepared.DESCRIPTION
+    description = tmp_path / "b" / prepared_set.DESCRIPTION
     for content, message in ((b'{"format": 0}', "by another version"), (b"{", r"prepared\.json is damaged")):
         description.write_bytes(content)
         with pytest.raises(ValueError, match=message):
@@ -550,8 +550,8 @@ def test_large_sets_are_mapped_and_never_written(tmp_path: Path, monkeypatch: py
     prepare(photos(tmp_path / "a", "0.png", "1.png"), tmp_path / "b", resolutions=[8])
     expected, _ = read_split(tmp_path / "b", "train", 8)
     before = data_files(tmp_path / "b")
-    monkeypatch.setattr(prepared, "MOST_IN_MEMORY", 8 * 8 * 3)
-    monkeypatch.setattr(prepared.np, "fromfile", lambda *args: np.zeros(2, np.int64))  # of the labels
+    monkeypatch.setattr(prepared_set, "MOST_IN_MEMORY", 8 * 8 * 3)
+    monkeypatch.setattr(prepared_set.np, "fromfile", lambda *args: np.zeros(2, np.int64))  # of the labels
     images, _ = read_split(tmp_path / "b", "train", 8)
     assert torch.equal(images, expected)
     images.zero_()
@@ -586,6 +586,6 @@ def test_an_interruption_by_hand_says_how_to_go_on(
     monkeypatch.setattr(preparation.Preparation, "add", interrupt)
     monkeypatch.setattr(sys, "argv", ["prepare", "a", "b", "--resolution", "8"])
     with pytest.raises(SystemExit) as stopped:
-        preparation.main()
+        program.main()
     assert stopped.value.code == 130
     assert capsys.readouterr().err.splitlines()[-1] == "interrupted: the same command goes on"

@@ -97,7 +97,7 @@ def test_training_crops_lie_within_the_photo(voc_folder: Path) -> None:
     datamodule = voc(voc_folder, crop_size=24, scales=[1.0, 1.0], resolution=400)
     for first in range(20):
         batch = as_batch(datamodule.rows("train"), torch.arange(3), first, datamodule.augmentation)
-        assert batch.keys() == {"image", "label", "mask", "first_number"}
+        assert batch.keys() == {"image", "label", "mask", "index", "first_number"}
         assert batch["image"].shape == (3, 3, 24, 24)
         assert (to_uint8(batch["image"])[:, 0] >= 1).all(), "the red of made-up photos is at least 6"
 

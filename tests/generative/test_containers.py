@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import tarfile
 import warnings
 import zipfile
+import zlib
 from pathlib import Path
 
 import lmdb
 import pytest
 from PIL import Image
 
-from generative.rendering import containers
-from generative.rendering.containers import SUFFIXES, open_container
+from generative.rendering.containers import base
+from generative.rendering.containers.formats import SUFFIXES
+from generative.rendering.containers.sets import open_container
 from generative.rendering.files import ImageFiles
 
 STUBS = {"BUFR", "GRIB", "HDF5", "MPEG", "WMF", "EPS"}  # need a program beside Pillow, or may hold anything
@@ -76,9 +79,7 @@ def test_fingerprints_of_plain_sets_stay(tmp_path: Path) -> None:
     (tmp_path / "cat").mkdir()
     for name, mode in (("cat/a.png", "RGB"), ("b.png", "RGBA"), ("c.bmp", "L")):
         Image.new(mode, (2, 2), "gray").save(tmp_path / name, compress_level=0)
-    marks = [(name, containers.zlib.crc32((tmp_path / name).read_bytes())) for name in ("b.png", "c.bmp", "cat/a.png")]
-    import hashlib
-
+    marks = [(name, zlib.crc32((tmp_path / name).read_bytes())) for name in ("b.png", "c.bmp", "cat/a.png")]
     assert ImageFiles(tmp_path).fingerprint() == hashlib.sha256(repr(marks).encode()).hexdigest()[:12]
 
 
@@ -131,7 +132,7 @@ def test_backslashes_in_a_zip_are_folders_and_said(tmp_path: Path) -> None:
 
 
 def test_what_claims_to_be_too_large_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(containers, "MOST_BYTES", 1000)
+    monkeypatch.setattr(base, "MOST_BYTES", 1000)
     (tmp_path / "a").mkdir()
     for name, size in (("0.png", 1000), ("1.png", 1001)):
         (tmp_path / "a" / name).write_bytes(bytes(size))

@@ -18,9 +18,9 @@ TOUCH = ["touch owned"]
 GENERATOR = "lightning_modules.poly_inr.networks.Generator"
 CALLS: dict[str, dict[str, Any]] = {
     "a command": {"_target_": "os.system", "_args_": TOUCH},
-    "through a module of ours": {"_target_": "datamodules.prepare.os.system", "_args_": TOUCH},
+    "through a module of ours": {"_target_": "datamodules.preparation.os.system", "_args_": TOUCH},
     "a function of ours": {"_target_": "records.run_files.replace_text", "path": "owned", "text": ""},
-    "a trusted function": {"_target_": "datamodules.prepare.prepare", "source": ".", "folder": "owned"},
+    "a trusted function": {"_target_": "datamodules.preparation.prepare", "source": ".", "folder": "owned"},
     "an argument of ours": {
         "_target_": GENERATOR, "_partial_": True, "width": {"_target_": "os.system", "_args_": TOUCH}
     },

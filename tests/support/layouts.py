@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from datamodules.prepare import prepare
+from datamodules.preparation import prepare
 
 PER_CLASS = {"train": 6, "test": 2}
 WNIDS = [

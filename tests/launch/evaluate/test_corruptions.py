@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from datamodules.corruptions import KINDS
-from datamodules.prepare import prepare
+from datamodules.preparation import prepare
 from launch.build import build
 from launch.checkpoint import AtomicCheckpointIO
 from launch.compose import compose, plain
