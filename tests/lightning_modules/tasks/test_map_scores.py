@@ -11,11 +11,8 @@ from PIL import Image
 
 from datamodules.digits import DigitMasks
 from datamodules.voc import VOC2012
-from generate import generate
 from launch.build import build
 from launch.compose import compose, plain
-from launch.generate.tasks import find_task, load_named
-from lightning_modules.classification import Classification
 from lightning_modules.dgm.module import DGMClassifier
 from lightning_modules.tasks.map_scores import fitted, maps_scored, objects_of
 from tests.support.classifiers import data, dgm, resnet
@@ -61,38 +58,3 @@ def test_scores_over_photos_with_masks(tmp_path: Path) -> None:
         for line in maps_scored(grey, tmp_path, seed=0, masked=digits, count=20)[0].read_text().splitlines()
     ]
     assert {row["num_images"] for row in rows} == {20}
-
-
-def save(method: Classification, path: Path) -> str:
-    content = {"config": method.run_config, "state_dict": method.state_dict(), "images_seen": 8}
-    torch.save(content, path)
-    return str(path)
-
-
-def test_generate_loads_what_a_task_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_voc(tmp_path / "voc2012" / "VOC2012", per_split=3)
-    monkeypatch.setenv("POLYMORPH_DATA", str(tmp_path))
-    own, other = save(dgm(), tmp_path / "own.ckpt"), save(resnet(), tmp_path / "other.ckpt")
-    asked = [f"checkpoint={own}", "task=maps_scored", "output=out", "+options.masked=voc2012", "+options.count=3"]
-    written = generate(compose("generate", [*asked, f"+options.baselines=[{other}]"]))
-    assert [Path(path).name for path in written] == ["maps_scored.jsonl", "maps_scored.md"]
-    rows = [json.loads(line) for line in Path(written[0]).read_text().splitlines()]
-    assert [row["map"] for row in rows] == ["none", "none", "moments", "Grad-CAM"]
-    one = load_named(find_task(dgm(), "maps_compared"), {"baselines": other}, device="cpu")["baselines"]
-    assert [type(method).__name__ for method in one] == ["Classifier"], "a single one needs no list"
-    for wrong, complaint in (
-        ("masked=voc", "'voc' is neither a file, a folder nor a data module; did you mean 'voc2012'"),
-        ("masked=3", "masked must be of type str, got 3"),
-        ("baselines=[nowhere.ckpt]", "there is no checkpoint nowhere.ckpt"),
-        ("baselines=3", "baselines must be of type list or str, got 3"),
-    ):
-        changed = [setting for setting in asked if setting.split("=")[0] != f"+options.{wrong.split('=')[0]}"]
-        with pytest.raises(ValueError, match=complaint):
-            generate(compose("generate", [*changed, f"+options.{wrong}"]))
-
-
-def test_generate_refuses_a_baseline_of_another_kind(tmp_path: Path) -> None:
-    painter = build(plain(compose("train", ["experiment=none", "run_dir=x"])))[1]
-    path = save(painter, tmp_path / "painter.ckpt")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"baselines takes checkpoints of kind HasMaps, and .* is a PolyINR"):
-        load_named(find_task(dgm(), "maps_compared"), {"baselines": path}, device="cpu")
