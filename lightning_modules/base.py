@@ -1,9 +1,9 @@
 """What callbacks, tasks and programs may ask of a method.
 
 A :class:`Method` has a clock and losses. What it can do are capabilities, small classes to inherit, one or several: it
-:class:`Draws`, :class:`HasLatents`, is :class:`Invertible`, :class:`Reconstructs`, :class:`Classifies`, :class:`Segments`,
-:class:`Detects`, :class:`Translates`, :class:`HasCritic`. Each names its measures with their direction; whoever shows or
-measures a method asks for a capability, never for a class.
+:class:`Draws`, :class:`HasLatents`, is :class:`Invertible`, :class:`Reconstructs`, :class:`Classifies`, :class:`HasMaps`,
+:class:`Segments`, :class:`Detects`, :class:`Translates`, :class:`HasCritic`. Each names its measures with their
+direction; whoever shows or measures a method asks for a capability, never for a class.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from metrics.measures import (
     CLASSIFICATION,
     DETECTION,
     GENERATION,
+    LOCALIZATION,
     RECONSTRUCTION,
     SEGMENTATION,
     Direction,
@@ -301,6 +302,20 @@ class Classifies(Method):
     @abstractmethod
     def classify(self, features: Tensor) -> Tensor:
         """Features [B, num_features] -> logits [B, num_classes]."""
+
+
+class HasMaps(Classifies):
+    """It shows which pixels it names a class by, under its averaged weights."""
+
+    measures = LOCALIZATION
+    kind_of_map: str  # what pictures and tables call its maps
+
+    @abstractmethod
+    def heatmaps(self, images: Tensor, classes: Tensor) -> list[Tensor]:
+        """Images [B, C, H, W] in [-1, 1] and a class of each [B] -> a map [B, h, w] at each of its levels, one or more.
+
+        Larger where more hangs on a pixel. The last one is what models are compared by.
+        """
 
 
 class Segments(Method):

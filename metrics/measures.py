@@ -28,6 +28,8 @@ COMPANIONS: Measures = {"kid_error": "lower", "is_spread": "lower", "judge_accur
 RECONSTRUCTION: Measures = {"psnr": "higher", "ssim": "higher", "mae": "lower", "feature_distance": "lower"}
 CLASSIFICATION: Measures = {"accuracy": "higher", "top5_accuracy": "higher", "cross_entropy": "lower"}
 SEGMENTATION: Measures = {"mean_iou": "higher", "pixel_accuracy": "higher"}
+# A map of where a classifier looks, against masks of objects.
+LOCALIZATION: Measures = {"energy_inside": "higher", "pointing_game": "higher"}
 DETECTION: Measures = {"map": "higher", "map_50": "higher", "map_75": "higher"}
 
 

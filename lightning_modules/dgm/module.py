@@ -48,6 +48,7 @@ class DGMClassifier(Classification):
                 "trained=bases leaves the image features as they are: give weights=<last.ckpt of a run of method=dgm>"
             )
         self.network.check_image_size(*self.image_shape[1:])
+        self.kind_of_map = "features x means" if self.network.bases is None else "moments"
         self.parts = (self.network,) if trained == "all" else tuple(trained_parts(self.network))
         freeze_all_but(self.network, list(self.parts))
         self.train()  # a trainer takes the modes that it finds
@@ -75,6 +76,9 @@ class DGMClassifier(Classification):
                 file=sys.stderr,
             )
 
-    def heatmaps(self, images: Tensor) -> list[Tensor]:
-        """Images [B, C, H, W] -> eq. 5.4 at each level under the averaged weights, [B, N, N] each."""
+    def heatmaps(self, images: Tensor, classes: Tensor) -> list[Tensor]:
+        """Eq. 5.4 at each level, [B, N, N] each, or without moments the features weighted by their means.
+
+        Neither knows ``classes``.
+        """
         return self.averaged_network.heatmaps(images)

@@ -15,14 +15,13 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 from generative.averaging import averaged_copy
 from generative.precision import full_precision
 from generative.randomness import Stream
+from generative.rendering.masks import NO_CLASS
 from generative.schedules import polynomial_decay
 from lightning_modules.base import Segments
 from lightning_modules.dgm.backbones import Backbone
 from lightning_modules.dgm.finetuning import SOURCE, backbone_state
 from lightning_modules.dgm.heads import Head, SegmentationNetwork
 from lightning_modules.weights import Weights, load
-
-NO_CLASS = 255  # of a mask's pixel that counts nowhere
 
 
 def checked_masks(batch: dict[str, Any], num_classes: int) -> Tensor:

@@ -19,6 +19,7 @@ from torchvision.models import resnet50
 from datamodules.digits import DigitMasks
 from generate import generate
 from generative.randomness import permutation
+from generative.rendering.masks import NO_CLASS, NO_CLASS_COLOUR, palette
 from launch.build import build
 from launch.checkpoint import load_method
 from launch.compose import compose, plain
@@ -27,9 +28,7 @@ from lightning_modules.dgm.backbones import DGMBackbone, Maps, ResNetBackbone
 from lightning_modules.dgm.finetuning import backbone_state
 from lightning_modules.dgm.heads import DeepLabHead, SegmentationNetwork, SimpleHead
 from lightning_modules.dgm.networks import DGM
-from lightning_modules.dgm.predictions import NO_CLASS_COLOUR, coloured, palette
 from lightning_modules.dgm.segmentation import (
-    NO_CLASS,
     Segmentation,
     checked_masks,
     intersection_over_union,
@@ -437,16 +436,6 @@ def test_torchvisions_weights_are_taken_as_published(tmp_path: Path) -> None:
     ours = ResNetBackbone(image_channels=3, blocks=[3, 4, 6, 3], output_stride=8)
     load(ours, state, path="resnet50.pth", part="backbone")
     assert torch.equal(ours.conv1.weight, theirs["conv1.weight"])
-
-
-def test_the_palette_is_vocs() -> None:
-    assert palette(256)[[0, 1, 2, 15, 20, 255]].tolist() == [
-        [0, 0, 0], [128, 0, 0], [0, 128, 0], [192, 128, 128], [0, 64, 128], [224, 224, 192],
-    ]  # fmt: skip
-    assert len(palette(256).unique(dim=0)) == 256
-    shown = coloured(torch.tensor([[[0, 1, NO_CLASS]]]), 2)
-    assert shown.shape == (1, 3, 1, 3)
-    assert shown[0, :, 0, 0].tolist() == [-1.0, -1.0, -1.0]
 
 
 def test_the_picture_of_masks(small_run: Callable, tmp_path: Path) -> None:
