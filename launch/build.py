@@ -45,13 +45,18 @@ def build(config: dict[str, Any]) -> tuple[ImageDataModule, Method]:
     """
     parts = {"datamodule": config["datamodule"], "method": config["method"]}
     check_constructor_calls(parts)
-    datamodule = hydra.utils.instantiate(parts["datamodule"], _partial_=True, _convert_="all")(seed=config["seed"])
+    datamodule = constructed(parts["datamodule"], seed=config["seed"])
     given = {"image_shape": datamodule.image_shape, "num_classes": datamodule.num_classes, "seed": config["seed"]}
     if takes_target_classes(parts["method"]):
         given["target_classes"] = datamodule.target_classes
-    method = hydra.utils.instantiate(parts["method"], _partial_=True, _convert_="all")(**given)
+    method = constructed(parts["method"], **given)
     method.run_config = config
     return datamodule, method
+
+
+def constructed(call: dict[str, Any], **given: Any) -> Any:
+    """What the ``call`` of a configuration constructs from its own settings and those ``given`` beside them."""
+    return hydra.utils.instantiate(call, _partial_=True, _convert_="all")(**given)
 
 
 def ask_the_data(config: DictConfig) -> None:
@@ -63,7 +68,7 @@ def ask_the_data(config: DictConfig) -> None:
     if left:
         settings = plain(config)
         check_constructor_calls({"datamodule": settings["datamodule"]})
-        datamodule = hydra.utils.instantiate(settings["datamodule"], _partial_=True, _convert_="all")(seed=config.seed)
+        datamodule = constructed(settings["datamodule"], seed=config.seed)
         for key in left:
             config.datamodule[key] = getattr(datamodule, key)
 
