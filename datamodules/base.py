@@ -66,7 +66,7 @@ class ImageDataModule(LightningDataModule):
     def load(self, split: str) -> tuple[Rows, Tensor]:
         """Read ``split`` from disk: images [N, C, H, W], uint8 or float32 in [-1, 1], and labels [N] int64.
 
-        The images may be :class:`datamodules.files.FileRows`, which are indexed like a tensor.
+        The images may be :class:`datamodules.file_rows.FileRows`, which are indexed like a tensor.
         """
 
     def targets(self, split: str) -> Mapping[str, Rows]:

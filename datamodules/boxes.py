@@ -17,7 +17,7 @@ from torch import Tensor
 
 from datamodules.base import ImagesOnDisk
 from datamodules.batches import Rows
-from datamodules.files import FileRows, decode_colour
+from datamodules.file_rows import FileRows, decode_colour
 from datamodules.notices import warn_once
 from datamodules.orientation import DrawnOn, StoredPicture, read_stored_picture
 from datamodules.prepared_set import MOST_IN_MEMORY

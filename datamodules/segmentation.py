@@ -15,7 +15,7 @@ from torch import Tensor
 
 from datamodules.base import ImagesOnDisk
 from datamodules.batches import NO_CLASS, Rows
-from datamodules.files import FileRows, decode_colour, decode_upright
+from datamodules.file_rows import FileRows, decode_colour, decode_upright
 from datamodules.notices import warn_once
 from datamodules.orientation import DrawnOn, StoredPicture, read_stored_picture
 from datamodules.stored_images import tell_count
