@@ -29,7 +29,7 @@ def results_table(shown: Sequence[Shown]) -> str:
 
 
 def floor_words(experiment: str, measured: str) -> str:
-    """What the table's numbers are of, and what real images score: read from what `python -m docs.floor` wrote."""
+    """What the table's numbers are of, and what real images score: read from what `python -m docs.ledger.floor` wrote."""
     halves, *smaller = read_results(measured)
     ours, _ = interval([value(result, "fd") for result in read_results(experiment)])
     floor, count = halves["fd_at"], f"{halves['at']:,}"
@@ -38,7 +38,7 @@ def floor_words(experiment: str, measured: str) -> str:
     words = (
         f"FD, precision and recall: {count} samples, every class as often (`labels=balanced`), against the {count} {data}, "
         f"raw pixels (`fd_pixels_{halves['at']}`). A perfect generator would have an FD of {floor:.2f} here; that of "
-        f"`{experiment}` is {ours / floor:.1f} times as large. How {floor:.2f} comes about (`python -m docs.floor`): no two "
+        f"`{experiment}` is {ours / floor:.1f} times as large. How {floor:.2f} comes about (`python -m docs.ledger.floor`): no two "
         f"parts have {count} {data} each, but the FD of two sets of n images from one source is bias alone and falls as 1 / n. "
         f"Random halves, {halves['num_images']} {data} each, have {halves['fd']:.3f} (mean of {halves['splits']} splits, "
         f"standard deviation {halves['fd_spread']:.3f}), which makes {floor:.3f} at {count}; thirds and quarters make {alike}. "
