@@ -72,4 +72,4 @@ critics: setup
 	for run in $(RUNS); do tail -n 1 $$run/results.jsonl; done > docs/results/dgm/critic_results.jsonl
 
 claims: setup
-	$(PY) -m docs.make_claims $(if $(RUNS),--collect $(RUNS))
+	$(PY) -m docs.ledger $(if $(RUNS),--collect $(RUNS))

@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.harness import Table, interleaved
 from datamodules.batches import Augmentation, TrainingStream, as_batch
 from datamodules.preparation import prepare
-from datamodules.prepared import read_split
+from datamodules.prepared_set import read_split
 from generative.augmentation import DRAWS, flip_and_crop
 from generative.randomness import Stream
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Trainer
 
-from callbacks.loss_log import log
+from callbacks.loggers.entries import log_values
+from callbacks.measured import MeasuringInTraining
 from datamodules.base import ImageDataModule
 from lightning_modules.base import Draws, Method
 from lightning_modules.labels import check_labels_setting, labels_to_follow
@@ -18,11 +20,10 @@ from metrics.evaluation import Work, evaluate
 from metrics.features import Extractor, default_extractor, make_extractor
 from metrics.image_sets import random_part
 from metrics.judge import PixelJudge, can_judge
-from metrics.protocols import check_judge, metric_name, name_all
+from metrics.protocols import check_judge, whole_names
 from metrics.quality import (
     CLASS_METRICS,
     COMPARISONS,
-    LOWER_IS_BETTER,
     GenerationQuality,
     Settings,
     check_metrics,
@@ -33,7 +34,7 @@ from records.results import TEST_STAGE, published_result
 from records.run_files import append_line
 
 
-class GenerationMetrics(Callback):
+class GenerationMetrics(MeasuringInTraining):
     """Logs ``metric/<name>`` and ``best/<name>`` every ``every_kimg`` and at the end of training, against the training split.
 
     ``extractor`` (None: by the images' size), its ``weights`` file and ``labels`` are those of evaluate.py. The samples are
@@ -76,10 +77,10 @@ class GenerationMetrics(Callback):
         if test_seed == seed:
             raise ValueError(f"test_seed must differ from seed, both are {seed}")
         check_metrics([*metrics, *test_metrics])
+        super().__init__(every_kimg=every_kimg)
         self.results = Path(run_dir) / "results.jsonl"
         self.test_metrics = test_metrics
         self.test_seed = test_seed
-        self.every_kimg = every_kimg
         self.metrics = metrics
         self.extractor_name = extractor
         self.weights = None if weights is None else Path(weights)
@@ -89,8 +90,6 @@ class GenerationMetrics(Callback):
         self.labels = labels
         self.labels_before: str | None = None  # of the run that this one continues
         self.seed = seed
-        self.best: dict[str, float] = {}
-        self.measured_at = -1
         self.extractor: Extractor | None = None
 
     def setup(self, trainer: Trainer, method: Method, stage: str) -> None:  # type: ignore[override]
@@ -141,30 +140,22 @@ class GenerationMetrics(Callback):
         """How many are measured during training."""
         return self.num_images or self.num_reference or len(datamodule.split("train")[0])
 
+    def names(self, metrics: Iterable[str], *, method: Method, num_images: int) -> dict[str, str]:
+        """Metric -> its whole name, such as ``fd_pixels_1438``, of ``num_images`` samples."""
+        assert self.extractor is not None
+        return whole_names(
+            metrics,
+            extractor=self.extractor.name,
+            judge=PixelJudge.label,
+            image_size=method.image_shape[1],
+            num_images=num_images,
+        )
+
     def whole_names(self, trainer: Trainer, method: Method) -> dict[str, str]:
-        """Metric -> its name in the logs of this run, such as ``fd_pixels_1438``; empty for a method that draws nothing."""
         if not isinstance(method, Draws):
             return {}
-        assert self.extractor is not None
         datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
-        count = self.count_samples(datamodule)
-        return {
-            metric: metric_name(
-                metric,
-                by=PixelJudge.label if metric in CLASS_METRICS else self.extractor.name,
-                image_size=method.image_shape[1],
-                num_images=count,
-            )
-            for metric in self.metrics
-        }
-
-    def on_train_batch_end(self, trainer: Trainer, method: Method, *_: Any) -> None:  # type: ignore[override]
-        if method.crossed(self.every_kimg):
-            self.log_metrics(trainer, method)
-
-    def on_train_end(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
-        if self.measured_at != method.images_seen:
-            self.log_metrics(trainer, method)
+        return self.names(self.metrics, method=method, num_images=self.count_samples(datamodule))
 
     def work(self, method: Method) -> Work:
         return Work(device=torch.device(method.device), cache=self.cache, show_progress=True)
@@ -190,12 +181,13 @@ class GenerationMetrics(Callback):
             stage=TEST_STAGE,
             checkpoint="last.ckpt",
         )
+        names = self.names(record["metrics"], method=method, num_images=record["num_images"])
+        self.measured |= {names[metric]: value for metric, value in record["metrics"].items()}
         if trainer.is_global_zero:
             append_line(self.results, record)
         trainer.strategy.barrier("published metrics")
 
-    def log_metrics(self, trainer: Trainer, method: Method) -> None:
-        self.measured_at = method.images_seen
+    def measure(self, trainer: Trainer, method: Method) -> None:
         if not isinstance(method, Draws):
             return
         assert self.extractor is not None
@@ -213,25 +205,12 @@ class GenerationMetrics(Callback):
             test=None if judge is None else real_images(datamodule, "test"),
             work=self.work(method),
         )
-        row = {"throughput/metric_seconds": time.perf_counter() - started}
-        for metric, value in values.items():
-            named = name_all(
-                {metric: value},
-                extractor=self.extractor,
-                judge=judge,
-                image_size=method.image_shape[1],
-                num_images=count,
-            )
-            better = min if metric in LOWER_IS_BETTER else max
-            for name in named:
-                self.best[name] = better(value, self.best.get(name, value))
-                row |= {f"metric/{name}": value, f"best/{name}": self.best[name]}
-        method.metrics |= {name: value for name, value in row.items() if not name.startswith("throughput/")}
-        log(trainer, method, row)
+        log_values(trainer, method, {"throughput/metric_seconds": time.perf_counter() - started})
+        self.log_measures(trainer, method, values, names=self.names(values, method=method, num_images=count))
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "measured_at": self.measured_at, "labels": self.labels}
+        return super().state_dict() | {"labels": self.labels}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best, self.measured_at = state_dict["best"], state_dict["measured_at"]
+        super().load_state_dict(state_dict)
         self.labels_before = state_dict.get("labels", "balanced")  # all that there was

@@ -4,36 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Trainer
 
-from callbacks.loss_log import log
+from callbacks.measured import Measuring, direction_of
 from datamodules.base import ImageDataModule
 from lightning_modules.base import Method
 from records.results import TEST_STAGE, test_record
 from records.run_files import append_line, read_metrics
 
-LOWER_IS_BETTER = ("cross_entropy",)
 
-
-def with_best(values: dict[str, float], rows: list[dict[str, float]]) -> dict[str, float]:
-    """``metric/<name>`` of ``values``, and ``best/<name>`` of them and of the ``rows`` that the run has logged."""
-    found: dict[str, float] = {}
-    for name, value in values.items():
-        earlier = [row[f"metric/{name}"] for row in rows if f"metric/{name}" in row]
-        better = min if name in LOWER_IS_BETTER else max
-        found |= {f"metric/{name}": value, f"best/{name}": better([*earlier, value])}
-    return found
-
-
-class TestResults(Callback):
+class TestResults(Measuring):
     """Appends ``test_results()`` of a method that has any to ``run_dir/results.jsonl`` at the end of the test stage, and logs them.
 
-    The values are those of the averaged weights on every image of the test split, once each.
+    The values are those of the averaged weights on every image of the test split, once each; the best of each is that of
+    all the test stages that the run has logged.
     """
 
     __test__ = False  # not a test, whatever its name looks like
 
     def __init__(self, *, run_dir: str) -> None:
+        super().__init__()
         self.results = Path(run_dir) / "results.jsonl"
 
     def on_test_epoch_end(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
@@ -42,9 +32,17 @@ class TestResults(Callback):
             return
         datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
         for task, values in results.items():
-            method.metrics |= {f"metric/{name}": value for name, value in values.items()}
+            if trainer.is_global_zero:
+                self.take_up(method, values)
+            self.log_measures(trainer, method, values, names={measure: measure for measure in values})
             if trainer.is_global_zero:
                 record = test_record(method, datamodule, task, values, stage=TEST_STAGE, checkpoint="last.ckpt")
                 append_line(self.results, record)
-                log(trainer, method, with_best(values, read_metrics(self.results.with_name("metrics.csv"))))
         trainer.strategy.barrier("test results")
+
+    def take_up(self, method: Method, values: dict[str, float]) -> None:
+        """Begin with the best of what the run has logged of ``values``: no checkpoint counts a test stage."""
+        for row in read_metrics(self.results.with_name("metrics.csv")):
+            for measure in values:
+                if f"metric/{measure}" in row:
+                    self.move_best(measure, row[f"metric/{measure}"], direction_of(measure, method))

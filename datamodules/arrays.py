@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from datamodules.base import ImageDataModule
-from datamodules.stored import hold_out
+from datamodules.notices import first_few
+from datamodules.splits import hold_out_images
 from generative.rendering.files import read_array
 
 
@@ -38,7 +39,7 @@ class Arrays(ImageDataModule):
         assert found is not None
         images, labels = found
         if self.given["test"] is None:
-            images, labels = hold_out(images, labels, split=split, has_classes=self.num_classes > 0)
+            images, labels = hold_out_images(images, labels, split=split, has_classes=self.num_classes > 0)
         check_arrays(images, labels, self.image_shape, self.num_classes, name=f"the {split} images")
         return images, labels
 
@@ -83,7 +84,7 @@ class ArrayFiles(ImageDataModule):
         if split == "train":
             tell_classes(labels, self.num_classes, name=str(file))
         if self.files["test"] is None:
-            return hold_out(images, labels, split=split, has_classes=self.num_classes > 0)
+            return hold_out_images(images, labels, split=split, has_classes=self.num_classes > 0)
         return images, labels
 
 
@@ -112,5 +113,7 @@ def tell_classes(labels: Tensor, num_classes: int, *, name: str) -> None:
     if num_classes == 0 and len(found) > 1:
         print(f"note: {name} has {len(found)} classes, and this run does without them: num_classes=0", file=sys.stderr)
     if missing:
-        some = ", ".join(map(str, missing[:5])) + (" ..." if len(missing) > 5 else "")
-        print(f"note: {len(missing)} of {num_classes} classes have no image in {name}: {some}", file=sys.stderr)
+        print(
+            f"note: {len(missing)} of {num_classes} classes have no image in {name}: {first_few(missing)}",
+            file=sys.stderr,
+        )

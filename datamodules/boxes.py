@@ -17,10 +17,10 @@ from torch import Tensor
 
 from datamodules.base import ImageDataModule
 from datamodules.batches import Rows
-from datamodules.files import FileRows, picture_in
+from datamodules.files import FileRows, decode_colour
 from datamodules.notices import warn_once
-from datamodules.orientation import DrawnOn, Stored, stored
-from datamodules.prepared import MOST_IN_MEMORY
+from datamodules.orientation import DrawnOn, StoredPicture, read_stored_picture
+from datamodules.prepared_set import MOST_IN_MEMORY
 from datamodules.presets import fit
 
 LABELLED_OVERHANG = 1.0  # pixels that a box reaches over the border where a tool rounds its edges or counts them from 1
@@ -104,7 +104,9 @@ class BoxedImages(ImageDataModule):
 
     def pictures(self, files: Sequence[Path]) -> Rows:
         """Read at once where memory allows, so that a damaged file is named before anything trains."""
-        rows = FileRows(files, partial(fitted, channels=self.image_shape[0], side=self.resolution), self.image_shape)
+        rows = FileRows(
+            files, partial(decode_square, channels=self.image_shape[0], side=self.resolution), self.image_shape
+        )
         return rows[:] if math.prod(rows.shape) <= MOST_IN_MEMORY else rows
 
     def boxes_of(self, found: Sequence[Inspected]) -> tuple[Tensor, Tensor]:
@@ -112,7 +114,7 @@ class BoxedImages(ImageDataModule):
         done: Counter[str] = Counter()
         kept = []
         for one in found:
-            picture = stored(one.image)
+            picture = read_stored_picture(one.image)
             scale = self.resolution / max(picture.size)
             kept.append([(torch.tensor(box) * scale, label) for box, label in self.boxes_within(one, picture, done)])
         for what, count in done.items():
@@ -125,7 +127,9 @@ class BoxedImages(ImageDataModule):
                 boxes[number, place], labels[number, place] = box, label
         return boxes, labels
 
-    def boxes_within(self, one: Inspected, picture: Stored, done: Counter[str]) -> list[tuple[tuple[float, ...], int]]:
+    def boxes_within(
+        self, one: Inspected, picture: StoredPicture, done: Counter[str]
+    ) -> list[tuple[tuple[float, ...], int]]:
         """Boxes and classes in pixels of the upright picture; what was changed or left out is counted in ``done``."""
         height, width = picture.upright
         drawn_on = picture.drawn_on(one.size)
@@ -181,7 +185,7 @@ def check_listed_once(found: Sequence[Inspected]) -> None:
         sources[image] = one.source
 
 
-def fitted(file: Path, *, channels: int, side: int) -> Tensor:
+def decode_square(file: Path, *, channels: int, side: int) -> Tensor:
     """uint8 [channels, side, side]; ValueError names a file that cannot be read."""
-    pixels = np.array(fit(picture_in(file).convert("L" if channels == 1 else "RGB"), side))
+    pixels = np.array(fit(decode_colour(file).convert("L" if channels == 1 else "RGB"), side))
     return torch.from_numpy(pixels.reshape(side, side, channels)).permute(2, 0, 1)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torchvision import datasets
 
-from datamodules.stored import StoredImages, brought_to
+from datamodules.stored_images import StoredImages, resize_originals
 
 
 class CIFAR10(StoredImages):
@@ -26,7 +26,7 @@ class CIFAR10(StoredImages):
             read = self.reader(str(self.data_dir), train=split == "train", download=self.download)
         except RuntimeError as error:  # torchvision's checksums
             raise ValueError(f"{self.title} in {self.data_dir} is damaged or incomplete: {error}") from error
-        return brought_to(read.data, self.resolution, preset="area"), torch.tensor(read.targets)
+        return resize_originals(read.data, self.resolution, preset="area"), torch.tensor(read.targets)
 
 
 class CIFAR100(CIFAR10):

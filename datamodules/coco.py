@@ -54,7 +54,7 @@ def read_coco(file: Path, *, keep_crowds: bool) -> tuple[list[ListedImage], list
             f"{len(crowds)} boxes of {file} are marked iscrowd, not of one thing: left out; if your tool marks single things "
             "so, as some do where a mask was painted, give +datamodule.keep_crowds=true"
         )
-    check_pixels(images.values(), file)
+    check_unit(images.values(), file)
     used = {name for image in images.values() for name in image.classes}
     ordered = sorted(images.values(), key=lambda image: image.name)
     return ordered, [name for name in dict.fromkeys(names.values()) if name in used]
@@ -94,7 +94,7 @@ def edges_of(row: Mapping[str, Any], file: Path) -> tuple[float, float, float, f
     return left, top, left + width, top + height
 
 
-def check_pixels(images: Any, file: Path) -> None:
+def check_unit(images: Any, file: Path) -> None:
     """ValueError where all boxes lie within one pixel: they are shares of the image's size."""
     edges = [edge for image in images for box in image.boxes for edge in box]
     if edges and min(edges) >= 0 and max(edges) <= 1:

@@ -10,7 +10,7 @@ import torch
 from datamodules.batches import Rows
 from datamodules.boxes import BoxedImages, Inspected
 from datamodules.splits import check_apart
-from datamodules.stored import tell_count
+from datamodules.stored_images import tell_count
 
 LISTS = {"train": "trainval.txt", "test": "test.txt"}
 COUNTS = {"train": 1000, "test": 500}

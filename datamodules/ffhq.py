@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datamodules.stored import StoredImages
+from datamodules.stored_images import StoredImages
 
 
 class FFHQ(StoredImages):

@@ -38,7 +38,7 @@ class FileRows:
         return torch.stack(rows) if rows else torch.empty((0, *self.shape[1:]), dtype=self.dtype)
 
 
-def decoded(path: Path) -> Image.Image:
+def decode_upright(path: Path) -> Image.Image:
     """The picture in a file, all of it read, upright; ValueError names a file that cannot be."""
     try:
         with open_picture(path.read_bytes(), str(path)) as picture:
@@ -48,7 +48,7 @@ def decoded(path: Path) -> Image.Image:
         raise ValueError(f"{path} cannot be read ({what or type(error).__name__}): fetch it again") from error
 
 
-def picture_in(path: Path) -> Image.Image:
+def decode_colour(path: Path) -> Image.Image:
     """The picture in a file, in colour and upright, transparent parts on white, which is said.
 
     ValueError names a file that cannot be read.

@@ -13,11 +13,10 @@ from PIL import Image
 from datamodules.batches import NO_CLASS
 from datamodules.notices import warn_once
 from datamodules.segmentation import MASK_MODES, SegmentationDataModule
-from datamodules.splits import TEST_NAMES, check_apart, held_out, part_to_test_on, real_paths
+from datamodules.splits import both_splits
 from generative.rendering.containers.folders import Folder
 from generative.rendering.pictures import lets_through
 
-PARTS = ("train", *TEST_NAMES)
 MOST_LISTED = 8  # values of a message
 LOSSY = {".jpg", ".jpeg", ".webp"}
 
@@ -52,7 +51,7 @@ class ImageMasks(SegmentationDataModule):
         super().__init__(**given)
         stated: list[Any] = list(range(len(classes))) if values is None else values
         ignored: list[Any] = ignore or []
-        check_classes(classes, stated, ignored)
+        check_class_values(classes, stated, ignored)
         self.target_classes = tuple(dict.fromkeys(classes))
         self.by_colour = isinstance(stated[0], list)
         numbers = [self.target_classes.index(name) for name in classes]
@@ -63,27 +62,24 @@ class ImageMasks(SegmentationDataModule):
         self.mask_suffix = mask_suffix
 
     def pairs(self, split: str) -> list[Pair]:
-        return self.found[split]
+        return self.pairs_of_splits[split]
 
     @cached_property
-    def found(self) -> dict[str, list[Pair]]:
-        """Both splits: what is missing of one ends a run before it starts."""
-        there = {part: folders for part in PARTS if (folders := self.folders(part)) is not None}
-        if "train" in there:
-            train = self.paired(*there["train"])
-            test_part = part_to_test_on(there, self.data_dir)
-            if test_part is not None:
-                test = self.paired(*there[test_part])
-                check_apart(
-                    real_paths(image for image, _ in train), real_paths(image for image, _ in test), self.data_dir
-                )
-                return {"train": train, "test": test}
-        else:
-            images, masks = self.data_dir / "images", self.data_dir / "masks"
-            if not images.is_dir() or not masks.is_dir():
-                raise ValueError(self.explain())
-            train = self.paired(images, masks)
-        return {split: held_out(train, split, self.data_dir) for split in self.splits}
+    def pairs_of_splits(self) -> dict[str, list[Pair]]:
+        return both_splits(
+            self.data_dir,
+            place_of=self.folders,
+            read=lambda folders, part: self.paired(*folders),
+            read_whole=self.whole_set,
+            image_of=lambda pair: pair[0],
+        )
+
+    def whole_set(self) -> list[Pair]:
+        """That of a set without parts; ValueError where there is none."""
+        images, masks = self.data_dir / "images", self.data_dir / "masks"
+        if not images.is_dir() or not masks.is_dir():
+            raise ValueError(self.explain())
+        return self.paired(images, masks)
 
     def folders(self, part: str) -> tuple[Path, Path] | None:
         """Those of the images and of the masks of a part; ValueError where only one is there, or both places are used."""
@@ -133,7 +129,7 @@ class ImageMasks(SegmentationDataModule):
         colours = packed_colours(path, picture)
         red = colours >> 16
         if not np.array_equal(colours, red * 0x010101):  # grey in three channels has numbers all the same
-            found = listed([unpacked(value) for value in np.unique(colours).tolist()])
+            found = values_in_words([unpacked(value) for value in np.unique(colours).tolist()])
             raise ValueError(
                 f"{path} is in colour, of {found}, and datamodule.values are numbers: give a colour for each class, such as "
                 "'datamodule.values=[[0,0,0],[255,0,0]]'"
@@ -157,13 +153,13 @@ class ImageMasks(SegmentationDataModule):
         stated = [show(value) for value, number in self.values.items() if number != NO_CLASS]
         lossy = "; its format changes values when it saves: draw masks as PNG" if path.suffix.lower() in LOSSY else ""
         raise ValueError(
-            f"{path} holds {listed(own)}{f' (other masks {listed(others)})' if others else ''}, and datamodule.values are "
-            f"{listed(stated)} for {', '.join(self.target_classes)}: give the value of each class in datamodule.values, and "
-            f"those of pixels that count nowhere in datamodule.ignore{lossy}"
+            f"{path} holds {values_in_words(own)}{f' (other masks {values_in_words(others)})' if others else ''}, and "
+            f"datamodule.values are {values_in_words(stated)} for {', '.join(self.target_classes)}: give the value of each "
+            f"class in datamodule.values, and those of pixels that count nowhere in datamodule.ignore{lossy}"
         )
 
 
-def check_classes(classes: Sequence[str], values: Sequence[Any], ignored: Sequence[Any]) -> None:
+def check_class_values(classes: Sequence[str], values: Sequence[Any], ignored: Sequence[Any]) -> None:
     """ValueError unless there is a value, and another one, for each class, all numbers or all colours."""
     if not classes:
         raise ValueError("datamodule.classes is empty: give the names of the classes, such as [background,defect]")
@@ -207,7 +203,7 @@ def packed_colours(path: Path, picture: Image.Image) -> np.ndarray:
     return red << 16 | green << 8 | blue
 
 
-def listed(values: Sequence[object]) -> str:
+def values_in_words(values: Sequence[object]) -> str:
     shown = ", ".join(map(str, values[:MOST_LISTED]))
     return shown + (f" and {len(values) - MOST_LISTED} more" if len(values) > MOST_LISTED else "")
 

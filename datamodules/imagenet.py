@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from datamodules.stored import StoredImages
+from datamodules.stored_images import StoredImages
 
 
 class ImageNet(StoredImages):

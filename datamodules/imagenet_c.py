@@ -15,7 +15,7 @@ from datamodules.corruptions import KINDS, SEVERITIES, check_severity, corrupt, 
 from datamodules.files import FileRows
 from datamodules.imagenet import ImageNet, imagenet_indices
 from datamodules.presets import crop_bilinear
-from datamodules.stored import StoredImages
+from datamodules.stored_images import StoredImages
 from generative.rendering.containers.formats import is_image
 from generative.rendering.images import to_pil
 from generative.rendering.pictures import open_picture
@@ -70,7 +70,7 @@ class ImageNetC(StoredImages):
         )
 
     def read_original(self, split: str) -> tuple[Tensor, Tensor] | None:
-        folder = folder_of(self.data_dir, self.corruption)
+        folder = corruption_folder(self.data_dir, self.corruption)
         if folder is None:
             return None
         there = severities_in(folder)
@@ -102,7 +102,7 @@ class ImageNetC(StoredImages):
                     f"{self.kind}.tar again"
                 )
             try:
-                return brought_to(picture, self.resolution)
+                return resize_photo(picture, self.resolution)
             except (OSError, SyntaxError) as error:
                 raise ValueError(f"{file} is damaged ({error}): unpack {self.kind}.tar again") from error
 
@@ -114,7 +114,7 @@ class ImageNetC(StoredImages):
         return cast(Tensor, rows), labels
 
 
-def folder_of(data_dir: Path, corruption: str) -> Path | None:
+def corruption_folder(data_dir: Path, corruption: str) -> Path | None:
     """Where the published images of a corruption lie; None where they do not."""
     places = (data_dir / corruption, data_dir / kind_of(corruption) / corruption)
     return next((place for place in places if place.is_dir()), None)
@@ -132,7 +132,7 @@ def check_all_there(data_dir: Path) -> None:
     """ValueError that names all that is missing of the fifteen corruptions at five severities, and where to put it."""
     lacks: dict[str, list[int]] = {}
     for corruption in (name for names in KINDS.values() for name in names):
-        folder = folder_of(data_dir, corruption)
+        folder = corruption_folder(data_dir, corruption)
         there = severities_in(folder) if folder is not None else []
         if missing := [severity for severity in SEVERITIES if severity not in there]:
             lacks[corruption] = missing
@@ -173,10 +173,10 @@ class CorruptedRows:
         made = corrupt(photo, corruption=self.corruption, severity=self.severity, seed=SEED, first_number=number)
         file = io.BytesIO()
         to_pil(made[0]).save(file, "JPEG", quality=QUALITY)
-        return brought_to(Image.open(file), self.resolution)
+        return resize_photo(Image.open(file), self.resolution)
 
 
-def brought_to(picture: Image.Image, resolution: int) -> Tensor:
+def resize_photo(picture: Image.Image, resolution: int) -> Tensor:
     """uint8 [3, resolution, resolution]: as it is, where that is its size."""
     square = crop_bilinear(picture.convert("RGB"), resolution)
     return torch.from_numpy(np.array(square)).permute(2, 0, 1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from datamodules.prepared import describe
-from datamodules.stored import StoredImages
+from datamodules.prepared_set import read_description
+from datamodules.stored_images import StoredImages
 
 
 class OwnImages(StoredImages):
@@ -43,7 +43,7 @@ class OwnImages(StoredImages):
         return int(self.facts()["channels"]) if self.given_channels is None else self.given_channels
 
     def facts(self) -> dict[str, Any]:
-        facts = describe(self.data_dir)
+        facts = read_description(self.data_dir)
         if facts is None:
             raise ValueError(self.explain())
         return facts

@@ -12,11 +12,10 @@ from typing import Any
 from datamodules.boxes import BoxedImages, Inspected
 from datamodules.coco import ListedImage, read_coco
 from datamodules.notices import warn_once
-from datamodules.splits import TEST_NAMES, check_apart, held_out, part_to_test_on, real_paths
+from datamodules.splits import PARTS, both_splits
 from generative.rendering.containers.folders import Folder
 
 BESIDE = "_annotations.coco.json"  # Roboflow's, beside the images of a split
-PARTS = ("train", *TEST_NAMES)
 WHOLE = ("annotations/instances_default.json", "result.json", "result_coco.json")  # CVAT's, Label Studio's: no splits
 
 
@@ -50,27 +49,24 @@ class Inspection(BoxedImages):
         self.keep_crowds = keep_crowds
 
     def find(self, split: str) -> Sequence[Inspected]:
-        return self.found[split]
+        return self.images_of_splits[split]
 
     @cached_property
-    def found(self) -> dict[str, list[Inspected]]:
-        """Both splits: what is wrong with the boxes of one ends a run before it starts."""
-        there = {part: file for part in PARTS if (file := self.file_of(part)) is not None}
-        if "train" in there:
-            train = self.read(there["train"], "train")
-            test_part = part_to_test_on(there, self.data_dir)
-            if test_part is not None:
-                test = self.read(there[test_part], test_part)
-                check_apart(
-                    real_paths(one.image for one in train), real_paths(one.image for one in test), self.data_dir
-                )
-                return {"train": train, "test": test}
-        else:
-            whole = one_of([self.data_dir / name for name in WHOLE])
-            if whole is None:
-                raise ValueError(self.explain())
-            train = self.read(whole, "default")
-        return {split: held_out(train, split, self.data_dir) for split in self.splits}
+    def images_of_splits(self) -> dict[str, list[Inspected]]:
+        return both_splits(
+            self.data_dir,
+            place_of=self.file_of,
+            read=self.read,
+            read_whole=self.read_whole,
+            image_of=lambda one: one.image,
+        )
+
+    def read_whole(self) -> list[Inspected]:
+        """A set without parts; ValueError where there is none."""
+        file = one_of([self.data_dir / name for name in WHOLE])
+        if file is None:
+            raise ValueError(self.explain())
+        return self.read(file, "default")
 
     def file_of(self, part: str) -> Path | None:
         names = (f"{part}.json", f"{part}/{BESIDE}", f"annotations/instances_{part}.json")

@@ -52,7 +52,7 @@ def folder_of(name: str) -> str:
     return name.rpartition("/")[0]
 
 
-def key_of(name: str) -> str:
+def example_key(name: str) -> str:
     """What the files of one example share: all up to the first point of the file's name."""
     folder, slash, file = name.rpartition("/")
     return folder + slash + file.partition(".")[0]
@@ -81,11 +81,11 @@ def find_labels(files: Container, *, shared: tuple[str, ...]) -> Labels:
             labels.add(name, reader(files, name), path=files.path)
     of_key: dict[str, list[str]] = {}
     for name in files.names if any(name.endswith(".cls") for name in others) else ():
-        of_key.setdefault(key_of(name), []).append(name)
+        of_key.setdefault(example_key(name), []).append(name)
     for name in files.others:
-        if name.endswith(".cls") and key_of(name) in of_key:
+        if name.endswith(".cls") and example_key(name) in of_key:
             label = as_label(text_of(files, name).strip(), name, files)
-            labels.add(name, ((image, label) for image in of_key[key_of(name)]), path=files.path)
+            labels.add(name, ((image, label) for image in of_key[example_key(name)]), path=files.path)
     return labels
 
 
@@ -159,7 +159,7 @@ def metadata_labels(files: Container, name: str) -> Iterator[tuple[str, Label]]:
 
 def solution_labels(files: Container, name: str) -> Iterator[tuple[str, Label]]:
     """The wnids of those photos that are there."""
-    images = {key_of(image).rpartition("/")[2]: image for image in files.names}
+    images = {example_key(image).rpartition("/")[2]: image for image in files.names}
     for line in text_of(files, name).splitlines()[1:]:
         photo, _, boxes = line.partition(",")
         if photo in images and boxes.strip():

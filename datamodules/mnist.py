@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torchvision import datasets
 
-from datamodules.stored import StoredImages, brought_to, read_idx
+from datamodules.stored_images import StoredImages, read_idx, resize_originals
 
 SIDE = 28  # pixels of the published images
 PADDED = 32
@@ -43,9 +43,9 @@ class MNIST(StoredImages):
     def at_size(self, images: np.ndarray) -> Tensor:
         """The files' images [N, 28, 28] as uint8 [N, 1, resolution, resolution]."""
         if self.resolution >= SIDE:
-            return brought_to(images, self.resolution, preset="pad")
-        padded = brought_to(images, PADDED, preset="pad")[:, 0].numpy()
-        return brought_to(padded, self.resolution, preset="area")
+            return resize_originals(images, self.resolution, preset="pad")
+        padded = resize_originals(images, PADDED, preset="pad")[:, 0].numpy()
+        return resize_originals(padded, self.resolution, preset="area")
 
     def explain(self) -> str:
         return f"{self.title} is not in {self.data_dir}: {self.source}"

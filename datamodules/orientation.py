@@ -26,7 +26,7 @@ class DrawnOn(Enum):
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredPicture:
     """Height and width of a picture as it lies in its file, and EXIF's number of how it is turned (1: not at all)."""
 
     height: int
@@ -65,12 +65,12 @@ class Stored:
         return (top, left, bottom, right) if self.orientation in LYING else (left, top, right, bottom)
 
 
-def stored(path: Path) -> Stored:
+def read_stored_picture(path: Path) -> StoredPicture:
     """By the header of an image file; ValueError where there is none that can be read."""
     try:
         with Image.open(path) as picture:
             orientation, size = orientation_of(picture), upright_size(picture)
-            return Stored(*(size[::-1] if orientation in LYING else size), orientation)
+            return StoredPicture(*(size[::-1] if orientation in LYING else size), orientation)
     except FileNotFoundError as error:
         raise ValueError(f"{path} is missing: fetch the set again, or take the image off its list") from error
     except (OSError, Image.DecompressionBombError) as error:

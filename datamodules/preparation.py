@@ -21,14 +21,14 @@ from typing import Any, BinaryIO
 import numpy as np
 from tqdm import tqdm
 
-from datamodules.prepared import (
+from datamodules.prepared_set import (
     DESCRIPTION,
     FORMAT,
     JOURNAL,
-    describe,
     hash_of,
     images_file,
     labels_file,
+    read_description,
     take_fingerprints,
 )
 from datamodules.presets import PRESETS
@@ -298,7 +298,7 @@ def prepare(
 
 
 def check_unfinished(folder: Path) -> None:
-    if (folder / DESCRIPTION).exists() and describe(folder):
+    if (folder / DESCRIPTION).exists() and read_description(folder):
         raise ValueError(f"{folder} holds a finished set: choose another folder, or remove it")
 
 

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from datamodules.base import ImageDataModule
 from datamodules.batches import NO_CLASS, Rows
-from datamodules.files import FileRows, decoded, picture_in
+from datamodules.files import FileRows, decode_colour, decode_upright
 from datamodules.notices import warn_once
-from datamodules.orientation import DrawnOn, Stored, stored
-from datamodules.stored import tell_count
+from datamodules.orientation import DrawnOn, StoredPicture, read_stored_picture
+from datamodules.stored_images import tell_count
 from generative.augmentation import SCALE_DRAWS, scale_flip_and_crop
 from generative.randomness import Stream
 from generative.rendering.pictures import NUM_THREADS, TURNS
@@ -142,8 +142,10 @@ class SegmentationDataModule(ImageDataModule):
 
         By the headers of the files, so that what is missing or does not fit ends a run before it starts.
         """
-        image, mask = (stored(path) for path in pair)
-        form = image if mask.orientation == 1 else Stored(*image.upright, orientation=1)  # a mask that says it itself
+        image, mask = (read_stored_picture(path) for path in pair)
+        form = (
+            image if mask.orientation == 1 else StoredPicture(*image.upright, orientation=1)
+        )  # a mask that says it itself
         drawn_on = form.drawn_on(mask.upright)
         if drawn_on is DrawnOn.NEITHER:
             raise ValueError(
@@ -164,7 +166,7 @@ class SegmentationDataModule(ImageDataModule):
         count = min(NUM_LOOKED_AT, len(masks))
         chosen = [masks[i * len(masks) // count] for i in range(count)]
         with ThreadPoolExecutor(NUM_THREADS) as threads:
-            found = list(threads.map(lambda path: np.unique(self.numbers(path, decoded(path))).tolist(), chosen))
+            found = list(threads.map(lambda path: np.unique(self.numbers(path, decode_upright(path))).tolist(), chosen))
         seen: dict[int, Path] = {}
         for path, values in zip(chosen, found, strict=True):
             seen |= {value: path for value in values if value not in seen}
@@ -189,12 +191,14 @@ class SegmentationDataModule(ImageDataModule):
 
     def decode_image(self, path: Path) -> Tensor:
         """uint8 [3, *canvas], black where the image ends."""
-        return torch.from_numpy(self.placed(path, picture_in(path), Image.Resampling.BILINEAR, fill=0)).permute(2, 0, 1)
+        return torch.from_numpy(self.placed(path, decode_colour(path), Image.Resampling.BILINEAR, fill=0)).permute(
+            2, 0, 1
+        )
 
     def decode_mask(self, path: Path) -> Tensor:
         """uint8 [*canvas]: classes, or NO_CLASS, also where the image ends."""
-        numbers = self.numbers(path, decoded(path))
-        classes, unknown = looked_up(numbers, self.values)
+        numbers = self.numbers(path, decode_upright(path))
+        classes, unknown = look_up_classes(numbers, self.values)
         self.check_known(dict.fromkeys(unknown, path))
         mask = Image.fromarray(classes)
         if path in self.turns:
@@ -210,7 +214,7 @@ class SegmentationDataModule(ImageDataModule):
         return canvas
 
 
-def looked_up(numbers: np.ndarray, values: Mapping[int, int]) -> tuple[np.ndarray, list[int]]:
+def look_up_classes(numbers: np.ndarray, values: Mapping[int, int]) -> tuple[np.ndarray, list[int]]:
     """The classes, uint8, of numbers that are at least 0, and the numbers that ``values`` does not have."""
     if numbers.dtype == np.uint8:
         table = np.array([values.get(value, NO_CLASS) for value in range(256)], np.uint8)

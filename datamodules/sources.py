@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datamodules.labels import find_labels, folder_of
+from datamodules.notices import first_few
 from generative.rendering.containers.base import Container
 from generative.rendering.containers.formats import DATABASE, PACKED, TABLES, count_kinds
 from generative.rendering.containers.sets import SPLITS, open_container
@@ -155,8 +156,7 @@ class Source:
         seen = {entry.label for entry in self.entries() if entry.split == split}
         missing = [name for number, name in enumerate(self.classes) if number not in seen]
         if missing:
-            some = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
-            yield f"{len(missing)} of {len(self.classes)} classes have no image in {split}: {some}"
+            yield f"{len(missing)} of {len(self.classes)} classes have no image in {split}: {first_few(missing)}"
 
     @property
     def splits(self) -> list[str]:

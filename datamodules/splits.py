@@ -2,15 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
+import torch
+from torch import Tensor
+
+from datamodules.batches import ChosenRows
 from datamodules.notices import warn_once
-from datamodules.stored import HELD_OUT
+from datamodules.prepared_set import MOST_IN_MEMORY
 
 Item = TypeVar("Item")
+Place = TypeVar("Place")
+HELD_OUT = 10  # of a set without a test split one image of ten is held out
 TEST_NAMES = ("test", "valid", "val", "validation")  # of the part that is tested on: the first that is there
+PARTS = ("train", *TEST_NAMES)
+
+
+def both_splits(
+    data_dir: Path,
+    *,
+    place_of: Callable[[str], Place | None],
+    read: Callable[[Place, str], list[Item]],
+    read_whole: Callable[[], list[Item]],
+    image_of: Callable[[Item], Path],
+) -> dict[str, list[Item]]:
+    """The images of "train" and "test", both read at once: what is wrong with one ends a run before it starts.
+
+    ``place_of`` says where a part of :data:`PARTS` lies, ``read`` reads what lies there. Where no part is called train,
+    ``read_whole`` reads the whole set. Without a part to test on, some images are held out. ValueError where an image
+    (the file ``image_of`` an item) is in both splits.
+    """
+    places: Mapping[str, Place] = {part: place for part in PARTS if (place := place_of(part)) is not None}
+    if "train" not in places:
+        train, test_part = read_whole(), None
+    else:
+        train, test_part = read(places["train"], "train"), part_to_test_on(places, data_dir)
+    if test_part is None:
+        return {split: hold_out_files(train, split, data_dir) for split in ("train", "test")}
+    test = read(places[test_part], test_part)
+    check_apart(real_paths(map(image_of, train)), real_paths(map(image_of, test)), data_dir)
+    return {"train": train, "test": test}
 
 
 def part_to_test_on(there: Collection[str], where: object) -> str | None:
@@ -38,7 +71,7 @@ def real_paths(files: Iterable[Path]) -> list[str]:
     return [str(file.resolve()) for file in files]
 
 
-def held_out(whole: Sequence[Item], split: str, where: object) -> list[Item]:
+def hold_out_files(whole: Sequence[Item], split: str, where: object) -> list[Item]:
     """The part that ``split`` is of a set without a test split: for "test" every tenth, the last of fewer than ten."""
     every = min(HELD_OUT, len(whole))
     test = list(whole[every - 1 :: every]) if len(whole) > 1 else []
@@ -46,3 +79,16 @@ def held_out(whole: Sequence[Item], split: str, where: object) -> list[Item]:
         raise ValueError(f"{where} has no test split, and {len(whole)} images, of which none can be held out for it")
     warn_once(f"{where} has no test split: {len(test)} of its {len(whole)} images, every {every}th, are held out")
     return test if split == "test" else [item for number, item in enumerate(whole) if number % every != every - 1]
+
+
+def hold_out_images(images: Tensor, labels: Tensor, *, split: str, has_classes: bool) -> tuple[Tensor, Tensor]:
+    """The part of a set without a test split that ``split`` is: for "test" a tenth, else the rest."""
+    if not has_classes:  # the last tenth: a view, which leaves a large set on the disk
+        cut = len(images) - len(images) // HELD_OUT
+        part = slice(cut, None) if split == "test" else slice(cut)
+        return images[part], labels[part]
+    is_test = torch.arange(len(images)) % HELD_OUT == HELD_OUT - 1  # every tenth: of each class
+    chosen = (is_test if split == "test" else ~is_test).nonzero()[:, 0]
+    if images.numel() <= MOST_IN_MEMORY:
+        return images[chosen], labels[chosen]
+    return cast(Tensor, ChosenRows(images, chosen)), labels[chosen]  # indexed like one

@@ -58,11 +58,11 @@ class VOC2012(SegmentationDataModule):
         if folder is None:
             raise ValueError(self.explain())
         augmented = self.augmented and split == "train"
-        names = listed(
+        names = read_list(
             folder / LISTS / ("val.txt" if split == "test" else "trainaug.txt" if augmented else "train.txt")
         )
         if split == "train":
-            check_apart(names, listed(folder / LISTS / "val.txt"), folder)
+            check_apart(names, read_list(folder / LISTS / "val.txt"), folder)
         masks = folder / (AUGMENTED_MASKS if augmented else "SegmentationClass")
         return [(folder / "JPEGImages" / f"{name}.jpg", masks / f"{name}.png") for name in names]
 
@@ -90,7 +90,7 @@ class VOC2012(SegmentationDataModule):
         return size
 
 
-def listed(path: Path) -> list[str]:
+def read_list(path: Path) -> list[str]:
     """The names of a list of images, one a line, also where it gives the paths of image and mask, as SBD's does."""
     if not path.exists():
         augmented = f" and the masks as {AUGMENTED_MASKS}, or give datamodule.augmented=false"

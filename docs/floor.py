@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from docs.ledger import DOCS
+from docs.ledger.results import DOCS
 from generative.randomness import permutation
 from launch.evaluate.inputs import make_datamodule
 from metrics.evaluation import evaluate

@@ -115,8 +115,8 @@ def scale_flip_and_crop(
 
     def fill(number: int) -> None:
         draws = uniform[number].double().tolist()
-        cuts = drawn_cuts(sizes[number].tolist(), draws, scales=scales, side=side)
-        image, mask = scaled_cut(images[number].numpy(), masks[number].numpy(), *cuts)
+        cuts = choose_cuts(sizes[number].tolist(), draws, scales=scales, side=side)
+        image, mask = scale_and_cut(images[number].numpy(), masks[number].numpy(), *cuts)
         step = -1 if flip and draws[3] < 0.5 else 1
         height, width = mask.shape
         cut_images[number].numpy()[:, :, ::step][:, :height, :width] = image
@@ -127,7 +127,7 @@ def scale_flip_and_crop(
     return cut_images, cut_masks
 
 
-def drawn_cuts(size: Sequence[int], draws: Sequence[float], *, scales: Sequence[float], side: int) -> list[Cut]:
+def choose_cuts(size: Sequence[int], draws: Sequence[float], *, scales: Sequence[float], side: int) -> list[Cut]:
     """Of the rows and of the columns of an image of ``size``, by the draws of its scale, row and column."""
     scale = scales[0] + draws[0] * (scales[1] - scales[0])
     cuts = []
@@ -137,7 +137,7 @@ def drawn_cuts(size: Sequence[int], draws: Sequence[float], *, scales: Sequence[
     return cuts
 
 
-def scaled_cut(image: np.ndarray, mask: np.ndarray, rows: Cut, columns: Cut) -> tuple[np.ndarray, np.ndarray]:
+def scale_and_cut(image: np.ndarray, mask: np.ndarray, rows: Cut, columns: Cut) -> tuple[np.ndarray, np.ndarray]:
     """A cut of an image [C, H, W] and of its mask [H, W], without scaling what lies outside of it."""
     cut_mask = mask[rows.nearest()[:, None], columns.nearest()]
     if (rows.size, columns.size) == (rows.scaled, columns.scaled):

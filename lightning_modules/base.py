@@ -76,7 +76,6 @@ class Method(ManualSteps):
         self.images_seen = 0  # by all ranks together, over the whole run: the clock of everything
         self.images_seen_before = 0  # the same, one step earlier
         self.run_config: dict[str, Any] = {}  # resolved, plain data; set by the launcher, kept in the checkpoint
-        self.metrics: dict[str, float] = {}  # as last measured: "metric/..."
 
     def count_images(self, images: Tensor) -> None:
         """End the step: the clock advances by the global batch of which ``images`` [B, ...] is this rank's part."""

@@ -23,6 +23,7 @@ from metrics.functional import (
     kernel_distance,
     manifolds,
 )
+from metrics.measures import COMPANIONS, RECONSTRUCTION
 from metrics.statistics import Collector, Summary
 
 SSIM_WINDOW = 11  # pixels a side (Wang et al. 2004)
@@ -51,11 +52,8 @@ ROW_METRICS = {
 SCORES = {"is": "logits"}  # of the generated images alone
 COMPARISONS = (*DISTANCES, *ROW_METRICS, *SCORES)
 CLASS_METRICS = ("accuracy", "tstr_accuracy")
-RECONSTRUCTION_METRICS = ("psnr", "ssim", "mae", "feature_distance")
+RECONSTRUCTION_METRICS = tuple(RECONSTRUCTION)
 METRICS = (*COMPARISONS, *CLASS_METRICS, *RECONSTRUCTION_METRICS)
-# Stated beside the number that they qualify.
-COMPANIONS = ("kid_error", "is_spread", "judge_accuracy")
-LOWER_IS_BETTER = ("fd", "sfd", "kid", "kid_error", "is_spread", "mae", "feature_distance")
 
 
 def check_metrics(names: Sequence[str]) -> None:

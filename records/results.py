@@ -128,7 +128,7 @@ def published_result(
         labels, classes = "balanced", f", class k mod {method.num_classes} for image k"
     else:
         labels, classes = "data", ", class of training image p(k mod N) for image k, p a permutation by the seed"
-    record, names = measured_result(
+    record, _ = measured_result(
         DrawnImages(method, count, seed=seed, data_labels=data_labels),
         real,
         extractor=extractor,
@@ -149,7 +149,6 @@ def published_result(
         stage=stage,
         checkpoint=checkpoint,
     )
-    method.metrics |= {f"metric/{name}": value for name, value in names.items()}
     return record
 
 

@@ -11,7 +11,7 @@ import hydra
 from omegaconf import OmegaConf
 
 from datamodules.base import ImageDataModule
-from datamodules.prepared import describe
+from datamodules.prepared_set import read_description
 from generative.rendering.files import ARRAYS, ImageFiles, read_array
 from launch.compose import CONFIGS, group_options
 from launch.errors import did_you_mean
@@ -43,7 +43,7 @@ def datamodule_of(name: str, *, side: int | None = None) -> tuple[ImageDataModul
     is_path = Path(name).expanduser().exists()
     start, _, own_split = (name, "", "") if is_path else name.partition(":")
     folder = Path(start).expanduser()
-    facts = describe(folder) if folder.is_dir() else None
+    facts = read_description(folder) if folder.is_dir() else None
     if facts is not None:
         resolution = side if side in facts["resolutions"] else max(facts["resolutions"])
         settings = {"data_dir": str(folder), "resolution": resolution, "channels": facts["channels"]}

@@ -15,7 +15,7 @@ from PIL import Image
 
 from datamodules.deeppcb import DeepPCB
 from datamodules.inspection import Inspection
-from datamodules.orientation import stored
+from datamodules.orientation import read_stored_picture
 from generative.rendering.pictures import TURNS
 from tests.conftest import ROOT
 from tests.support.layouts import coco, write_deeppcb, write_inspection, write_pictures
@@ -349,7 +349,7 @@ def test_boxes_of_phone_photos(
         photographed(tmp_path / "train" / name, orientation)
     facts: dict = coco(["a.jpg", "b.jpg"], classes=["defect"], box=(10, 5, 10, 25))
     sideways = orientation >= 5
-    picture = stored(tmp_path / "train/a.jpg")
+    picture = read_stored_picture(tmp_path / "train/a.jpg")
     assert picture.upright == (40, 60)
     if stated != "nothing":
         height, width = picture.size if stated == "stored" else (40, 60)

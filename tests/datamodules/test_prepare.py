@@ -24,10 +24,10 @@ import torch
 from PIL import Image
 from torchvision.transforms.functional import pil_to_tensor
 
-from datamodules import preparation, prepared
+from datamodules import preparation, prepared_set
 from datamodules import prepare as program
 from datamodules.preparation import check_space, prepare
-from datamodules.prepared import describe, read_split
+from datamodules.prepared_set import read_description, read_split
 from datamodules.presets import crop_bilinear
 from tests.conftest import ROOT
 from tests.datamodules.test_sources import encoded, lmdb_of, stylegan, tar_of, write_folder, zip_of
@@ -63,7 +63,7 @@ def test_pixels_and_labels_at_several_resolutions(tmp_path: Path) -> None:
     names = ["train/dog/0.png", "train/cat/0.png", "train/cat/1.png", "test/dog/0.png"]
     photos(tmp_path / "a", *names)
     facts = prepare(tmp_path / "a", tmp_path / "b", resolutions=[16, 8, 8])
-    assert facts == describe(tmp_path / "b")
+    assert facts == read_description(tmp_path / "b")
     assert (facts["classes"], facts["resolutions"], facts["channels"]) == (["cat", "dog"], [8, 16], 3)
     assert facts["splits"] == {"test": {"count": 1}, "train": {"count": 3}}
     for side in (8, 16):
@@ -138,7 +138,7 @@ def test_a_killed_run_goes_on_to_the_same_files(tmp_path: Path) -> None:
         stderr=subprocess.DEVNULL,
         env=ENVIRONMENT,
     )
-    journal = tmp_path / "b" / prepared.JOURNAL
+    journal = tmp_path / "b" / prepared_set.JOURNAL
     end = time.monotonic() + 60
     while not (journal.exists() and json.loads(journal.read_text())["done"] >= 64):
         assert time.monotonic() < end
@@ -250,7 +250,7 @@ def test_a_set_that_another_process_finished_meanwhile_is_left_alone(
     monkeypatch.setattr(preparation, "folder_lock", after_the_other)
     with pytest.raises(ValueError, match="b holds a finished set: choose another folder, or remove it"):
         prepare(photos(tmp_path / "c", "7.png"), tmp_path / "b", resolutions=[8])
-    facts = describe(tmp_path / "b")
+    facts = read_description(tmp_path / "b")
     assert facts is not None
     assert (facts["source"], facts["splits"]["train"]["count"]) == ("a", 2)
 
@@ -285,7 +285,7 @@ def test_a_class_or_most_images_lost_is_an_error(tmp_path: Path, broken: list[st
         ):
             prepare(source, tmp_path / "b", resolutions=[8])
         with pytest.raises(ValueError, match="was interrupted"):
-            describe(tmp_path / "b")
+            read_description(tmp_path / "b")
     facts = prepare(source, tmp_path / "b", resolutions=[8], on_error="accept")
     assert (facts["splits"]["train"]["count"], len(facts["skipped"])) == (8 - len(broken), len(broken))
 
@@ -316,7 +316,7 @@ def test_sets_that_were_prepared_before_are_read(tmp_path: Path) -> None:
     facts = prepare(photos(tmp_path / "a", "0.png", "1.png"), tmp_path / "b", resolutions=[8])
     for key in ("background", "turned", "transparent", "notes"):
         del facts[key]
-    (tmp_path / "b" / prepared.DESCRIPTION).write_text(json.dumps(facts))
+    (tmp_path / "b" / prepared_set.DESCRIPTION).write_text(json.dumps(facts))
     assert len(read_split(tmp_path / "b", "train", 8)[0]) == 2
 
 
@@ -425,7 +425,7 @@ def test_faulty_images_are_left_out_by_name(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
     assert "17/17" in done.stderr
     assert "train: 9 images of no classes\npassed over, as no images: 1 .txt\nleft out: 8 images" in done.stdout
-    facts = describe(tmp_path / "b")
+    facts = read_description(tmp_path / "b")
     assert facts is not None
     assert facts["passed_over"] == {".txt": 1}
     assert len(facts["skipped"]) == len(faults)
@@ -444,7 +444,7 @@ def test_stopping_at_a_faulty_image_keeps_what_was_done(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines()[-1].startswith("error: 4.png is not a readable image")
     for _ in range(2):
-        assert json.loads((tmp_path / "b" / prepared.JOURNAL).read_text())["done"] == 4
+        assert json.loads((tmp_path / "b" / prepared_set.JOURNAL).read_text())["done"] == 4
         with pytest.raises(ValueError, match=r"4\.png is not a readable image"):
             prepare(source, tmp_path / "b", resolutions=[8], on_error="stop")
     photo(4).save(source / "4.png")
@@ -539,7 +539,7 @@ def test_what_read_split_cannot_give(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="is missing or cut short"):
             read_split(tmp_path / "b", "train", 8)
         (tmp_path / "b" / name).write_bytes(content)
-    description = tmp_path / "b" / prepared.DESCRIPTION
+    description = tmp_path / "b" / prepared_set.DESCRIPTION
     for content, message in ((b'{"format": 0}', "by another version"), (b"{", r"prepared\.json is damaged")):
         description.write_bytes(content)
         with pytest.raises(ValueError, match=message):
@@ -550,8 +550,8 @@ def test_large_sets_are_mapped_and_never_written(tmp_path: Path, monkeypatch: py
     prepare(photos(tmp_path / "a", "0.png", "1.png"), tmp_path / "b", resolutions=[8])
     expected, _ = read_split(tmp_path / "b", "train", 8)
     before = data_files(tmp_path / "b")
-    monkeypatch.setattr(prepared, "MOST_IN_MEMORY", 8 * 8 * 3)
-    monkeypatch.setattr(prepared.np, "fromfile", lambda *args: np.zeros(2, np.int64))  # of the labels
+    monkeypatch.setattr(prepared_set, "MOST_IN_MEMORY", 8 * 8 * 3)
+    monkeypatch.setattr(prepared_set.np, "fromfile", lambda *args: np.zeros(2, np.int64))  # of the labels
     images, _ = read_split(tmp_path / "b", "train", 8)
     assert torch.equal(images, expected)
     images.zero_()

@@ -135,9 +135,9 @@ MUTANTS = (
     ),
     Mutant(
         "best of precision, recall and accuracy by min",
-        "callbacks/generation_metrics.py",
-        "better = min if metric in LOWER_IS_BETTER else max",
-        "better = min",
+        "metrics/measures.py",
+        'return min(one, other) if direction == "lower" else max(one, other)',
+        "return min(one, other)",
         f"{EVALUATION}::test_the_best_value_is_the_highest_of_what_is_good_and_the_lowest_of_what_is_bad",
     ),
     Mutant(

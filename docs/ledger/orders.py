@@ -1,29 +1,15 @@
-"""Rows of the ledger of claims and the numbers in them, read from docs/results."""
+"""Orders of two arms: how they are tested, and what a page of them may say."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
-from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
-DOCS = Path(__file__).resolve().parent
-PRECISE = {
-    "fd": 3,
-    "precision": 3,
-    "recall": 3,
-    "accuracy": 4,
-    "tstr_accuracy": 3,
-    "kid": 4,
-    "coverage": 3,
-    "authenticity": 3,
-    "mean_iou": 3,
-}
 LEAST_SEEDS = 3  # of each side, from which on an order is stated
 FEW_SEEDS = f"open: fewer than {LEAST_SEEDS} seeds were trained"
 LEVEL = 0.05  # of the orders of a page together
@@ -85,17 +71,17 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Claim:
-    """A row of the ledger. One that rests on an ``order`` and has no verdict of its own gets it from :func:`decided`."""
+class Row:
+    """A row of the page. One that rests on an ``order`` and has no verdict of its own gets it from :func:`decided`."""
 
     where: str
     says: str
-    ours: str
-    seeds: str
-    hardware: str
-    kimg: str
-    command: str
-    verdict: str
+    ours: str = ""
+    seeds: str = ""
+    hardware: str = ""
+    kimg: str = ""
+    command: str = ""
+    verdict: str = ""
     order: Order | None = None
 
 
@@ -112,77 +98,18 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def decided(claims: Sequence[Claim]) -> list[Claim]:
-    """The claims of a page, the orders among them in words and with a verdict that minds how many there are."""
-    asked = {k: claim.order for k, claim in enumerate(claims) if claim.order is not None and not claim.verdict}
+def decided(page: Sequence[Row]) -> list[Row]:
+    """The rows of a page, the orders among them in words and with a verdict that minds how many there are."""
+    asked = {k: row.order for k, row in enumerate(page) if row.order is not None and not row.verdict}
     p_values = dict(zip(asked, holm([order.test().pvalue for order in asked.values()]), strict=True))
     rows = []
-    for k, claim in enumerate(claims):
-        if claim.order is None:
-            rows.append(claim)
+    for k, row in enumerate(page):
+        if row.order is None:
+            rows.append(row)
             continue
-        words = [*([claim.ours] if claim.ours else []), claim.order.found()]
+        words = [*([row.ours] if row.ours else []), row.order.found()]
         if k in asked:
             words.append(f"{p_values[k]:.2g} among {len(asked)} orders (Holm)")
-        verdict = claim.order.verdict(p_values[k]) if k in asked else claim.verdict
-        rows.append(replace(claim, ours="; ".join(words), verdict=verdict))
+        verdict = row.order.verdict(p_values[k]) if k in asked else row.verdict
+        rows.append(replace(row, ours="; ".join(words), verdict=verdict))
     return rows
-
-
-def read_results(experiment: str) -> list[dict[str, Any]]:
-    path = DOCS / "results" / f"{experiment}.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def interval(values: list[float]) -> tuple[float, float]:
-    """Mean and half-width of its 95 % interval over seeds, by Student's t (three seeds: 2.5 standard deviations)."""
-    mean = sum(values) / len(values)
-    if len(values) < 2:
-        return mean, math.nan
-    spread = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
-    return mean, float(stats.t.ppf(0.975, len(values) - 1)) * spread / math.sqrt(len(values))
-
-
-def stated(results: list[dict[str, Any]], metric: str) -> str:
-    mean, half = interval([result["metrics"][metric] for result in results])
-    digits = PRECISE[metric]
-    return f"{mean:.{digits}f} (one seed)" if math.isnan(half) else f"{mean:.{digits}f} ± {half:.{digits}f}"
-
-
-class Facts(TypedDict):
-    """What the rows of measured claims have in common."""
-
-    seeds: str
-    hardware: str
-    kimg: str
-    command: str
-
-
-def common(results: list[dict[str, Any]], experiment: str) -> Facts:
-    hardware = sorted({result["environment"].get("gpu", result["environment"]["processor"]) for result in results})
-    return {
-        "seeds": ", ".join(str(result["train_seed"]) for result in results),
-        "hardware": "; ".join(hardware),
-        "kimg": ", ".join(sorted({f"{result['kimg']:g}" for result in results})),
-        "command": f"`python train.py experiment={experiment} seed=<seed>`",
-    }
-
-
-def untested(where: str, says: str, verdict: str) -> Claim:
-    return Claim(where, says, "", "", "", "", "", verdict)
-
-
-def compared(
-    where: str, says: str, arms: dict[str, list[dict[str, Any]]], order: Order, *, ours: str = "", verdict: str = ""
-) -> Claim:
-    """A row about the order of two experiments, given with their results; an empty one where seeds are too few to state it."""
-    if order.is_open:
-        return untested(where, says, FEW_SEEDS)
-    both = [common(results, experiment) for experiment, results in arms.items()]
-    facts = Facts(
-        seeds=" against ".join(dict.fromkeys(arm["seeds"] for arm in both)),
-        hardware=" against ".join(dict.fromkeys(arm["hardware"] for arm in both)),
-        kimg=" against ".join(dict.fromkeys(arm["kimg"] for arm in both)),
-        command="`python train.py experiment=" + "` and `".join(arms) + "`",
-    )
-    return Claim(where, says, ours, **facts, verdict=verdict, order=order)

@@ -12,8 +12,8 @@ import pytest
 import torch
 from torchvision import datasets
 
-import datamodules.prepared
-import datamodules.stored
+import datamodules.prepared_set
+import datamodules.splits
 from benchmarks.harness import resident
 from datamodules.batches import EvaluationBatches
 from datamodules.cifar import CIFAR10
@@ -23,8 +23,8 @@ from datamodules.imagenet import ImageNet
 from datamodules.images import OwnImages
 from datamodules.mnist import MNIST, FashionMNIST
 from datamodules.preparation import prepare
-from datamodules.prepared import images_file, labels_file, read_split
-from datamodules.stored import read_idx
+from datamodules.prepared_set import images_file, labels_file, read_split
+from datamodules.stored_images import read_idx
 from generative.rendering.images import fingerprint, from_uint8
 from launch.build import ask_the_data
 from launch.compose import compose
@@ -225,7 +225,7 @@ def test_a_large_set_stays_on_the_disk(
     assert size == 4000 * 3 * 64 * 64
     expected = copied.fingerprint()
     some = copied.images(2990, 30)
-    for module in (datamodules.prepared, datamodules.stored):
+    for module in (datamodules.prepared_set, datamodules.splits):
         monkeypatch.setattr(module, "MOST_IN_MEMORY", 2**20)
     before = resident("RssAnon")
     datamodule = OwnImages(**settings)

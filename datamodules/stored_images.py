@@ -6,7 +6,7 @@ import copy
 import gzip
 import sys
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,11 +14,10 @@ from PIL import Image
 from torch import Tensor
 
 from datamodules.base import ImageDataModule
-from datamodules.batches import ChosenRows
-from datamodules.prepared import MOST_IN_MEMORY, describe, read_split, split_to_test_on
+from datamodules.prepared_set import read_description, read_split, split_to_test_on
 from datamodules.presets import PRESETS
+from datamodules.splits import hold_out_images
 
-HELD_OUT = 10  # of a set without a test split one image of ten is held out
 IDX_TYPES = {8: np.uint8}
 
 
@@ -59,7 +58,7 @@ class StoredImages(ImageDataModule):
         return other
 
     def load(self, split: str) -> tuple[Tensor, Tensor]:
-        facts = describe(self.data_dir)
+        facts = read_description(self.data_dir)
         if facts is not None:
             images, labels = self.read_prepared(facts, split)
         else:
@@ -84,10 +83,10 @@ class StoredImages(ImageDataModule):
         if tested_on is not None:
             return read_split(self.data_dir, tested_on if split == "test" else split, self.resolution)
         images, labels = read_split(self.data_dir, "train", self.resolution)
-        return hold_out(images, labels, split=split, has_classes=self.num_classes > 0)
+        return hold_out_images(images, labels, split=split, has_classes=self.num_classes > 0)
 
     def known_fingerprint(self, split: str) -> str | None:
-        facts = describe(self.data_dir)
+        facts = read_description(self.data_dir)
         if facts is None:
             return None
         known = facts.get("fingerprints", {}).get(str(self.resolution), {})  # sets of earlier versions have none
@@ -137,20 +136,7 @@ def tell_count(data_dir: Path, split: str, count: int, *, published: int | None,
         print(f"warning: {data_dir} has {count} {split} images, the published {title} {published}", file=sys.stderr)
 
 
-def hold_out(images: Tensor, labels: Tensor, *, split: str, has_classes: bool) -> tuple[Tensor, Tensor]:
-    """The part of a set without a test split that ``split`` is: for "test" a tenth, else the rest."""
-    if not has_classes:  # the last tenth: a view, which leaves a large set on the disk
-        cut = len(images) - len(images) // HELD_OUT
-        part = slice(cut, None) if split == "test" else slice(cut)
-        return images[part], labels[part]
-    held_out = torch.arange(len(images)) % HELD_OUT == HELD_OUT - 1  # every tenth: of each class
-    chosen = (held_out if split == "test" else ~held_out).nonzero()[:, 0]
-    if images.numel() <= MOST_IN_MEMORY:
-        return images[chosen], labels[chosen]
-    return cast(Tensor, ChosenRows(images, chosen)), labels[chosen]  # indexed like one
-
-
-def brought_to(images: np.ndarray, resolution: int, *, preset: str) -> Tensor:
+def resize_originals(images: np.ndarray, resolution: int, *, preset: str) -> Tensor:
     """uint8 [N, H, W] or [N, H, W, C] of an original file -> [N, C, resolution, resolution] by a preset."""
     if images.shape[1] != resolution:
         images = np.stack([np.asarray(PRESETS[preset](Image.fromarray(image), resolution)) for image in images])

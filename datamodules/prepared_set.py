@@ -30,7 +30,7 @@ def labels_file(split: str) -> str:
     return f"{split}_labels.i64"
 
 
-def describe(folder: Path) -> dict[str, Any] | None:
+def read_description(folder: Path) -> dict[str, Any] | None:
     """What ``prepared.json`` says; None where there is none. ValueError where the set was never finished."""
     file = folder / DESCRIPTION
     if not file.exists():
@@ -51,7 +51,7 @@ def describe(folder: Path) -> dict[str, Any] | None:
 
 def read_split(folder: Path, split: str, resolution: int) -> tuple[Tensor, Tensor]:
     """Images uint8 [N, C, H, W] and labels int64 [N] (0 without classes); ValueError says what is missing."""
-    facts = describe(folder)
+    facts = read_description(folder)
     if facts is None:
         raise ValueError(f"{folder} holds no prepared set: make one with python -m datamodules.prepare SOURCE {folder}")
     if split not in facts["splits"]:
