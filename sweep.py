@@ -24,13 +24,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("file", type=Path, help="a sweep file, such as configs/sweeps/poly_inr/rates.yaml")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="a setting of train.py for all trials")
-    parser.add_argument("--jobs", type=int, help="how many trials run at a time (default: 1, or one for each of --devices)")
-    parser.add_argument("--devices", help="the GPUs of each trial: '0,1;2,3' runs two trials at a time, with two GPUs each")
-    parser.add_argument("--trials", type=int, help="how many trials in all (default: the file's run_cap, or all of a grid)")
+    parser.add_argument("--jobs", type=int, help="trials at a time (default: 1, or one for each of --devices)")
+    parser.add_argument("--devices", help="GPUs of each trial: '0,1;2,3' runs two trials with two GPUs each")
+    parser.add_argument("--trials", type=int, help="trials in all (default: the file's run_cap, or all of a grid)")
     parser.add_argument("--timeout-minutes", type=float, help="a trial that takes longer has failed")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the search; the trials have their own (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the search; trials have their own (default: 0)")
     parser.add_argument("--folder", type=Path, help="folder of the sweep (default: runs/sweeps/<name>)")
-    parser.add_argument("--wandb", action="store_true", help="register the sweep with the server of W&B and run an agent here")
+    parser.add_argument("--wandb", action="store_true", help="register the sweep with W&B's server and run an agent")
     return parser.parse_intermixed_args(arguments)
 
 
