@@ -13,11 +13,11 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
+from generative.perceptual import deep_feature_distance
 from generative.precision import full_precision
 from metrics.features import Extractor, Features
 from metrics.functional import (
     authenticity,
-    deep_feature_distance,
     frechet_distance,
     inception_score,
     kernel_distance,

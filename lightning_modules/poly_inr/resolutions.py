@@ -76,7 +76,7 @@ def upsample_scored(
     output.mkdir(parents=True, exist_ok=True)
     written = [output / "upsample_scored.jsonl", output / "upsample_scored.md"]
     written[0].write_text("".join(json.dumps(line | facts) + "\n" for line in lines))
-    written[1].write_text(in_words(lines))
+    written[1].write_text(table_of_resolutions(lines))
     return written
 
 
@@ -112,7 +112,8 @@ def drawn(batch: Batch, count: int, *, what: str) -> Tensor:
     return torch.cat([to_uint8(batch(first, min(BATCH, count - first))).cpu() for first in starts])
 
 
-def in_words(lines: list[dict[str, Any]]) -> str:
+def table_of_resolutions(lines: list[dict[str, Any]]) -> str:
+    """In Markdown: a row for each way to the large images, a column for each metric of each extractor."""
     names = list(dict.fromkeys(line["extractor"] for line in lines))
     of = {(line["images"], line["extractor"]): line for line in lines}
     table = [

@@ -1,4 +1,4 @@
-"""The tests of shape against what they do to known images and known classifiers."""
+"""The tests of shape on known classifiers."""
 
 from __future__ import annotations
 
@@ -8,33 +8,19 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
 
 from generative.rendering.patches import patch_orders, shuffled
-from lightning_modules.dgm.shape import (
+from lightning_modules.tasks.shape import (
     PATCHES,
     ROTATIONS,
     SCALES,
     SHEARS,
-    cue_shares,
     distortions,
     measure,
-    measured,
-    moved,
     partners,
-    rotation,
-    scaling,
     shape,
-    shearing,
-    with_amplitudes_of,
 )
-from tests.lightning_modules.dgm.test_maps import data, dgm, noise, resnet
-
-
-def ramp(size: int = 9) -> tuple[Tensor, Tensor]:
-    """Offsets from the centre in pixels, x to the right and y down, as images [1, 1, size, size] each."""
-    offsets = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
-    return offsets.expand(1, 1, size, size), offsets[:, None].expand(1, 1, size, size)
+from tests.support.classifiers import data, dgm, noise, resnet
 
 
 @pytest.mark.parametrize("fill", ["reflection", "grey"])
@@ -48,53 +34,6 @@ def test_no_amount_leaves_the_image(fill: str) -> None:
         torch.testing.assert_close(distort(images, torch.arange(2)), images, rtol=0, atol=1e-6)
 
 
-def test_quarter_turns() -> None:
-    images = noise(2, 8)
-    turned = moved(images, rotation(90), fill="grey")
-    torch.testing.assert_close(turned, images.rot90(1, (2, 3)), rtol=0, atol=1e-6)
-    for _ in range(3):
-        turned = moved(turned, rotation(90), fill="grey")
-    torch.testing.assert_close(turned, images, rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("matrix", [rotation(20), scaling(1.3), shearing(0.3)], ids=["rotation", "scale", "shear"])
-def test_points_go_where_the_matrix_sends_them(matrix: Tensor) -> None:
-    """A linear image stays linear under bilinear sampling: its value at p is that of the point that went to p."""
-    x, y = ramp()
-    back = torch.linalg.inv(matrix)
-    for image, row in ((x, back[0]), (y, back[1])):
-        found = moved(image, matrix, fill="grey")
-        torch.testing.assert_close(found[..., 3:6, 3:6], (row[0] * x + row[1] * y)[..., 3:6, 3:6])
-
-
-def test_images_need_not_be_square() -> None:
-    x, y = torch.zeros(1, 1, 6, 10), torch.zeros(1, 1, 6, 10)
-    x[..., :] = torch.arange(10) - 4.5
-    y[..., :] = (torch.arange(6) - 2.5)[:, None]
-    torch.testing.assert_close(moved(x, rotation(90), fill="grey")[..., 2:4, 4:6], -y[..., 2:4, 4:6])
-
-
-def test_borders() -> None:
-    images = torch.ones(1, 1, 8, 8)
-    assert moved(images, scaling(0.5), fill="grey")[0, 0, 0, 0] == 0
-    assert moved(images, scaling(0.5), fill="reflection").eq(1).all()
-    with pytest.raises(ValueError, match="unknown fill 'black': choose one of reflection, grey"):
-        moved(images, scaling(0.5), fill="black")
-
-
-def test_phase_and_amplitude() -> None:
-    images, others = noise(2, 8, seed=0), noise(2, 8, seed=1)
-    torch.testing.assert_close(with_amplitudes_of(images, images), images, rtol=0, atol=1e-6)
-    # A cyclic shift changes phases alone.
-    torch.testing.assert_close(with_amplitudes_of(images, images.roll((2, 3), (2, 3))), images, rtol=0, atol=1e-6)
-    quiet, other = images / 20, others / 20  # so that nothing is clamped
-    spectrum = torch.fft.fft2((with_amplitudes_of(quiet, other).double() + 1) / 2)
-    expected = torch.fft.fft2((other.double() + 1) / 2)
-    torch.testing.assert_close(spectrum.abs(), expected.abs(), rtol=1e-4, atol=1e-5)
-    phases = torch.fft.fft2((quiet.double() + 1) / 2).angle()
-    assert (spectrum * torch.exp(-1j * phases)).imag.abs().max() < 1e-4
-
-
 def test_partners_are_of_another_class() -> None:
     numbers, labels = torch.tensor([4, 7, 1, 0, 3]), torch.tensor([0, 1, 1, 0, 2])
     found = partners(numbers, labels, seed=0)
@@ -102,21 +41,6 @@ def test_partners_are_of_another_class() -> None:
     assert torch.equal(found, partners(numbers, labels, seed=0))
     with pytest.raises(ValueError, match="of one class"):
         partners(numbers[:2], labels[[0, 0]], seed=0)
-
-
-def test_shares_of_known_decisions() -> None:
-    shape_class, texture_class = torch.zeros(4, dtype=torch.int64), torch.ones(4, dtype=torch.int64)
-    found = cue_shares("m", "all", torch.tensor([0, 0, 1, 2]), shape_class, texture_class)
-    assert found[2:] == (0.5, 0.25, 0.25, pytest.approx(2 / 3), 4)
-    assert cue_shares("m", "all", torch.tensor([2]), shape_class[:1], texture_class[:1]).shape_bias is None
-    assert cue_shares("m", "rightly", shape_class[:0], shape_class[:0], texture_class[:0]).num_images == 0
-    point = measured("m", "rotation", 15.0, torch.tensor([True] * 8 + [False] * 2))
-    # Wilson's interval: (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4 n^2)) / (1 + z^2 / n)
-    z2 = 1.959964**2
-    middle, half = 0.8 + z2 / 20, (z2 * (0.16 / 10 + z2 / 400)) ** 0.5
-    assert point[3:6] == pytest.approx(
-        (0.8, (middle - half) / (1 + z2 / 10), (middle + half) / (1 + z2 / 10)), abs=1e-6
-    )
 
 
 def test_task_measures_all_models_on_the_same_images(tmp_path: Path) -> None:
