@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from callbacks.generation_metrics import real_images
 from docs.ledger.floor import FLOOR, floor
 from docs.ledger.results import read_results
 from launch.evaluate.inputs import make_datamodule
 from metrics.evaluation import evaluate
 from metrics.features import Pixels
 from metrics.image_sets import ImagesInMemory
+from metrics.splits import real_images
 
 
 def test_the_floor_of_the_digits_is_what_resampling_says_too() -> None:
