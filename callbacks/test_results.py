@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, Trainer
 from callbacks.loss_log import log
 from datamodules.base import ImageDataModule
 from lightning_modules.base import Method
-from records.results import TEST_STAGE, test_record
+from records.results import TEST_STAGE, Origin, test_record
 from records.run_files import append_line, read_metrics
 
 LOWER_IS_BETTER = ("cross_entropy",)
@@ -44,7 +44,7 @@ class TestResults(Callback):
         for task, values in results.items():
             method.metrics |= {f"metric/{name}": value for name, value in values.items()}
             if trainer.is_global_zero:
-                record = test_record(method, datamodule, task, values, stage=TEST_STAGE, checkpoint="last.ckpt")
+                record = test_record(method, datamodule, task, values, Origin(stage=TEST_STAGE, checkpoint="last.ckpt"))
                 append_line(self.results, record)
                 log(trainer, method, with_best(values, read_metrics(self.results.with_name("metrics.csv"))))
         trainer.strategy.barrier("test results")

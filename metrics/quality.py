@@ -52,6 +52,7 @@ SCORES = {"is": "logits"}  # of the generated images alone
 COMPARISONS = (*DISTANCES, *ROW_METRICS, *SCORES)
 CLASS_METRICS = ("accuracy", "tstr_accuracy")
 RECONSTRUCTION_METRICS = ("psnr", "ssim", "mae", "feature_distance")
+DEFAULT_METRICS = ("fd", "precision", "recall")
 METRICS = (*COMPARISONS, *CLASS_METRICS, *RECONSTRUCTION_METRICS)
 # Stated beside the number that they qualify.
 COMPANIONS = ("kid_error", "is_spread", "judge_accuracy")
