@@ -53,6 +53,7 @@ SCORES = {"is": "logits"}  # of the generated images alone
 COMPARISONS = (*DISTANCES, *ROW_METRICS, *SCORES)
 CLASS_METRICS = ("accuracy", "tstr_accuracy")
 RECONSTRUCTION_METRICS = tuple(RECONSTRUCTION)
+DEFAULT_METRICS = ("fd", "precision", "recall")
 METRICS = (*COMPARISONS, *CLASS_METRICS, *RECONSTRUCTION_METRICS)
 
 

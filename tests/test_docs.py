@@ -14,8 +14,8 @@ from docs.floor import floor
 from docs.ledger import FEW_SEEDS, Claim, Order, compared, decided, holm, interval, read_results
 from docs.make_claims import published
 from launch.compose import compose, group_options, plain
-from launch.evaluate.inputs import make_datamodule
-from metrics.evaluation import evaluate
+from launch.data_sets import make_datamodule
+from metrics.evaluation import Instruments, evaluate
 from metrics.features import Pixels
 from metrics.image_sets import ImagesInMemory
 from metrics.splits import real_images
@@ -106,7 +106,7 @@ def test_the_floor_of_the_digits_is_what_resampling_says_too() -> None:
         ImagesInMemory("digits", images.tensor[torch.randint(1797, (1797,), generator=random)]) for _ in range(12)
     ]
     distances = [
-        evaluate(one, other, extractor=Pixels(images.shape), metrics=["fd"])["fd"]
+        evaluate(one, other, Instruments(extractor=Pixels(images.shape), metrics=["fd"]))["fd"]
         for one, other in zip(resampled[::2], resampled[1::2], strict=True)
     ]
     assert sum(distances) / len(distances) == pytest.approx(halves["fd_at"], rel=0.2)

@@ -473,11 +473,12 @@ def test_a_task_is_offered_to_the_methods_that_it_is_for(classifier: Path) -> No
 
 
 def test_evaluate_measures_what_the_test_stage_did(small_run: Callable) -> None:
-    from launch.evaluate.evaluation import evaluate_checkpoint
+    from launch.evaluate.capabilities import measure_checkpoint
+    from launch.evaluate.requests import request_of
 
     folder, metrics = small_run("method=dgm_segmentation", "max_kimg=0.032")
     settings = plain(compose("evaluate", [f"checkpoint={folder / 'checkpoints' / 'last.ckpt'}"]))
-    record, picture = evaluate_checkpoint(settings)
+    (record,), picture = measure_checkpoint(request_of(settings))
     assert picture is None
     assert record["protocol"]["task"] == "segmentation"
     assert {f"metric/{name}": value for name, value in record["metrics"].items()} == metrics
