@@ -56,8 +56,13 @@ class DrawnImages:
 class Reconstructor(Protocol):
     """What makes an image again from a code."""
 
+    num_classes: int  # 0: it takes no labels
+
     @property
     def device(self) -> torch.device: ...
+
+    @property
+    def dtype(self) -> str | torch.dtype: ...
 
     def reconstruct(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Images [B, C, H, W] in [-1, 1], of the classes ``labels`` [B], and the same again."""
@@ -68,6 +73,7 @@ class Reconstructions:
 
     def __init__(self, method: Reconstructor, originals: KeptImageSet) -> None:
         self.method, self.originals = method, originals
+        self.known_labels = originals.labels() if method.num_classes > 0 else None
         self.name = f"reconstructions of {originals.name}"
         self.shape = originals.shape
 
@@ -76,14 +82,16 @@ class Reconstructions:
 
     @torch.no_grad()
     def images(self, first: int, count: int) -> Tensor:
-        originals, labels = self.originals.images(first, count).to(self.method.device), self.originals.labels()
-        shown = None if labels is None else labels[first : first + count].to(self.method.device)
-        made = self.method.reconstruct(from_uint8(originals), shown)
+        originals = from_uint8(self.originals.images(first, count)).to(self.method.device).type(self.method.dtype)
+        labels = None
+        if self.known_labels is not None:
+            labels = self.known_labels[first : first + count].to(self.method.device)
+        made = self.method.reconstruct(originals, labels)
         check_finite(made, first=first)
-        return to_uint8(made)
+        return to_uint8(made).cpu()  # where the originals are that it is compared with
 
     def labels(self) -> Tensor | None:
-        return self.originals.labels()
+        return self.known_labels
 
     def fingerprint(self) -> str:
         return ""

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tests.support.copies import copied_to
 
+RECONSTRUCTIONS = "tests/callbacks/test_reconstruction_metrics.py"
 EVALUATION = "tests/callbacks/test_generation_metrics.py"
 JUDGED_IN_TRAINING = f"{EVALUATION}::test_the_judge_learns_from_training_images_and_is_tested_on_the_others"
 JUDGED = "tests/test_evaluate.py::test_judges_are_tested_on_images_that_they_never_saw"
@@ -125,6 +126,27 @@ MUTANTS = (
         'return min(one, other) if direction == "lower" else max(one, other)',
         "return min(one, other)",
         f"{EVALUATION}::test_the_best_value_is_the_highest_of_what_is_good_and_the_lowest_of_what_is_bad",
+    ),
+    Mutant(
+        "the best checkpoint is the worst",
+        "callbacks/checkpoints.py",
+        '== "lower" else -1.0',
+        '== "higher" else -1.0',
+        f"{RECONSTRUCTIONS}::test_the_best_checkpoint_is_that_of_the_smallest_error_whichever_way_it_is_measured[mae]",
+    ),
+    Mutant(
+        "the last state is measured before it is concluded",
+        "callbacks/measured.py",
+        "method.crossed(self.every_kimg) and not trainer.should_stop",
+        "method.crossed(self.every_kimg)",
+        "tests/callbacks/test_conclusion.py::test_the_last_state_is_concluded_before_it_is_measured_saved_and_tested",
+    ),
+    Mutant(
+        "images are made again by the labels of others",
+        "metrics/samples.py",
+        "self.known_labels[first : first + count]",
+        "self.known_labels[:count]",
+        "tests/metrics/test_samples.py::test_each_image_is_made_again_by_its_own_label_in_the_method_s_precision",
     ),
     Mutant(
         "authenticity against the mean radius",
