@@ -28,6 +28,9 @@ SHOWN = f"{METHODS}::test_averaged_weights_and_no_others_are_shown"
 GUARD = "tests/lightning_modules/test_steps.py::test_no_value_that_is_not_finite_passes_the_guard"
 NETWORKS = "tests/lightning_modules/poly_inr/test_networks.py"
 RECIPE = "tests/lightning_modules/poly_inr/test_module.py"
+INVERSION = "tests/lightning_modules/tasks/test_inversion.py"
+SEARCH = "tests/generative/inversion/test_search.py"
+FILLS = "tests/generative/inversion/test_fills.py"
 RATES = f"{RECIPE}::test_both_rates_fall_over_the_last_share_of_the_budget"
 
 
@@ -217,6 +220,55 @@ MUTANTS = (
         "        self.set_rates(self.rate_factor())\n",
         "",
         RATES,
+    ),
+    Mutant(
+        "a search that reads the hole",
+        "generative/inversion/objective.py",
+        "known = measure(targets)\n",
+        "known = targets\n",
+        f"{INVERSION}::test_nothing_reads_the_hole",
+    ),
+    Mutant(
+        "a start of a search that reads the hole",
+        "generative/inversion/search.py",
+        "known = through(targets)",
+        "known = targets",
+        f"{SEARCH}::test_the_nearest_is_that_of_brute_force",
+    ),
+    Mutant(
+        "one mask for all images of a search",
+        "generative/inversion/measurements.py",
+        "Masked(self.known[numbers.to(self.known.device)])",
+        "Masked(self.known[:1].expand(len(numbers), -1, -1, -1))",
+        "tests/generative/inversion/test_measurements.py::test_a_mask_is_an_images_own",
+    ),
+    Mutant(
+        "harmonic fill that forgets the border of the hole",
+        "generative/inversion/fills.py",
+        "-(border @ values.T)",
+        "(border @ values.T)",
+        f"{FILLS}::test_a_ramp_is_harmonic",
+    ),
+    Mutant(
+        "tuned weights that stay",
+        "generative/inversion/tuning.py",
+        "parameter.copy_(value)",
+        "value.copy_(parameter)",
+        "tests/generative/inversion/test_tuning.py::test_weights_follow_and_come_back",
+    ),
+    Mutant(
+        "masks that ignore the number of the image",
+        "generative/rendering/holes.py",
+        'f"blocks of image {number}"',
+        '"blocks"',
+        "tests/generative/test_holes.py::test_a_mask_is_a_function_of_seed_and_number",
+    ),
+    Mutant(
+        "errors of a hole spread over the whole image",
+        "metrics/quality.py",
+        "(errors * part).sum(dim=(1, 2, 3)) / part.sum(dim=(1, 2, 3))",
+        "(errors * part).mean(dim=(1, 2, 3))",
+        "tests/metrics/test_quality.py::test_hidden_known_and_all_pixels_by_hand",
     ),
 )
 
