@@ -26,7 +26,7 @@ from launch.train.multirun import check_command_line, is_multirun, run_trial
 
 
 def train(config: DictConfig) -> dict[str, float]:
-    """One run from start, or from where it stopped, to its image budget; returns the last metrics."""
+    """One run from start, or from where it stopped, to its image budget; returns what was measured last."""
     with FolderLock() as lock:  # until the end no other start may write to the run's folder
         return train_alone(config, lock)
 
@@ -37,6 +37,7 @@ def train_alone(config: DictConfig, lock: FolderLock) -> dict[str, float]:
     from hydra.utils import instantiate
     from lightning.pytorch import Trainer, seed_everything
 
+    from callbacks.measured import all_measured
     from launch.build import ask_the_data, build
     from launch.checkpoint import AtomicCheckpointIO
     from launch.compose import check_constructor_calls
@@ -83,8 +84,8 @@ def train_alone(config: DictConfig, lock: FolderLock) -> dict[str, float]:
         tested = run.resume_from if run.is_trained else None  # None: the weights as they are now
         trainer.test(method, datamodule, ckpt_path=tested, verbose=False, weights_only=True)
     if trainer.is_global_zero:
-        print_summary(run, method, seconds=time.perf_counter() - started)
-    return method.metrics
+        print_summary(run, trainer, method, seconds=time.perf_counter() - started)
+    return all_measured(trainer)
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="train")

@@ -29,7 +29,7 @@ from benchmarks.harness import Table, Times, deterministically, interleaved, rel
 from lightning_modules.dgm.bases import canonical_grid, identity_map
 from lightning_modules.dgm.layers import ConvNorm
 from lightning_modules.dgm.networks import DGM, Level
-from lightning_modules.dgm.pixels import normalized, transformed
+from lightning_modules.dgm.pixels import convolved_and_normalized, transformed
 from lightning_modules.dgm.plain import walk_plainly
 
 COLUMNS = [
@@ -167,7 +167,7 @@ def stage(table: Table, case: Case, *, repetitions: int) -> None:
 
     def plainly(added: Tensor = before) -> Tensor:
         planes = transformed(affine, moments, canonical, grid)[0].unflatten(2, (size, size))
-        return F.relu(normalized(bases.mix, planes) + added)
+        return F.relu(convolved_and_normalized(bases.mix, planes) + added)
 
     peers = {
         "ours": ours,

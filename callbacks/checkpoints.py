@@ -10,42 +10,48 @@ from typing import Any
 
 from lightning.pytorch import Callback, Trainer
 
-from callbacks.generation_metrics import GenerationMetrics
+from callbacks.measured import Measuring, direction_of, measuring
 from generative.generators import generator_states, restore_generators
 from generative.ranks import from_all_ranks
 from lightning_modules.base import Method
-from metrics.quality import LOWER_IS_BETTER
 
 
-def find_metric(name: str, measured: Mapping[str, str]) -> str:
-    """The metric that ``name`` means: ``fd`` of ``fd``, ``fd_pixels_1438`` or ``metric/fd_pixels_1438``.
+def find_measure(name: str, measured: Mapping[str, str]) -> str:
+    """The whole name of the measure that ``name`` means: of ``fd``, ``fd_pixels_1438`` or ``metric/fd_pixels_1438`` the second.
 
-    ``measured``: each metric of the run with its whole name. ValueError, with the nearest name, where there is no such one.
+    ``measured``: the whole name of each measure of the run -> the measure. ValueError, with the nearest name, where there is
+    no such one, and where several callbacks measure it.
     """
     asked = name.removeprefix("metric/")
-    for metric, whole in measured.items():
-        if asked in (metric, whole):
-            return metric
+    if asked in measured:
+        return asked
+    found = [whole for whole, measure in measured.items() if measure == asked]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ValueError(
+            f"callbacks.checkpoints.best is {name!r}, which may mean {' or '.join(found)}: give one of these"
+        )
     if not measured:
         raise ValueError(
             f"callbacks.checkpoints.best is {name!r}, but this run measures nothing while it trains: leave it out "
             "(callbacks.checkpoints.best=null)"
         )
-    near = get_close_matches(asked, [*measured, *measured.values()], n=1, cutoff=0.4)
+    near = get_close_matches(asked, [*measured.values(), *measured], n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    known = ", ".join(f"{metric} (metric/{whole})" for metric, whole in measured.items())
+    known = ", ".join(f"{measure} (metric/{whole})" for whole, measure in measured.items())
     raise ValueError(
-        f"callbacks.checkpoints.best is {name!r}, which this run does not measure; {hint}Measured are {known}, as "
-        "callbacks.metrics.metrics says"
+        f"callbacks.checkpoints.best is {name!r}, which this run does not measure; {hint}Measured are {known}, as the "
+        "settings `metrics` of the callbacks say"
     )
 
 
 class Checkpoints(Callback):
     """Saves ``checkpoints/last.ckpt`` every ``every_kimg`` and at the end, ``best.ckpt`` when ``best`` improves.
 
-    ``best`` names a metric that is measured during training, in short (``fd``) or as it is logged
-    (``metric/fd_pixels_1438``); none, no best. One that is not measured is refused before the first step. Writing is
-    atomic, and the last checkpoint but one is kept, where the trainer has
+    ``best`` names what any callback measures during training, in short (``fd``) or as it is logged
+    (``metric/fd_pixels_1438``); none, no best. One that is not measured is refused before the first step. Its direction
+    is the method's. Writing is atomic, and the last checkpoint but one is kept, where the trainer has
     :class:`launch.checkpoint.AtomicCheckpointIO`. All ranks take part: the states of every rank's generators are saved.
     """
 
@@ -53,9 +59,9 @@ class Checkpoints(Callback):
         self.folder = Path(run_dir) / "checkpoints"
         self.every_kimg = every_kimg
         self.best = best
-        self.best_column: str | None = None  # of the logs, once the run has begun
-        self.metrics: GenerationMetrics | None = None  # who measures it
-        self.sign = 1.0  # of a value of that column, so that lower is better
+        self.best_name: str | None = None  # the whole one, once the run has begun
+        self.measuring: Measuring | None = None  # who measures it
+        self.sign = 1.0  # of a value of that name, so that lower is better
         self.best_value = math.inf  # with that sign
         self.best_value_of: str | None = None  # the column that it was measured in, as loaded
         self.saved_images = -1  # the clock at the last save of last.ckpt
@@ -64,17 +70,24 @@ class Checkpoints(Callback):
     def on_fit_start(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
         if self.best is None:
             return
-        callbacks = trainer.callbacks  # type: ignore[attr-defined]
-        self.metrics = next((each for each in callbacks if isinstance(each, GenerationMetrics)), None)
-        measured = {} if self.metrics is None else self.metrics.whole_names(trainer, method)
-        metric = find_metric(self.best, measured)
-        self.best_column = f"metric/{measured[metric]}"
-        self.sign = 1.0 if metric in LOWER_IS_BETTER else -1.0
+        who: dict[str, Measuring] = {}
+        measured: dict[str, str] = {}
+        for callback in measuring(trainer):
+            for measure, name in callback.whole_names(trainer, method).items():
+                who[name], measured[name] = callback, measure
+        self.best_name = find_measure(self.best, measured)
+        self.measuring = who[self.best_name]
+        self.sign = 1.0 if direction_of(measured[self.best_name], method) == "lower" else -1.0
+
+    @property
+    def best_column(self) -> str | None:
+        """Of the logs, that of ``best_name``."""
+        return None if self.best_name is None else f"metric/{self.best_name}"
 
     def on_train_start(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
         # The best of another folder, by another metric or of what does not compare with it is no best here.
         is_of_this = (self.folder / "best.ckpt").exists() and self.best_value_of in (None, self.best_column)
-        is_compared = self.metrics is not None and str(self.best_column).removeprefix("metric/") in self.metrics.best
+        is_compared = self.measuring is not None and self.best_name in self.measuring.best
         if not is_of_this or not is_compared:
             self.best_value = math.inf
         if self.generators is None:
@@ -89,9 +102,9 @@ class Checkpoints(Callback):
         self.generators = None
 
     def save_best(self, trainer: Trainer, method: Method) -> None:
-        if self.best_column is None or not method.metrics:
+        if self.measuring is None or self.best_name not in self.measuring.measured:
             return
-        value = self.sign * method.metrics[self.best_column]
+        value = self.sign * self.measuring.measured[self.best_name]
         if value < self.best_value:
             self.best_value = value
             self.save(trainer, "best.ckpt")

@@ -4,158 +4,37 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
-from lightning.pytorch import Callback, Trainer
-from torch import Tensor
+from lightning.pytorch import Trainer
 
-from callbacks.loss_log import log
+from callbacks.loggers.entries import log_values
+from callbacks.measured import MeasuringInTraining
 from datamodules.base import ImageDataModule
-from generative.rendering.images import to_uint8
 from lightning_modules.base import Draws, Method
-from lightning_modules.labels import check_finite, check_labels_setting, in_turn, labels_to_follow
+from lightning_modules.labels import check_labels_setting, labels_to_follow
 from metrics.evaluation import Work, evaluate
 from metrics.features import Extractor, default_extractor, make_extractor
-from metrics.image_sets import ImageSet, ImagesInMemory, random_part
-from metrics.judge import Judge, PixelJudge, can_judge
-from metrics.protocols import check_judge, metric_name, name_all
+from metrics.image_sets import random_part
+from metrics.judge import PixelJudge, can_judge
+from metrics.protocols import check_judge, whole_names
 from metrics.quality import (
     CLASS_METRICS,
     COMPARISONS,
-    LOWER_IS_BETTER,
-    RECONSTRUCTION_METRICS,
     GenerationQuality,
     Settings,
     check_metrics,
 )
-from metrics.statistics import Summary
-from records.results import TEST_STAGE, measured_result, settings_hash
+from metrics.samples import DrawnImages, check_generated
+from metrics.splits import pixel_judge, real_images
+from records.results import TEST_STAGE, published_result
 from records.run_files import append_line
 
-# The sets of images of data modules by split, as long as a data module is in use.
-MADE: WeakKeyDictionary[ImageDataModule, dict[str, ImagesInMemory]] = WeakKeyDictionary()
 
-
-class DrawnImages:
-    """The images 0 .. count - 1 of evaluation seed ``seed``, drawn under the averaged weights when asked for.
-
-    Their classes are in the shares of ``data_labels`` [N], or balanced.
-    """
-
-    def __init__(self, method: Draws, count: int, *, seed: int, data_labels: Tensor | None = None) -> None:
-        self.method, self.count, self.seed = method, count, seed
-        self.cycle = method.label_cycle(data_labels, seed=seed)
-        self.name = f"samples of {type(method).__name__}"
-        self.shape = method.image_shape
-
-    def __len__(self) -> int:
-        return self.count
-
-    def images(self, first: int, count: int) -> Tensor:
-        drawn = self.method.sample(first, count, seed=self.seed, labels=in_turn(self.cycle, first, count))
-        check_finite(drawn, first=first)
-        return to_uint8(drawn)
-
-    def labels(self) -> Tensor | None:
-        labels = in_turn(self.cycle, 0, self.count)
-        return None if labels is None else labels.cpu()
-
-    def fingerprint(self) -> str:
-        return ""
-
-
-def real_images(datamodule: ImageDataModule, split: str) -> ImagesInMemory:
-    """A split as uint8, by the same rounding that samples go through; made once for a data module, as is its fingerprint."""
-    made = MADE.setdefault(datamodule, {})
-    if split not in made:
-        images, labels = datamodule.split(split)
-        mark = datamodule.known_fingerprint(split)
-        known = labels if datamodule.num_classes else None
-        made[split] = ImagesInMemory(f"{datamodule.name}:{split}", images, known, mark=mark)
-    return made[split]
-
-
-def pixel_judge(datamodule: ImageDataModule, metrics: Sequence[str]) -> Judge | None:
-    """The judge of raw pixels, fitted on the training split, where ``metrics`` ask for one."""
-    if not set(metrics) & set(CLASS_METRICS):
-        return None
-    train = real_images(datamodule, "train")
-    assert train.known_labels is not None
-    return PixelJudge(train.tensor, train.known_labels, data=train.name)
-
-
-def check_generated(metrics: Sequence[str]) -> None:
-    """ValueError for metrics of pairs: samples have no originals."""
-    pairs = [name for name in metrics if name in RECONSTRUCTION_METRICS]
-    if pairs:
-        raise ValueError(f"{', '.join(pairs)} compare images with their originals, and fresh samples have none")
-
-
-def published_result(
-    method: Draws,
-    real: ImageSet | Summary,
-    *,
-    extractor: Extractor,
-    metrics: Sequence[str],
-    settings: Settings,
-    num_images: int | None = None,
-    seed: int,
-    data_labels: Tensor | None,
-    judge: Judge | None,
-    test: ImageSet | None,
-    allow_trained_judge: bool = False,
-    work: Work,
-    stage: str,
-    checkpoint: str,
-) -> dict[str, Any]:
-    """The result record of a generator against real images: what evaluate.py prints and train.py ends with.
-
-    ``num_images`` None: as many samples as there are real images. ``data_labels``: the training labels whose
-    shares the classes of the samples have; None: balanced. ``test``: labelled images that ``judge`` is tested on.
-    """
-    check_generated(metrics)
-    trained = check_judge(extractor.name, method.trained_against, allowed=allow_trained_judge)
-    if judge is not None:
-        trained |= check_judge(judge.label, method.trained_against, allowed=allow_trained_judge)
-    count = num_images or (real.num_images if isinstance(real, Summary) else len(real))
-    if count == 0:
-        raise ValueError("the reference does not say of how many images it was made: give num_images=<number>")
-    if method.num_classes == 0:
-        labels, classes = "none", ""
-    elif data_labels is None:
-        labels, classes = "balanced", f", class k mod {method.num_classes} for image k"
-    else:
-        labels, classes = "data", ", class of training image p(k mod N) for image k, p a permutation by the seed"
-    record, names = measured_result(
-        DrawnImages(method, count, seed=seed, data_labels=data_labels),
-        real,
-        extractor=extractor,
-        metrics=metrics,
-        settings=settings,
-        judge=judge,
-        test=test,
-        work=work,
-        samples=f"averaged weights{classes}",
-        labels=labels,
-        trained_against_judge=trained,
-        experiment=method.run_config["experiment_name"],
-        kimg=method.images_seen / 1000,
-        budget_kimg=method.run_config["max_kimg"],
-        train_seed=method.seed,
-        sample_seed=seed,
-        settings_hash=settings_hash(method.run_config),
-        stage=stage,
-        checkpoint=checkpoint,
-    )
-    method.metrics |= {f"metric/{name}": value for name, value in names.items()}
-    return record
-
-
-class GenerationMetrics(Callback):
+class GenerationMetrics(MeasuringInTraining):
     """Logs ``metric/<name>`` and ``best/<name>`` every ``every_kimg`` and at the end of training, against the training split.
 
     ``extractor`` (None: by the images' size), its ``weights`` file and ``labels`` are those of evaluate.py. The samples are
@@ -198,10 +77,10 @@ class GenerationMetrics(Callback):
         if test_seed == seed:
             raise ValueError(f"test_seed must differ from seed, both are {seed}")
         check_metrics([*metrics, *test_metrics])
+        super().__init__(every_kimg=every_kimg)
         self.results = Path(run_dir) / "results.jsonl"
         self.test_metrics = test_metrics
         self.test_seed = test_seed
-        self.every_kimg = every_kimg
         self.metrics = metrics
         self.extractor_name = extractor
         self.weights = None if weights is None else Path(weights)
@@ -211,8 +90,6 @@ class GenerationMetrics(Callback):
         self.labels = labels
         self.labels_before: str | None = None  # of the run that this one continues
         self.seed = seed
-        self.best: dict[str, float] = {}
-        self.measured_at = -1
         self.extractor: Extractor | None = None
 
     def setup(self, trainer: Trainer, method: Method, stage: str) -> None:  # type: ignore[override]
@@ -263,30 +140,22 @@ class GenerationMetrics(Callback):
         """How many are measured during training."""
         return self.num_images or self.num_reference or len(datamodule.split("train")[0])
 
+    def names(self, metrics: Iterable[str], *, method: Method, num_images: int) -> dict[str, str]:
+        """Metric -> its whole name, such as ``fd_pixels_1438``, of ``num_images`` samples."""
+        assert self.extractor is not None
+        return whole_names(
+            metrics,
+            extractor=self.extractor.name,
+            judge=PixelJudge.label,
+            image_size=method.image_shape[1],
+            num_images=num_images,
+        )
+
     def whole_names(self, trainer: Trainer, method: Method) -> dict[str, str]:
-        """Metric -> its name in the logs of this run, such as ``fd_pixels_1438``; empty for a method that draws nothing."""
         if not isinstance(method, Draws):
             return {}
-        assert self.extractor is not None
         datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
-        count = self.count_samples(datamodule)
-        return {
-            metric: metric_name(
-                metric,
-                by=PixelJudge.label if metric in CLASS_METRICS else self.extractor.name,
-                image_size=method.image_shape[1],
-                num_images=count,
-            )
-            for metric in self.metrics
-        }
-
-    def on_train_batch_end(self, trainer: Trainer, method: Method, *_: Any) -> None:  # type: ignore[override]
-        if method.crossed(self.every_kimg):
-            self.log_metrics(trainer, method)
-
-    def on_train_end(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
-        if self.measured_at != method.images_seen:
-            self.log_metrics(trainer, method)
+        return self.names(self.metrics, method=method, num_images=self.count_samples(datamodule))
 
     def work(self, method: Method) -> Work:
         return Work(device=torch.device(method.device), cache=self.cache, show_progress=True)
@@ -312,12 +181,13 @@ class GenerationMetrics(Callback):
             stage=TEST_STAGE,
             checkpoint="last.ckpt",
         )
+        names = self.names(record["metrics"], method=method, num_images=record["num_images"])
+        self.measured |= {names[metric]: value for metric, value in record["metrics"].items()}
         if trainer.is_global_zero:
             append_line(self.results, record)
         trainer.strategy.barrier("published metrics")
 
-    def log_metrics(self, trainer: Trainer, method: Method) -> None:
-        self.measured_at = method.images_seen
+    def measure(self, trainer: Trainer, method: Method) -> None:
         if not isinstance(method, Draws):
             return
         assert self.extractor is not None
@@ -335,25 +205,12 @@ class GenerationMetrics(Callback):
             test=None if judge is None else real_images(datamodule, "test"),
             work=self.work(method),
         )
-        row = {"throughput/metric_seconds": time.perf_counter() - started}
-        for metric, value in values.items():
-            named = name_all(
-                {metric: value},
-                extractor=self.extractor,
-                judge=judge,
-                image_size=method.image_shape[1],
-                num_images=count,
-            )
-            better = min if metric in LOWER_IS_BETTER else max
-            for name in named:
-                self.best[name] = better(value, self.best.get(name, value))
-                row |= {f"metric/{name}": value, f"best/{name}": self.best[name]}
-        method.metrics |= {name: value for name, value in row.items() if not name.startswith("throughput/")}
-        log(trainer, method, row)
+        log_values(trainer, method, {"throughput/metric_seconds": time.perf_counter() - started})
+        self.log_measures(trainer, method, values, names=self.names(values, method=method, num_images=count))
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "measured_at": self.measured_at, "labels": self.labels}
+        return super().state_dict() | {"labels": self.labels}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best, self.measured_at = state_dict["best"], state_dict["measured_at"]
+        super().load_state_dict(state_dict)
         self.labels_before = state_dict.get("labels", "balanced")  # all that there was

@@ -11,16 +11,9 @@ import torch
 from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
-from callbacks.loggers.csv_log import CLOCK
+from callbacks.loggers.entries import log_values
 from generative.ranks import from_all_ranks, rank_and_world_size
 from lightning_modules.base import Method
-
-
-def log(trainer: Trainer, method: Method, values: dict[str, float]) -> None:
-    """Hand ``values`` to every logger at the run's clock."""
-    row = {CLOCK: method.images_seen / 1000} | values
-    for logger in trainer.loggers:
-        logger.log_metrics(row, step=method.images_seen)
 
 
 def mean_over_ranks(trainer: Trainer, method: Method, value: Tensor) -> Tensor:
@@ -58,7 +51,7 @@ class LossLog(Callback):
         means = {name: total / self.counts[name] for name, total in self.sums.items()}
         if trainer.world_size > 1:
             means = {name: mean_over_ranks(trainer, method, mean) for name, mean in means.items()}
-        log(trainer, method, {name: float(mean) for name, mean in means.items()})
+        log_values(trainer, method, {name: float(mean) for name, mean in means.items()})
 
     def state_dict(self) -> dict[str, Any]:
         return {"sums": from_all_ranks(self.sums), "counts": self.counts}
@@ -115,7 +108,7 @@ class Throughput(Callback):
             "throughput/train_seconds": self.train_seconds,
             "throughput/peak_memory_mb": peak_memory_mb(method.device),
         }
-        log(trainer, method, values)
+        log_values(trainer, method, values)
         self.interval_seconds, self.interval_images = 0.0, 0
 
     def state_dict(self) -> dict[str, Any]:

@@ -4,41 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer
 from PIL import Image
 from torch import Tensor
 
+from callbacks.loggers.entries import log_picture
 from datamodules.base import ImageDataModule
 from generative.rendering.images import GREY, from_uint8, image_grid
 from lightning_modules.base import Draws, Method
-from records.run_files import REAL_IMAGES, grid_facts, grids
+from records.run_files import REAL_IMAGES, grid_facts, grid_name, grids
 
 MAX_SIDE_PIXELS = 96  # of one image of a grid: small images are enlarged, each pixel to a square, up to this
 MAX_GRID_PIXELS = 2**24  # of a grid: large images stand in fewer rows
 BLANK = GREY / 127.5 - 1.0  # where a class has no image left to show
-
-
-def sample_grid_name(kimg: float, image_size: int) -> str:
-    """``kimg_000012.500_64px.png``: sorts by time."""
-    return f"kimg_{kimg:010.3f}_{image_size}px.png"
-
-
-@runtime_checkable
-class TakesPictures(Protocol):
-    """A logger that shows pictures, by the convention of Lightning's own."""
-
-    def log_image(self, key: str, images: list[Any], step: int | None = None, **kwargs: Any) -> None: ...
-
-
-def log_picture(trainer: Trainer, method: Method, name: str, picture: Image.Image) -> None:
-    """Hand a picture to every logger that takes any, with the run's clock in its caption."""
-    kimg = method.images_seen / 1000
-    for logger in trainer.loggers:
-        if isinstance(logger, TakesPictures):
-            logger.log_image(name, [picture], step=method.images_seen, caption=[f"{kimg:g} kimg"])
 
 
 def kept(clocks: Sequence[float], *, every_kimg: float, most: int) -> set[float]:
@@ -110,7 +91,7 @@ class SampleGrid(Callback):
             self.save(trainer, method)
 
     def on_train_batch_end(self, trainer: Trainer, method: Method, *_: Any) -> None:  # type: ignore[override]
-        if method.crossed(self.every_kimg):
+        if method.crossed(self.every_kimg) and not trainer.should_stop:  # the last state is shown once it is concluded
             self.save(trainer, method)
 
     def on_train_end(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
@@ -134,7 +115,7 @@ class SampleGrid(Callback):
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         for size in self.image_sizes or [method.image_shape[1]]:
-            path = self.folder / sample_grid_name(method.images_seen / 1000, size)
+            path = self.folder / grid_name(method.images_seen / 1000, size)
             if path.exists():
                 continue
             count, labels = self.count_and_labels(method, size)

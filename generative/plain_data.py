@@ -1,12 +1,39 @@
-"""Data of unknown origin: nothing but the types of JSON, so that whoever walks through it sees all of it."""
+"""Data of unknown origin: tensors, and beside them nothing but the types of JSON, so that whoever walks through sees all."""
 
 from __future__ import annotations
 
+import pickle
+import zipfile
+from pathlib import Path
 from typing import Any
+
+import torch
 
 SCALARS = (str, int, float, bool, type(None))
 MAX_DEPTH = 32
 MAX_VALUES = 100_000
+
+
+class DamagedFile(ValueError):
+    """A file that was cut short, or is of another kind."""
+
+
+def read_tensors(path: Path) -> Any:
+    """What torch.save wrote, on the CPU. Never runs code from the file.
+
+    DamagedFile where it is not whole; another ValueError where it may hold more than tensors and plain data.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"{path} cannot be read as tensors and plain data: it is another kind of file or holds pickled objects, which "
+            "could run code: refused"
+        ) from error
+    except (zipfile.BadZipFile, RuntimeError, EOFError, LookupError, TypeError, AttributeError, ValueError) as error:
+        raise DamagedFile(
+            f"{path} cannot be read as tensors and plain data: it was cut short or is another kind of file"
+        ) from error
 
 
 def check_plain(content: Any, what: str) -> None:

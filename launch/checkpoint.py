@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from torch import Tensor
 
 from datamodules.base import ImageDataModule
+from generative.plain_data import DamagedFile, read_tensors
 from launch.build import build, check_run_settings, check_trusted
 from launch.errors import causes, failure_kind
 from lightning_modules.base import Method
@@ -123,12 +123,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         # The end of a zip archive holds its table of contents: without it the file was cut short.
         with zipfile.ZipFile(path):
             pass
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"{path} holds pickled objects, which could run code: refused. Only plain data and tensors are read"
-        ) from error
-    except (zipfile.BadZipFile, RuntimeError, EOFError, LookupError, TypeError, AttributeError, ValueError) as error:
+        checkpoint = read_tensors(path)
+    except (zipfile.BadZipFile, DamagedFile) as error:
         raise DamagedCheckpoint(f"{path} is not a whole checkpoint (cut short, or another kind of file)") from error
     if not isinstance(checkpoint, dict) or not {"config", "state_dict", "images_seen"} <= checkpoint.keys():
         raise ValueError(f"{path} is not a checkpoint of polymorph")

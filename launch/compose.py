@@ -271,7 +271,7 @@ def fits(value: Any, hint: Any) -> bool:
     return True
 
 
-def in_words(hint: Any) -> str:
+def type_in_words(hint: Any) -> str:
     if typing.get_origin(hint) is Callable:
         return f"a constructor call (_target_) of {getattr(typing.get_args(hint)[-1], '__name__', 'an object')}"
     return "nothing (null)" if hint is type(None) else getattr(hint, "__name__", str(hint))
@@ -282,7 +282,7 @@ def check_type(name: str, value: Any, hint: Any) -> None:
     # Some constructors take a number or a tensor; a configuration holds no tensors.
     kinds = [kind for kind in alternatives(hint) if getattr(kind, "__name__", "") != "Tensor"]
     if not any(fits(value, kind) for kind in kinds):
-        raise ValueError(f"{name} must be of type {' or '.join(map(in_words, kinds))}, got {value!r}")
+        raise ValueError(f"{name} must be of type {' or '.join(map(type_in_words, kinds))}, got {value!r}")
 
 
 def check_constructor_calls(config: dict[str, Any]) -> None:

@@ -1,9 +1,9 @@
 """What callbacks, tasks and programs may ask of a method.
 
 A :class:`Method` has a clock and losses. What it can do are capabilities, small classes to inherit, one or several: it
-:class:`Draws`, :class:`HasLatents`, is :class:`Invertible`, :class:`Reconstructs`, :class:`Classifies`, :class:`Segments`,
-:class:`Detects`, :class:`Translates`, :class:`HasCritic`. Each names its measures with their direction; whoever shows or
-measures a method asks for a capability, never for a class.
+:class:`Draws`, :class:`HasLatents`, is :class:`Invertible`, :class:`Reconstructs`, :class:`Classifies`, :class:`HasMaps`,
+:class:`Segments`, :class:`Detects`, :class:`Translates`, :class:`HasCritic`. Each names its measures with their
+direction; whoever shows or measures a method asks for a capability, never for a class.
 """
 
 from __future__ import annotations
@@ -18,11 +18,14 @@ from torch import Tensor, nn
 from generative.inversion.search import Space
 from generative.randomness import Stream, permutation
 from lightning_modules.steps import ManualSteps
+from lightning_modules.weights import Weights, read_weights
 from metrics.measures import (
     CLASSIFICATION,
     DETECTION,
     GENERATION,
+    LOCALIZATION,
     RECONSTRUCTION,
+    RESTORATION,
     SEGMENTATION,
     Direction,
     Measures,
@@ -55,11 +58,13 @@ class Method(ManualSteps):
 
     ``image_shape`` (channels, height, width) and ``num_classes`` come from the data module, ``seed`` from the
     run; a constructor that takes ``target_classes`` gets the names of the classes of masks or boxes. A training step
-    hands its losses to :meth:`record` and must end with :meth:`count_images`.
+    hands its losses to :meth:`record` and must end with :meth:`count_images`. ``weights``: last.ckpt of another run, whose
+    weights :meth:`take_weights` starts this one from.
     """
 
     measures: ClassVar[Measures] = {}  # what is measured of it by name, beside what its other capabilities state
     test_task: ClassVar[str] = ""  # what results call what `test_step` measures; empty: nothing
+    weights_source: ClassVar[str] = "another run of this method"  # whose last.ckpt `weights` is to be
 
     def __init__(
         self,
@@ -67,16 +72,26 @@ class Method(ManualSteps):
         image_shape: tuple[int, int, int],
         num_classes: int,
         seed: int,
+        weights: str | None = None,
         **given: Any,
     ) -> None:
         super().__init__(**given)
         self.image_shape = image_shape
         self.num_classes = num_classes
         self.seed = seed
+        self.weights = weights
         self.images_seen = 0  # by all ranks together, over the whole run: the clock of everything
         self.images_seen_before = 0  # the same, one step earlier
         self.run_config: dict[str, Any] = {}  # resolved, plain data; set by the launcher, kept in the checkpoint
-        self.metrics: dict[str, float] = {}  # as last measured: "metric/..."
+
+    def on_fit_start(self) -> None:
+        """At the start of a run, not of its continuation, whose checkpoint has weights of its own."""
+        if self.weights is not None and self.images_seen == 0:
+            self.take_weights(read_weights(self.weights, source=self.weights_source))
+
+    def take_weights(self, weights: Weights) -> None:
+        """Start from those of another run: every network that it has by the same name; ValueError where one does not fit."""
+        weights.load_into({name: part for name, part in self.named_children() if part.state_dict()})
 
     def count_images(self, images: Tensor) -> None:
         """End the step: the clock advances by the global batch of which ``images`` [B, ...] is this rank's part."""
@@ -245,13 +260,19 @@ class HasLatents(Draws):
 
 
 class Invertible(HasLatents):
-    """One that finds what draws a given image, by a search in one of its spaces."""
+    """One whose latents and weights can be looked for: what draws a given image, or what is known of one."""
 
-    space_names: ClassVar[tuple[str, ...]]  # the first is where a search starts unless another is asked for
+    measures = RESTORATION
+
+    space_names: ClassVar[tuple[str, ...]]  # where can be searched; the first has few numbers, for short searches
+    pivot_space: ClassVar[str]  # the one whose points pivotal tuning starts from
 
     @abstractmethod
-    def space(self, name: str, labels: Tensor | None = None, *, image_size: int | None = None) -> Space:
-        """The space ``name`` for a batch of images of the classes ``labels`` [B]."""
+    def space(self, name: str, labels: Tensor | None = None, *, samples: Tensor) -> Space:
+        """The space ``name`` for a batch of images [B, C, H, W] of the data's size, of the classes ``labels`` [B].
+
+        ``samples`` [K, ...]: latents of the prior, whose spread in the space is the length in which an optimiser steps.
+        """
 
     @abstractmethod
     def tunable(self) -> list[nn.Parameter]:
@@ -288,6 +309,20 @@ class Classifies(Method):
     @abstractmethod
     def classify(self, features: Tensor) -> Tensor:
         """Features [B, num_features] -> logits [B, num_classes]."""
+
+
+class HasMaps(Classifies):
+    """It shows which pixels it names a class by, under its averaged weights."""
+
+    measures = LOCALIZATION
+    kind_of_map: str  # what pictures and tables call its maps
+
+    @abstractmethod
+    def heatmaps(self, images: Tensor, classes: Tensor) -> list[Tensor]:
+        """Images [B, C, H, W] in [-1, 1] and a class of each [B] -> a map [B, h, w] at each of its levels, one or more.
+
+        Larger where more hangs on a pixel. The last one is what models are compared by.
+        """
 
 
 class Segments(Method):

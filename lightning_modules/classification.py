@@ -12,22 +12,25 @@ from torch.optim import Optimizer
 from torchmetrics import MeanMetric, Metric
 from torchmetrics.classification import MulticlassAccuracy
 
+from generative.attribution import grad_cam
 from generative.averaging import averaged_copy
 from generative.networks.classifier import ClassifierNetwork
 from generative.precision import at_least_float32, full_precision
 from generative.randomness import Stream
 from generative.schedules import warmup_cosine
-from lightning_modules.base import Classifies
+from lightning_modules.base import HasMaps
 
 TOP_K = 5  # the second accuracy, where there are more classes than that
 
 
-class Classification(Classifies):
+class Classification(HasMaps):
     """Trains ``backbone`` with cross-entropy; what is tested, and what judges, is its average ``averaged_network``.
 
     ``label_smoothing``: share of the target that is spread over all classes. The learning rate rises linearly over
     the first ``warmup_share`` of ``budget_kimg`` and falls to 0 along a cosine over the rest.
     """
+
+    kind_of_map = "Grad-CAM"
 
     def __init__(
         self,
@@ -103,6 +106,9 @@ class Classification(Classifies):
     def forward(self, images: Tensor) -> Tensor:
         """Images [B, C, H, W] in [-1, 1] -> logits [B, num_classes] under the averaged weights."""
         return self.averaged_network(images)
+
+    def heatmaps(self, images: Tensor, classes: Tensor) -> list[Tensor]:
+        return [grad_cam(self.averaged_network, images, classes)]
 
     def on_test_start(self) -> None:
         def accuracy(top_k: int) -> Metric:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import math
-import pickle
 import tempfile
 from abc import abstractmethod
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 
+from generative.plain_data import read_tensors
 from generative.precision import full_precision
 from generative.rendering.images import from_uint8
 
@@ -113,7 +113,7 @@ class Inception(Extractor):
         super().__init__()
         self.provides = {"features": 2048, "spatial": SPATIAL_CHANNELS * 17 * 17, "logits": 1008}
         if path is not None:
-            read_weights(path)
+            read_state_dict(path)
         try:
             self.network = self.build(path)
         except (OSError, RuntimeError) as error:
@@ -261,7 +261,7 @@ class DinoV2(Extractor):
         import timm  # a second of a program's start, for those who use it only
 
         network: Any = timm.create_model(architecture, pretrained=False, num_classes=0, img_size=224)
-        state = read_weights(path)
+        state = read_state_dict(path)
         state.pop("mask_token", None)
         if "pos_embed" in state:
             state["pos_embed"] = resampled_positions(state["pos_embed"], side=224 // 14)
@@ -278,12 +278,9 @@ class DinoV2(Extractor):
         return {"features": self.network((x.clamp(0, 255) - self.mean) / self.std)}
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
+def read_state_dict(path: Path) -> dict[str, Tensor]:
     """A state dict from a file; ValueError where it is none. Never runs code from the file."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, LookupError) as error:
-        raise ValueError(f"{path} is not a readable file of weights: {str(error).splitlines()[0]}") from error
+    state = read_tensors(path)
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"{path} holds no state dict of tensors")
     return state

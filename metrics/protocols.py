@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -121,6 +121,28 @@ def metric_name(metric: str, *, by: str, image_size: int, num_images: int, train
     return "_".join([*parts, short_count(num_images), *(["trained_judge"] if trained_against_judge else [])])
 
 
+def whole_names(
+    metrics: Iterable[str],
+    *,
+    extractor: str,
+    judge: str | None,
+    image_size: int,
+    num_images: int,
+    trained_against_judge: bool = False,
+) -> dict[str, str]:
+    """Metric -> its whole name, by the names of the extractor and of the judge, if any."""
+    return {
+        metric: metric_name(
+            metric,
+            by=judge if judge is not None and metric in OF_JUDGE else extractor,
+            image_size=image_size,
+            num_images=num_images,
+            trained_against_judge=trained_against_judge,
+        )
+        for metric in metrics
+    }
+
+
 def name_all(
     values: dict[str, float],
     *,
@@ -131,16 +153,15 @@ def name_all(
     trained_against_judge: bool = False,
 ) -> dict[str, float]:
     """The values under their whole names."""
-    return {
-        metric_name(
-            metric,
-            by=judge.label if judge is not None and metric in OF_JUDGE else extractor.name,
-            image_size=image_size,
-            num_images=num_images,
-            trained_against_judge=trained_against_judge,
-        ): value
-        for metric, value in values.items()
-    }
+    names = whole_names(
+        values,
+        extractor=extractor.name,
+        judge=None if judge is None else judge.label,
+        image_size=image_size,
+        num_images=num_images,
+        trained_against_judge=trained_against_judge,
+    )
+    return {names[metric]: value for metric, value in values.items()}
 
 
 def matters(field: str, metrics: Collection[str]) -> bool:

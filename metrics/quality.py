@@ -13,16 +13,17 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.functional.image import peak_signal_noise_ratio, structural_similarity_index_measure
 
+from generative.perceptual import deep_feature_distance
 from generative.precision import full_precision
 from metrics.features import Extractor, Features
 from metrics.functional import (
     authenticity,
-    deep_feature_distance,
     frechet_distance,
     inception_score,
     kernel_distance,
     manifolds,
 )
+from metrics.measures import COMPANIONS, RECONSTRUCTION
 from metrics.statistics import Collector, Summary
 
 SSIM_WINDOW = 11  # pixels a side (Wang et al. 2004)
@@ -51,11 +52,8 @@ ROW_METRICS = {
 SCORES = {"is": "logits"}  # of the generated images alone
 COMPARISONS = (*DISTANCES, *ROW_METRICS, *SCORES)
 CLASS_METRICS = ("accuracy", "tstr_accuracy")
-RECONSTRUCTION_METRICS = ("psnr", "ssim", "mae", "feature_distance")
+RECONSTRUCTION_METRICS = tuple(RECONSTRUCTION)
 METRICS = (*COMPARISONS, *CLASS_METRICS, *RECONSTRUCTION_METRICS)
-# Stated beside the number that they qualify.
-COMPANIONS = ("kid_error", "is_spread", "judge_accuracy")
-LOWER_IS_BETTER = ("fd", "sfd", "kid", "kid_error", "is_spread", "mae", "feature_distance")
 
 
 def check_metrics(names: Sequence[str]) -> None:

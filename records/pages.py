@@ -115,7 +115,7 @@ def style() -> str:
 
 
 def page(template: str, *, title: str, data: dict[str, Any]) -> str:
-    """The template ``callbacks/<template>.html`` with the shared style and drawing, and ``data`` for its script."""
+    """The template ``records/<template>.html`` with the shared style and drawing, and ``data`` for its script."""
     # A configuration may hold any text, and inside a script element "</script" or "<!--" would end or hide what follows.
     script = json.dumps(writable(data), allow_nan=False).replace("<", "\\u003c")
     parts = {

@@ -2,63 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from typing import Any
 
+from torch import Tensor
+
+from datamodules.base import ImageDataModule
+from lightning_modules.base import Draws, Method
 from metrics.evaluation import Work, evaluate, negative_distance_note, small_sample_note
 from metrics.features import Extractor
 from metrics.image_sets import ImageSet
 from metrics.judge import Judge
-from metrics.protocols import make_protocol, name_all
+from metrics.protocols import check_judge, make_protocol, name_all
 from metrics.quality import Settings
+from metrics.samples import DrawnImages, check_generated
+from metrics.splits import real_images
 from metrics.statistics import Summary
 from records.environment import environment
+from records.settings_hash import settings_hash
 
 TEST_STAGE = "test stage of train.py"
 EVALUATION = "evaluate.py"
-
-
-# Of a data module: where its files lie, how they come there and who reads them is no part of what they are.
-PLACES = ("data_dir", "imagenet_dir", "download", "num_workers")
-FILES = ("train", "test")  # of `arrays`: whether they are given matters, as a set without `test` holds a part out
-# What a setting that may be left out is without it.
-LEFT_OUT = {"flip": False, "crop_padding": 0, "accumulate": 1, "clip_norm": 0}
-PRECISION = "32-true"  # by default
-
-
-def settings_hash(config: dict[str, Any]) -> str:
-    """Of what a trained model depends on beside its seed: two results of one hash may be averaged over seeds.
-
-    The method, the data, the budget and the precision. Not what changes a number by rounding at most: devices and their
-    kind, ranks, threads, loading processes; nor callbacks and loggers, which only watch. ``accumulate`` counts: batch
-    normalisation sees each part by itself.
-    """
-    data = {key: value for key, value in config["datamodule"].items() if key not in PLACES}
-    parts = {
-        "method": config["method"],
-        "datamodule": {key: value is not None if key in FILES else value for key, value in data.items()},
-    }
-    relevant: dict[str, Any] = {
-        part: {key: value for key, value in values.items() if key not in LEFT_OUT or value != LEFT_OUT[key]}
-        for part, values in parts.items()
-    }
-    relevant["max_kimg"] = config["max_kimg"]
-    # The ordinary precision is left out, so that results from before it counted keep their hash.
-    if (precision := config.get("trainer", {}).get("precision", PRECISION)) != PRECISION:
-        relevant["precision"] = precision
-    return short_hash(relevant)
-
-
-def earlier_settings_hash(config: dict[str, Any]) -> str:
-    """What results of the same run carry that were written before precision counted and loading processes did not."""
-    data = {key: value for key, value in config["datamodule"].items() if key not in ("data_dir", "download")}
-    return short_hash({"method": config["method"], "datamodule": data, "max_kimg": config["max_kimg"]})
-
-
-def short_hash(settings: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def measured_result(
@@ -127,6 +91,90 @@ def measured_result(
         "environment": environment(work.device.type),
     }
     return record, names
+
+
+def published_result(
+    method: Draws,
+    real: ImageSet | Summary,
+    *,
+    extractor: Extractor,
+    metrics: Sequence[str],
+    settings: Settings,
+    num_images: int | None = None,
+    seed: int,
+    data_labels: Tensor | None,
+    judge: Judge | None,
+    test: ImageSet | None,
+    allow_trained_judge: bool = False,
+    work: Work,
+    stage: str,
+    checkpoint: str,
+) -> dict[str, Any]:
+    """The result record of a generator against real images: what evaluate.py prints and train.py ends with.
+
+    ``num_images`` None: as many samples as there are real images. ``data_labels``: the training labels whose
+    shares the classes of the samples have; None: balanced. ``test``: labelled images that ``judge`` is tested on.
+    """
+    check_generated(metrics)
+    trained = check_judge(extractor.name, method.trained_against, allowed=allow_trained_judge)
+    if judge is not None:
+        trained |= check_judge(judge.label, method.trained_against, allowed=allow_trained_judge)
+    count = num_images or (real.num_images if isinstance(real, Summary) else len(real))
+    if count == 0:
+        raise ValueError("the reference does not say of how many images it was made: give num_images=<number>")
+    if method.num_classes == 0:
+        labels, classes = "none", ""
+    elif data_labels is None:
+        labels, classes = "balanced", f", class k mod {method.num_classes} for image k"
+    else:
+        labels, classes = "data", ", class of training image p(k mod N) for image k, p a permutation by the seed"
+    record, _ = measured_result(
+        DrawnImages(method, count, seed=seed, data_labels=data_labels),
+        real,
+        extractor=extractor,
+        metrics=metrics,
+        settings=settings,
+        judge=judge,
+        test=test,
+        work=work,
+        samples=f"averaged weights{classes}",
+        labels=labels,
+        trained_against_judge=trained,
+        experiment=method.run_config["experiment_name"],
+        kimg=method.images_seen / 1000,
+        budget_kimg=method.run_config["max_kimg"],
+        train_seed=method.seed,
+        sample_seed=seed,
+        settings_hash=settings_hash(method.run_config),
+        stage=stage,
+        checkpoint=checkpoint,
+    )
+    return record
+
+
+def test_record(
+    method: Method, datamodule: ImageDataModule, task: str, values: dict[str, float], *, stage: str, checkpoint: str
+) -> dict[str, Any]:
+    """The result record of what a method measured of itself on the test split of its data module."""
+    return {
+        "protocol": {
+            "task": task,
+            "data": f"{datamodule.name}:test",
+            "data_hash": real_images(datamodule, "test").fingerprint(),
+            "image_shape": list(method.image_shape),
+            "weights": "averaged",
+        },
+        "num_images": len(datamodule.split("test")[1]),
+        "metrics": values,
+        "experiment": method.run_config["experiment_name"],
+        "kimg": method.images_seen / 1000,
+        "budget_kimg": method.run_config["max_kimg"],
+        "train_seed": method.seed,
+        "settings_hash": settings_hash(method.run_config),
+        "stage": stage,
+        "checkpoint": checkpoint,
+        "environment": environment(method.device.type),
+    }
 
 
 def markdown_table(rows: list[tuple[str, str]]) -> str:

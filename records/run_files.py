@@ -61,8 +61,13 @@ def append_line(path: Path, record: dict[str, Any]) -> None:
         os.fsync(file.fileno())
 
 
+def grid_name(kimg: float, image_size: int) -> str:
+    """The file of a grid of samples, ``kimg_000012.500_64px.png``: sorts by time."""
+    return f"kimg_{kimg:010.3f}_{image_size}px.png"
+
+
 def grid_facts(path: Path) -> tuple[float, str]:
-    """kimg and size of a picture named by :func:`callbacks.samples.sample_grid_name`: 12.5 and ``64px``."""
+    """kimg and size of a picture that :func:`grid_name` named: 12.5 and ``64px``."""
     _, kimg, size = path.stem.split("_")
     return float(kimg), size
 

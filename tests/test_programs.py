@@ -89,13 +89,14 @@ def test_evaluate_folder_zip_and_data_module(program: Callable, tmp_path: Path) 
     assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 3
 
 
-SCRIPTS = ("train.py", "evaluate.py", "generate.py", "compare.py", "sweep.py", "datamodules.prepare")
+FILES = ("train.py", "evaluate.py", "generate.py", "compare.py", "sweep.py")
+SCRIPTS = (*FILES, "datamodules.prepare", "callbacks.loggers.wandb_log")
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_the_first_word_comes_before_every_import_that_takes_time(script: str) -> None:
     """-X importtime shows on stderr what was imported by then."""
-    place = ["-m", script] if script.startswith("datamodules") else [script]
+    place = [script] if script in FILES else ["-m", script]
     command = [sys.executable, "-X", "importtime", *place, "--help"]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
         assert process.stderr is not None

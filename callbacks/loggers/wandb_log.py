@@ -6,11 +6,16 @@ python -m callbacks.loggers.wandb_log runs/a --offline          write what would
 
 from __future__ import annotations
 
+import sys
+
+if __name__ == "__main__":
+    # Before the imports, which take seconds.
+    print("callbacks.loggers.wandb_log: starting", file=sys.stderr, flush=True)
+
 import argparse
 import os
 import pickle
 import secrets
-import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

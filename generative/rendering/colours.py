@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -11,6 +14,15 @@ def normalized(maps: Tensor) -> Tensor:
     low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
     spread = high - low
     return torch.where(spread > 0, (maps - low) / spread.where(spread > 0, 1.0), 0.0)
+
+
+def enlarged(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Maps [B, h, w], each first brought to [0, 1], at ``size`` (height, width), linear between corners on corners.
+
+    As in the released code of deep geometric moments, also for the maps of a network with strides, whose own pixels lie
+    a little further in.
+    """
+    return F.interpolate(normalized(maps)[:, None], size=tuple(size), mode="bilinear", align_corners=True)[:, 0]
 
 
 def hot(shares: Tensor) -> Tensor:

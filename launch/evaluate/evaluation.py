@@ -13,13 +13,6 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
-from callbacks.generation_metrics import (
-    DrawnImages,
-    pixel_judge,
-    published_result,
-    real_images,
-)
-from callbacks.test_results import test_record
 from datamodules.base import ImageDataModule
 from generative.ranks import rank_and_world_size
 from launch.build import bare_trainer
@@ -45,8 +38,10 @@ from metrics.image_sets import ImageSet, KeptImageSet, random_part
 from metrics.judge import Judge, can_judge
 from metrics.protocols import check_comparable
 from metrics.quality import CLASS_METRICS, COMPARISONS, Settings, check_metrics, needs
+from metrics.samples import DrawnImages
+from metrics.splits import pixel_judge, real_images
 from metrics.statistics import Summary, save_summary
-from records.results import EVALUATION, measured_result
+from records.results import EVALUATION, measured_result, published_result, test_record
 
 DEFAULT_METRICS = ("fd", "precision", "recall")
 JUDGES = ("pixels",)

@@ -10,7 +10,6 @@ from typing import Any
 import hydra
 from omegaconf import OmegaConf
 
-from callbacks.generation_metrics import real_images
 from datamodules.base import ImageDataModule
 from datamodules.prepared_set import read_description
 from generative.rendering.files import ARRAYS, ImageFiles, read_array
@@ -20,6 +19,7 @@ from metrics.features import Extractor
 from metrics.image_sets import ChosenImages, ImagesInMemory, KeptImageSet, has_several_sizes, random_part
 from metrics.judge import Judge
 from metrics.quality import RECONSTRUCTION_METRICS
+from metrics.splits import real_images
 from metrics.statistics import Summary, load_summary
 
 

@@ -24,7 +24,7 @@ from launch.errors import did_you_mean
 from launch.evaluate.inputs import make_datamodule
 from lightning_modules.base import ImageData, Method
 from records.environment import environment
-from records.results import settings_hash
+from records.settings_hash import settings_hash
 
 Task = Callable[..., list[Path]]  # task(method, output, *, seed, **options) -> the files it wrote
 GIVEN = {"seed", "datamodule"}  # by the program; the others are the task's own settings

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from callbacks.loggers.csv_log import read_metrics
+from lightning.pytorch import Trainer
+
+from callbacks.measured import all_measured
 from launch.train.run_folder import RunFolder
 from lightning_modules.base import Method
 from records.results import markdown_table
+from records.run_files import grid_facts, grids, read_metrics
 
 
 def relative(path: Path) -> str:
@@ -23,20 +26,17 @@ def last_values(run: RunFolder, prefix: str) -> dict[str, float]:
     return found
 
 
-def print_summary(run: RunFolder, method: Method, *, seconds: float) -> None:
+def print_summary(run: RunFolder, trainer: Trainer, method: Method, *, seconds: float) -> None:
     speed = last_values(run, "throughput/")
     rows = [("what", "value"), ("---", "---")]
-    rows += [
-        (name.removeprefix("metric/"), f"{value:.4g}")
-        for name, value in sorted(method.metrics.items())
-        if name.startswith("metric/")
-    ]
+    rows += [(name.removeprefix("metric/"), f"{value:.4g}") for name, value in sorted(all_measured(trainer).items())]
     rows.append(("images seen", f"{method.images_seen / 1000:g} kimg"))
     if "throughput/train_seconds" in speed:  # unless the run was told not to log it
         rows.append(("training", f"{speed['throughput/train_seconds']:.0f} s"))
     rows.append(("whole run", f"{seconds:.0f} s"))
     print("\n" + markdown_table(rows))
-    pictures = sorted((run.path / "samples").glob(f"kimg_{method.images_seen / 1000:010.3f}_*.png"))
+    last = [paths[-1] for paths in grids(run.path / "samples").values()]
+    pictures = [path for path in last if grid_facts(path)[0] == method.images_seen / 1000]
     print(f"\nreport      {relative(run.path / 'report.html')}")
     for picture in pictures:
         print(f"samples     {relative(picture)}")

@@ -1,20 +1,21 @@
-"""Fine-tuning (section 5.4.5): whose weights a classifier starts from, and which of its parameters move."""
+"""Fine-tuning (section 5.4.5): whose weights a network starts from, and which of its parameters move."""
 
 from __future__ import annotations
 
 import inspect
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from generative.plain_data import SCALARS
 from lightning_modules.dgm.networks import DGM
-from lightning_modules.dgm.weights import AVERAGED, read
+from lightning_modules.weights import Weights, misfits
 
 TRAINED = ("all", "bases")
-CLASSIFIER = "classifier."
+NETWORK, CLASSIFIER = "network", "classifier."
+CLASSIFIERS = (CLASSIFIER, "fc.")  # ours, torchvision's
 NOT_OF_WEIGHTS = ("_partial_", "dropout")  # settings of a backbone that its weights do not depend on
+SOURCE = "a run of method=dgm"
 
 
 def trained_parts(network: DGM) -> list[nn.Module]:
@@ -30,20 +31,33 @@ def freeze_all_but(network: nn.Module, parts: list[nn.Module]) -> None:
             parameter.requires_grad_(False)
 
 
-def trained_before(path: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The averaged weights of a checkpoint's classifier, and the settings of its backbone."""
-    content = read(Path(path))
-    parts = ("config", "state_dict")
-    is_checkpoint = isinstance(content, dict) and all(isinstance(content.get(part), dict) for part in parts)
-    saved = content["state_dict"] if is_checkpoint else {}
-    state = {name.removeprefix(AVERAGED): value for name, value in saved.items() if name.startswith(AVERAGED)}
+def backbone_state(weights: Weights) -> dict[str, Tensor]:
+    """The weights of a classifier without the classifier: of a run, or as torchvision publishes them."""
+    state = weights.state if weights.settings is None else weights.of(NETWORK)
+    backbone = {name: value for name, value in state.items() if not name.startswith(CLASSIFIERS)}
+    if not backbone or len(backbone) == len(state):
+        raise ValueError(no_classifier(weights))
+    return backbone
+
+
+def classifier_state(weights: Weights) -> dict[str, Tensor]:
+    """All weights of the classifier of a run."""
+    state = weights.of(NETWORK)
     if f"{CLASSIFIER}weight" not in state:
-        raise ValueError(f"{path} holds no classifier to start from: give the last.ckpt of a run of method=dgm")
-    method = content["config"].get("method")
-    settings = method.get("backbone") if isinstance(method, dict) else None
+        raise ValueError(no_classifier(weights))
+    return state
+
+
+def no_classifier(weights: Weights) -> str:
+    return f"{weights.path} holds no classifier to start from: give the last.ckpt of {SOURCE}"
+
+
+def backbone_settings(weights: Weights) -> dict[str, Any]:
+    """Those of the backbone of a run."""
+    settings = (weights.settings or {}).get("backbone")
     if not isinstance(settings, dict) or not all(map(is_setting, settings.values())):
-        raise ValueError(f"{path} does not say how its backbone was made: give the last.ckpt of a run of method=dgm")
-    return state, settings
+        raise ValueError(f"{weights.path} does not say how its backbone was made: give the last.ckpt of {SOURCE}")
+    return settings
 
 
 def is_setting(value: Any) -> bool:
@@ -63,25 +77,22 @@ def different_settings(there: dict[str, Any], here: dict[str, Any]) -> list[str]
     ]
 
 
-def load_weights(network: DGM, state: dict[str, Tensor], *, path: str, differences: list[str]) -> bool:
-    """Every weight of the features from ``state``, and the classifier where it fits: whether it did.
+def start_from(network: DGM, weights: Weights, *, settings: dict[str, Any]) -> bool:
+    """Every weight of the features from a run, and the classifier where it tells as many classes apart: whether it does.
 
-    ValueError where a feature's weight does not fit; it names the ``differences`` of settings, if there are any.
+    ValueError where a feature's weight does not fit; it names where ``settings``, those of this backbone, differ.
     """
-    own = network.state_dict()
-    misfits = [
-        f"{name} {list(state[name].shape) if name in state else 'missing'} for {list(own[name].shape) if name in own else 'none'}"
-        for name in {**own, **state}
-        if not name.startswith(CLASSIFIER)
-        and (name not in own or name not in state or own[name].shape != state[name].shape)
-    ]
-    if misfits:
-        reason = ", ".join(differences) if differences else misfits[0]
+    state = classifier_state(weights)
+    differences = different_settings(backbone_settings(weights), settings)
+    own = {name: value for name, value in network.state_dict().items() if name.startswith(CLASSIFIER)}
+    has_classifier = all(state[name].shape == value.shape for name, value in own.items())
+    if not has_classifier:
+        state = state | own
+    found = misfits(network, state)
+    if found:
+        reason = ", ".join(differences or found.unlike[:1] or [str(found)])
         raise ValueError(
-            f"{path} is of another network ({reason}): give method.backbone, and the data, the settings of that run"
+            f"{weights.path} is of another network ({reason}): give method.backbone, and the data, the settings of that run"
         )
-    fits = all(state[name].shape == own[name].shape for name in own if name.startswith(CLASSIFIER))
-    network.load_state_dict(
-        {name: value if fits or not name.startswith(CLASSIFIER) else own[name] for name, value in state.items()}
-    )
-    return fits
+    network.load_state_dict(state)
+    return has_classifier

@@ -33,10 +33,10 @@ def transformed(affine: AffinePredictor, moments: Tensor, canonical: Tensor, gri
 
 def next_bases(bases: LevelBases, planes: Tensor, before: Tensor) -> Tensor:
     """Planes [B, P, N N] and the bases before [B, C, N, N] -> bases [B, C, N, N]."""
-    mixed = F.relu(normalized(bases.mix, planes.unflatten(2, before.shape[2:])) + before)
-    return F.relu(normalized(bases.refine, mixed))
+    mixed = F.relu(convolved_and_normalized(bases.mix, planes.unflatten(2, before.shape[2:])) + before)
+    return F.relu(convolved_and_normalized(bases.refine, mixed))
 
 
-def normalized(layer: ConvNorm, x: Tensor) -> Tensor:
+def convolved_and_normalized(layer: ConvNorm, x: Tensor) -> Tensor:
     """The convolution and its batch norm, one after the other."""
     return layer.norm(layer.convolution(x))

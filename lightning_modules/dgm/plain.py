@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lightning_modules.dgm.layers import ConvNorm, Residual
 from lightning_modules.dgm.networks import DGM, Level, LevelOutput, moments
-from lightning_modules.dgm.pixels import canonical_pixels, next_bases, normalized, transformed
+from lightning_modules.dgm.pixels import canonical_pixels, convolved_and_normalized, next_bases, transformed
 
 
 def walk_plainly(network: DGM, images: Tensor) -> list[LevelOutput]:
@@ -20,13 +20,13 @@ def walk_plainly(network: DGM, images: Tensor) -> list[LevelOutput]:
     bases = network.bases.coordinates(canonical.view(1, 2, height, width))
     for layer in network.bases.layers:
         assert isinstance(layer, ConvNorm)
-        bases = F.relu(normalized(layer, bases))
+        bases = F.relu(convolved_and_normalized(layer, bases))
     projected, grid = bases * features, canonical.expand(batch, -1, -1)
     outputs = [LevelOutput(features, projected, moments(projected))]
     for level in network.levels:
         assert isinstance(level, Level)
         before = outputs[-1]
-        lifted = normalized(level.projection, before.projected)
+        lifted = convolved_and_normalized(level.projection, before.projected)
         features = run_plainly(level.blocks, F.relu(lifted + before.features))
         if level.affine is None:
             planes = canonical.repeat_interleave(channels, dim=0)[None]  # the same for every image
@@ -44,6 +44,6 @@ def run_plainly(blocks: torch.nn.Module, x: Tensor) -> Tensor:
         h = x
         for i, layer in enumerate(block.layers):
             assert isinstance(layer, ConvNorm)
-            h = normalized(layer, F.relu(h) if i else h)
+            h = convolved_and_normalized(layer, F.relu(h) if i else h)
         x = F.relu(h + x)
     return x

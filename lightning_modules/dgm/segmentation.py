@@ -15,13 +15,13 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 from generative.averaging import averaged_copy
 from generative.precision import full_precision
 from generative.randomness import Stream
+from generative.rendering.masks import NO_CLASS
 from generative.schedules import polynomial_decay
 from lightning_modules.base import Segments
 from lightning_modules.dgm.backbones import Backbone
+from lightning_modules.dgm.finetuning import SOURCE, backbone_state
 from lightning_modules.dgm.heads import Head, SegmentationNetwork
-from lightning_modules.dgm.weights import load_backbone, pretrained
-
-NO_CLASS = 255  # of a mask's pixel that counts nowhere
+from lightning_modules.weights import Weights, load
 
 
 def checked_masks(batch: dict[str, Any], num_classes: int) -> Tensor:
@@ -64,10 +64,12 @@ def pixel_cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
 class Segmentation(Segments):
     """Trains backbone and head with cross-entropy; what is tested is their average ``averaged_network``.
 
-    ``weights``: checkpoint of a classifier whose backbone this one starts from. The learning rate falls with
+    ``weights`` are those of a classifier, whose backbone this one starts from. The learning rate falls with
     (1 - t) ** ``power`` over ``budget_kimg`` (DeepLabv3+). ``target_classes``: names of the
     classes, from the data module.
     """
+
+    weights_source = SOURCE
 
     def __init__(
         self,
@@ -78,7 +80,6 @@ class Segmentation(Segments):
         backbone: Callable[..., Backbone],
         head: Callable[..., Head],
         optimizer: Callable[..., Optimizer],
-        weights: str | None = None,
         half_life_images: float = 2_000,
         budget_kimg: float,
         power: float = 0.9,
@@ -99,19 +100,20 @@ class Segmentation(Segments):
         self.network = SegmentationNetwork(stem, top)
         self.averaged_network = averaged_copy(self.network)
         self.make_optimizer = optimizer
-        self.weights = weights
         self.budget_images = round(budget_kimg * 1000)
         self.power = power
         self.test_metrics: list[MulticlassConfusionMatrix] = []  # no submodules: a checkpoint holds weights, not counts
 
     def on_fit_start(self) -> None:
-        """At the start of a run, not of its continuation: the weights, and whether test images fit, before they must."""
+        """Whether test images fit, before they must."""
         self.network.backbone.check_image_size(*self.trainer.datamodule.test_size)  # type: ignore[attr-defined]
-        if self.weights is None or self.images_seen > 0:
-            return
-        state = pretrained(self.weights)
+        super().on_fit_start()
+
+    def take_weights(self, weights: Weights) -> None:
+        """The backbone of a classifier."""
+        state = backbone_state(weights)
         for network in (self.network, self.averaged_network):
-            load_backbone(network.backbone, state, path=self.weights)
+            load(network.backbone, state, path=weights.path, part="backbone")
 
     def configure_optimizers(self) -> Optimizer:
         return self.make_optimizer(self.network.parameters())

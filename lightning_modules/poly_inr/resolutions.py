@@ -16,12 +16,13 @@ from generative.rendering.images import from_uint8, to_uint8
 from generative.rendering.upsampling import METHODS as CLASSICAL
 from generative.rendering.upsampling import upsample
 from lightning_modules.base import ImageData
-from lightning_modules.labels import check_labels_setting, in_turn
+from lightning_modules.labels import check_labels_setting
 from lightning_modules.poly_inr.module import PolyINR
 from lightning_modules.tasks.samples import check_at_least
 from metrics.evaluation import Work, evaluate, real_summary
 from metrics.features import make_extractor
 from metrics.image_sets import ImagesInMemory
+from metrics.samples import in_turn
 
 METRICS = ("fd", "precision", "recall")
 BATCH = 256
@@ -75,7 +76,7 @@ def upsample_scored(
     output.mkdir(parents=True, exist_ok=True)
     written = [output / "upsample_scored.jsonl", output / "upsample_scored.md"]
     written[0].write_text("".join(json.dumps(line | facts) + "\n" for line in lines))
-    written[1].write_text(in_words(lines))
+    written[1].write_text(table_of_resolutions(lines))
     return written
 
 
@@ -111,7 +112,8 @@ def drawn(batch: Batch, count: int, *, what: str) -> Tensor:
     return torch.cat([to_uint8(batch(first, min(BATCH, count - first))).cpu() for first in starts])
 
 
-def in_words(lines: list[dict[str, Any]]) -> str:
+def table_of_resolutions(lines: list[dict[str, Any]]) -> str:
+    """In Markdown: a row for each way to the large images, a column for each metric of each extractor."""
     names = list(dict.fromkeys(line["extractor"] for line in lines))
     of = {(line["images"], line["extractor"]): line for line in lines}
     table = [

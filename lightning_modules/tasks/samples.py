@@ -1,30 +1,24 @@
-"""Samples of any generator: a grid to look at, and any number of them in files to measure or to use."""
+"""Samples of any generator: how they are drawn, and any number of them in files to measure or to use."""
 
 from __future__ import annotations
 
-import io
-import shutil
 import sys
-import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from generative.rendering.images import image_grid, saved, shown_scale, to_pil, to_uint8
+from generative.rendering.images import to_uint8
+from generative.rendering.writers import WRITERS, unfinished
 from lightning_modules.base import Draws, ImageData
-from lightning_modules.labels import check_finite, in_turn, labels_to_follow
+from lightning_modules.labels import labels_to_follow
+from metrics.samples import check_finite, in_turn
 
 BATCH = 256  # as evaluate.py draws for raw pixels, so that images come out to the same bit
 BATCH_PIXELS = 1 << 22  # fewer of large images
-COLUMNS = 10  # of a grid without classes; of one with classes at most twice as many, unless they are named
-Write = Callable[[int, Tensor, Tensor | None], None]  # number of the first image, uint8 [B, C, H, W], labels [B]
 
 
 def check_at_least(name: str, value: int, least: int) -> None:
@@ -85,44 +79,6 @@ def draw(
     return images
 
 
-def grid(
-    method: Draws,
-    output: Path,
-    *,
-    seed: int,
-    resolution: int | None = None,
-    classes: list[int] | int | None = None,
-    rows: int = 8,
-    psi: float = 1.0,
-) -> list[Path]:
-    """A picture of samples, ``rows`` of them in a column for each class, or ten columns without classes.
-
-    ``resolution``: other than the data's, of methods that draw any. ``classes``: which ones, by default the first
-    twenty. ``psi`` below 1 truncates, of methods that can.
-    """
-    check_at_least("rows", rows, 1)
-    size = method.image_shape[1] if resolution is None else resolution
-    if classes is None and method.num_classes > 2 * COLUMNS:
-        classes = list(range(2 * COLUMNS))
-    labels = labels_for(method, classes, rows)
-    count = COLUMNS * rows if labels is None else len(labels)
-    images = torch.cat(
-        [
-            draw(
-                method,
-                int(numbers[0]),
-                len(numbers),
-                seed=seed,
-                labels=None if labels is None else labels[numbers.to(labels.device)],
-                resolution=resolution,
-                psi=psi,
-            )
-            for numbers in batches(count, (method.image_shape[0], size, size))
-        ]
-    )
-    return [saved(image_grid(images, num_columns=count // rows, scale=shown_scale(size)), output, f"grid_{size}px.png")]
-
-
 def samples(
     method: Draws,
     output: Path,
@@ -179,86 +135,3 @@ def batches(count: int, shape: tuple[int, int, int]) -> Iterator[Tensor]:
 def progress(count: int, what: str) -> tqdm:
     """How many are done, how fast, how long it will take; a line every 20 s where the output is no screen."""
     return tqdm(total=count, desc=what, unit=" images", file=sys.stderr, mininterval=0.5 if sys.stderr.isatty() else 20)
-
-
-@contextmanager
-def unfinished(target: Path) -> Iterator[Path]:
-    """A name to write under, which becomes ``target`` when all is written; nothing is left there when something fails."""
-    if target.exists():
-        raise ValueError(f"{target} is there already: choose another output=, or remove it")
-    path = target.with_name(f".{target.name}.writing")
-    if path.exists():
-        raise ValueError(
-            f"{path} is written by another process, or is what one that was killed has left: choose another output=, or remove it"
-        )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        yield path
-        path.rename(target)
-    except BaseException:
-        if path.is_dir():
-            shutil.rmtree(path)
-        path.unlink(missing_ok=True)
-        raise
-
-
-def file_name(number: int, label: int | None, count: int) -> str:
-    """``<class>/<number>.png``, numbers of one width."""
-    name = f"{number:0{max(6, len(str(count - 1)))}}.png"
-    return name if label is None else f"{label}/{name}"
-
-
-def named(first: int, images: Tensor, labels: Tensor | None, count: int) -> Iterator[tuple[str, Image.Image]]:
-    """Each image under the name of its file."""
-    for place, image in enumerate(images):
-        label = None if labels is None else int(labels[place])
-        yield file_name(first + place, label, count), to_pil(image)
-
-
-@contextmanager
-def png_folder(path: Path, count: int, shape: tuple[int, int, int]) -> Iterator[Write]:
-    path.mkdir()
-
-    def write(first: int, images: Tensor, labels: Tensor | None) -> None:
-        for name, picture in named(first, images, labels, count):
-            (path / name).parent.mkdir(exist_ok=True)
-            picture.save(path / name)
-
-    yield write
-
-
-@contextmanager
-def zip_archive(path: Path, count: int, shape: tuple[int, int, int]) -> Iterator[Write]:
-    with zipfile.ZipFile(path, "x") as archive:
-
-        def write(first: int, images: Tensor, labels: Tensor | None) -> None:
-            for name, picture in named(first, images, labels, count):
-                content = io.BytesIO()
-                picture.save(content, "png")
-                archive.writestr(zipfile.ZipInfo(name), content.getvalue())  # dated 1980: the same bytes every time
-
-        yield write
-
-
-@contextmanager
-def array_file(path: Path, count: int, shape: tuple[int, int, int]) -> Iterator[Write]:
-    """``numpy.savez`` would need all images at once; its file is a zip of arrays, which can grow image by image."""
-    kept: list[Tensor] = []
-    channels, height, width = shape
-    header = {"descr": "|u1", "fortran_order": False, "shape": (count, height, width, channels)}
-    with zipfile.ZipFile(path, "x") as archive:
-        with archive.open(zipfile.ZipInfo("arr_0.npy"), "w", force_zip64=True) as member:
-            np.lib.format.write_array_header_1_0(member, header)
-
-            def write(first: int, images: Tensor, labels: Tensor | None) -> None:
-                member.write(images.permute(0, 2, 3, 1).contiguous().numpy().tobytes())
-                if labels is not None:
-                    kept.append(labels)
-
-            yield write
-        if kept:
-            with archive.open(zipfile.ZipInfo("arr_1.npy"), "w") as member:
-                np.lib.format.write_array(member, torch.cat(kept).numpy())
-
-
-WRITERS = {"png": png_folder, "zip": zip_archive, "npz": array_file}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
@@ -15,9 +14,10 @@ from generative.rendering.images import image_grid, saved, shown_scale, side_by_
 from generative.rendering.patches import other_orders, shuffled
 from lightning_modules.base import HasCritic, ImageData
 from lightning_modules.tasks.held_out import held_out, some_numbers
+from lightning_modules.tasks.tables import write_lines
+from metrics.intervals import half_width
 
 SIDE = 2  # patches a side: their 23 other orders are all measured
-NORMAL_95 = 1.96  # deviations to each side of a mean
 BATCH = 128
 SHOWN = 8
 
@@ -80,16 +80,14 @@ def separation(
                 "images_seen": model.images_seen,
                 "auroc": auroc(whole, moved.flatten()),
                 "pairs": float(below.mean()),
-                "pairs_95": NORMAL_95 * float(below.std()) / math.sqrt(len(below)) if len(below) > 1 else None,
+                "pairs_95": half_width(below) if len(below) > 1 else None,
                 "num_images": len(images),
                 "orders": len(versions),
                 "data": datamodule.name,
                 "seed": seed,
             }
         )
-    output.mkdir(parents=True, exist_ok=True)
-    path = output / "separation.jsonl"
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    path = write_lines(lines, output / "separation.jsonl")
     scale = shown_scale(images.shape[2])
     panels = [("whole", images[:SHOWN]), *((f"order {i + 1}", versions[i][:SHOWN]) for i in (0, 7, 15, 22))]
     sheet = side_by_side([(title, image_grid(some, num_columns=1, scale=scale)) for title, some in panels])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from generative.rendering.images import from_uint8, image_grid, saved, shown_scale, side_by_side
 from lightning_modules.base import Draws, ImageData
+from lightning_modules.tasks.tables import write_lines
 from metrics.topology import distance_and_floor, pieces_and_holes, shapes
 
 # Of -0.4 to 0.2 on the training digits (8 x 8 pixels, ink is bright): the most classes have the holes of their name.
@@ -62,11 +62,10 @@ def topology(
     }
     mean = {key: sum(line[key] for line in lines) / len(lines) for key in ("distance", "floor")}
     lines.append({"class": "mean", **mean})
-    output.mkdir(parents=True, exist_ok=True)
-    written = [output / "topology.jsonl", output / "topology.md"]
-    written[0].write_text("".join(json.dumps(line | facts) + "\n" for line in lines))
-    written[1].write_text(in_words(lines))
-    return [*written, saved(picture(shown), output, "topology.png")]
+    written = write_lines([line | facts for line in lines], output / "topology.jsonl")
+    table = output / "topology.md"
+    table.write_text(topology_table(lines))
+    return [written, table, saved(picture(shown), output, "topology.png")]
 
 
 @torch.no_grad()
@@ -97,7 +96,8 @@ def compared(generated: Tensor, real: Tensor, *, seed: int) -> dict[str, Any]:
     return found | {"distance": distance, "floor": floor}
 
 
-def in_words(lines: list[dict[str, Any]]) -> str:
+def topology_table(lines: list[dict[str, Any]]) -> str:
+    """In Markdown: a row a class, and the mean, which is the last of ``lines``."""
     *classes, mean = lines
     table = [
         "| class | commonest: pieces, holes | its share, real | generated | mean pieces, real | generated "

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from callbacks.budget import ImageBudget, NonFiniteError
-from callbacks.loggers.csv_log import read_metrics
 from launch.checkpoint import read_checkpoint
 from lightning_modules.base import Method
+from records.run_files import read_metrics
 
 
 def test_guard_names_step_and_loss_and_saves_nothing_bad(

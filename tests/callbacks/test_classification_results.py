@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from callbacks.test_results import with_best
 from launch.checkpoint import load_method, read_checkpoint
 from records.results import TEST_STAGE
 
@@ -100,16 +99,3 @@ def test_two_ranks_count_every_image_once(program: Callable, tmp_path: Path) -> 
     )
     assert done.returncode == 2
     assert "method.backbone.normalization=group" in done.stderr
-
-
-def test_the_best_of_a_run_is_kept_in_its_direction() -> None:
-    rows = [{"metric/accuracy": 0.75, "metric/cross_entropy": 0.25}, {"loss/cross_entropy": 0.125}]
-    logged = with_best({"accuracy": 0.5, "cross_entropy": 0.5, "top5_accuracy": 1.0}, rows)
-    assert logged == {
-        "metric/accuracy": 0.5,
-        "best/accuracy": 0.75,
-        "metric/cross_entropy": 0.5,
-        "best/cross_entropy": 0.25,
-        "metric/top5_accuracy": 1.0,
-        "best/top5_accuracy": 1.0,
-    }

@@ -11,15 +11,16 @@ import torch
 from torch import Tensor
 
 import callbacks.generation_metrics as module
-from callbacks.generation_metrics import DrawnImages
-from callbacks.loggers.csv_log import read_metrics
 from datamodules.digits import Digits
 from lightning_modules.base import Draws
 from metrics.evaluation import evaluate
 from metrics.features import Pixels
 from metrics.image_sets import ImagesInMemory
 from metrics.judge import PixelJudge
-from metrics.quality import COMPANIONS, METRICS, RECONSTRUCTION_METRICS
+from metrics.measures import COMPANIONS, GENERATION, RECONSTRUCTION
+from metrics.quality import METRICS, RECONSTRUCTION_METRICS
+from metrics.samples import DrawnImages
+from records.run_files import read_metrics
 
 NUM_CLASSES = 5
 LEVELS = torch.arange(NUM_CLASSES, dtype=torch.uint8) * 60  # the grey of each class
@@ -95,6 +96,7 @@ def test_the_best_value_is_the_highest_of_what_is_good_and_the_lowest_of_what_is
     small_run: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert {*METRICS, *COMPANIONS} == LOWER | HIGHER, "a new metric says here which way is better"
+    assert {*METRICS} == {*GENERATION, *RECONSTRUCTION}, "what has a direction is computed, and the other way round"
     planted = iter((0.5, 0.75, 0.25))
 
     def measured(*_: Any, **__: Any) -> dict[str, float]:

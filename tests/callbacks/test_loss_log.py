@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from callbacks.loggers.csv_log import read_metrics
+from records.run_files import read_metrics
 
 
 def test_a_short_run_has_its_losses_and_its_seconds(small_run: Callable, capsys: pytest.CaptureFixture[str]) -> None:

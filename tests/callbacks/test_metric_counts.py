@@ -9,11 +9,12 @@ from types import SimpleNamespace
 import pytest
 
 import metrics.image_sets as image_sets
-from callbacks.generation_metrics import GenerationMetrics, real_images
-from callbacks.loggers.csv_log import read_metrics
+from callbacks.generation_metrics import GenerationMetrics
 from datamodules.digits import Digits
 from generative.rendering.images import fingerprint
 from lightning_modules.base import Draws
+from metrics.splits import real_images
+from records.run_files import read_metrics
 
 
 def test_counts_of_the_training_and_of_its_test(small_run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,10 @@ def may_import(path: Path, name: str) -> bool:
         return top not in {*OURS, *HARNESS} or name.startswith("generative.")
     if package == "metrics":
         return top not in {*OURS, *HARNESS} or name.startswith(("generative.", "metrics."))
+    if package == "lightning_modules" and inner[0] == "tasks":  # of every method that has a capability: no recipe
+        return top not in {*OURS, "hydra", "wandb"} or (
+            name.startswith(("generative.", "metrics.", "lightning_modules.tasks.")) or is_method_contract(name)
+        )
     if package == "lightning_modules":
         shared = tuple(f"lightning_modules.{path.stem}." for path in (ROOT / package).glob("*.py"))
         own = f"lightning_modules.{inner[0]}." if len(inner) > 1 else "lightning_modules.base."
@@ -54,9 +58,12 @@ def may_import(path: Path, name: str) -> bool:
 
 def is_contract(name: str) -> bool:
     """Whether ``name`` is no method, and nothing that only methods share."""
-    return not name.startswith("lightning_modules.") or name.startswith(
-        ("lightning_modules.base.", "lightning_modules.labels.")
-    )
+    return not name.startswith("lightning_modules.") or is_method_contract(name)
+
+
+def is_method_contract(name: str) -> bool:
+    """Whether it is what others may ask of a method."""
+    return name.startswith(("lightning_modules.base.", "lightning_modules.labels."))
 
 
 def sources() -> list[Path]:

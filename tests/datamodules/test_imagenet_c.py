@@ -12,11 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
-from callbacks.generation_metrics import real_images
 from datamodules.imagenet import ImageNet
 from datamodules.imagenet_c import CorruptedRows, ImageNetC
 from datamodules.preparation import prepare
 from generative.rendering.images import from_uint8
+from metrics.splits import real_images
 from tests.datamodules.test_corruptions import stand_in_for_package
 from tests.metrics.test_features import PHOTOS
 from tests.support.layouts import WNIDS, write_imagenet_c

@@ -20,7 +20,7 @@ class Sum:
             self.times += 1
             return torch.stack([tensor.sum() for tensor in tensors]).sum()
 
-        return float(self.kept.get(tensors, compute, settings=settings))  # type: ignore[arg-type]
+        return float(self.kept.get(tensors, compute, settings=settings).detach())  # type: ignore[arg-type]
 
 
 def test_it_is_computed_once_and_after_each_change() -> None:

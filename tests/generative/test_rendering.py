@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from generative.rendering.colours import hot, normalized, overlay
+from generative.rendering.colours import enlarged, hot, normalized, overlay
 from generative.rendering.coordinates import coordinate_grid
 from generative.rendering.files import ImageFiles, read_array
 from generative.rendering.images import from_uint8, image_grid, save_animation, side_by_side, text_column, to_uint8
@@ -182,6 +182,18 @@ def test_maps_run_from_black_to_white() -> None:
     assert colours[0, :, 0, 0].tolist() == [-1, -1, -1]
     torch.testing.assert_close(colours[0, :, 0, 1], torch.tensor([1.0, -1.0, -1.0]), msg="red at a third")
     assert colours[0, :, 1, 1].tolist() == [1, 1, 1]
+
+
+def test_maps_are_normalized_and_corners_stay() -> None:
+    values = torch.tensor([[[-3.0, 1.0], [0.0, 5.0]], [[2.0, 2.0], [2.0, 2.0]]])
+    large = enlarged(values, (3, 5))
+    assert large.shape == (2, 3, 5)
+    torch.testing.assert_close(large[0, ::2, ::4], (values[0] + 3) / 8)
+    torch.testing.assert_close(large[0, 0], torch.linspace(0, 0.5, 5), msg="linear from corner to corner")
+    assert float(large[0, 1, 2]) == pytest.approx(float((values[0].mean() + 3) / 8)), (
+        "the middle is the mean of the corners"
+    )
+    assert not large[1].any()
 
 
 def test_overlay_between_image_and_map() -> None:

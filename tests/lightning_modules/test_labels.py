@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from callbacks.generation_metrics import DrawnImages, GenerationMetrics, published_result, real_images
+from callbacks.generation_metrics import GenerationMetrics
 from datamodules.arrays import Arrays
 from lightning_modules.base import Draws
 from lightning_modules.labels import labels_to_follow
@@ -18,6 +18,9 @@ from metrics.evaluation import Work
 from metrics.features import Pixels
 from metrics.protocols import check_comparable
 from metrics.quality import Settings
+from metrics.samples import DrawnImages
+from metrics.splits import real_images
+from records.results import published_result
 
 SHARES = {0: 70, 2: 20, 5: 10}  # of six classes: the data have none of 1, 3 and 4
 TRAIN = torch.cat([torch.full((count,), label) for label, count in SHARES.items()])

@@ -173,7 +173,7 @@ def test_inception_says_what_to_do_without_its_weights(monkeypatch: pytest.Monke
     with pytest.raises(ValueError, match=r"other\.pth are not those of torch-fidelity's InceptionV3"):
         make_extractor("inception", image_shape=(3, 8, 8), weights=tmp_path / "other.pth")
     (tmp_path / "text.pth").write_text("text")
-    with pytest.raises(ValueError, match=r"text\.pth is not a readable file of weights"):
+    with pytest.raises(ValueError, match=r"text\.pth cannot be read as tensors and plain data"):
         make_extractor("inception", image_shape=(3, 8, 8), weights=tmp_path / "text.pth")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from launch.compose import compose, plain
-from records.results import earlier_settings_hash, settings_hash
+from records.settings_hash import earlier_settings_hash, settings_hash
 from tests.conftest import ROOT
 
 Config = dict[str, Any]

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 
-from callbacks.generation_metrics import DrawnImages
 from generative.ranks import rank_and_world_size, ranks_of_launcher
 from launch.checkpoint import load_method
 from lightning_modules.base import Draws
 from metrics.evaluation import Work, evaluate
 from metrics.image_sets import ImagesInMemory, RandomPart
 from metrics.quality import COMPARISONS
+from metrics.samples import DrawnImages
 from tests.metrics.test_evaluation import Projection, digits
 
 NUM_IMAGES, BATCH = 101, 8  # neither the batches nor the images divide by two ranks

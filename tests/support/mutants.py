@@ -44,7 +44,7 @@ class Mutant:
 MUTANTS = (
     Mutant(
         "labels of samples shifted by one",
-        "callbacks/generation_metrics.py",
+        "metrics/samples.py",
         "return None if labels is None else labels.cpu()",
         "return None if labels is None else (labels.cpu() + 1) % self.method.num_classes",
         f"{EVALUATION}::test_each_image_shows_the_class_that_its_label_names",
@@ -135,9 +135,9 @@ MUTANTS = (
     ),
     Mutant(
         "best of precision, recall and accuracy by min",
-        "callbacks/generation_metrics.py",
-        "better = min if metric in LOWER_IS_BETTER else max",
-        "better = min",
+        "metrics/measures.py",
+        'return min(one, other) if direction == "lower" else max(one, other)',
+        "return min(one, other)",
         f"{EVALUATION}::test_the_best_value_is_the_highest_of_what_is_good_and_the_lowest_of_what_is_bad",
     ),
     Mutant(

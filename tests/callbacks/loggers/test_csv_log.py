@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from callbacks.loggers.csv_log import CsvLog, read_metrics
+from callbacks.loggers.csv_log import CsvLog
+from records.run_files import read_metrics
 
 
 def test_values_of_one_clock_share_a_row(tmp_path: Path) -> None:

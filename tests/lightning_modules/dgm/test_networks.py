@@ -14,11 +14,13 @@ from skimage.measure import moments as raw_moments
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from docs.ledger.counts import Counts, Network
+from docs.ledger.pages import CLAIMS, read_page
 from generative.rendering.coordinates import coordinate_grid
 from lightning_modules.dgm import layers
 from lightning_modules.dgm.bases import AffinePredictor, LevelBases
 from lightning_modules.dgm.convert import network_of_released, renamed
-from lightning_modules.dgm.counts import PRINTED, agrees, count_row, published_count
+from lightning_modules.dgm.counts import published_count
 from lightning_modules.dgm.layers import BLOCKS
 from lightning_modules.dgm.networks import DGM, moments
 from lightning_modules.dgm.plain import walk_plainly
@@ -73,7 +75,8 @@ def test_an_unknown_released_name_is_refused() -> None:
         renamed("lvl2.conv9.weight")
 
 
-# By row of `PRINTED`; the four that the tables print otherwise stand in the card.
+(TABLES,) = (claim for claim in read_page(CLAIMS / "dgm.yaml").claims if isinstance(claim, Counts))
+# By row of the tables; the three that they print otherwise stand in the card.
 COUNTS = [
     *(443_748, 1_370_986, 2_298_224, 3_225_462, 2_027_364),
     *(9_490_276, 11_614_070, 18_935_652, 21_059_446),
@@ -83,19 +86,18 @@ COUNTS = [
 OTHERWISE = {"5.2 ResNet-18 (w/o pooling)", "5.3 ResNet-18 (w/o pooling)", "5.5 DGM ResNet-50"}
 
 
-@pytest.mark.parametrize(
-    ("row", "expected"), list(zip(PRINTED, COUNTS, strict=True)), ids=[name for name, *_ in PRINTED]
-)
-def test_parameter_counts_of_the_tables(row: tuple[str, dict, float], expected: int) -> None:
-    name, settings, printed = row
-    assert count_row(settings) == expected
-    assert agrees(expected, printed) == (name not in OTHERWISE)
+@pytest.mark.parametrize(("name", "expected"), list(zip(TABLES.networks, COUNTS, strict=True)))
+def test_parameter_counts_of_the_tables(name: str, expected: int) -> None:
+    network = TABLES.networks[name]
+    assert TABLES.count(network) == expected
+    assert network.agrees(expected) == (name not in OTHERWISE)
 
 
 def test_parameter_count_of_five_levels() -> None:
     """Table 5.8 says about 25 M."""
     settings = {"blocks": [3, 4, 6, 2, 1], "block": "bottleneck", "channels": 512, "patch_size": 8}
-    assert count_row({"image_channels": 3, "num_classes": 1000, **settings}) == 25_344_000
+    network = Network(settings={"image_channels": 3, "num_classes": 1000, **settings}, printed="25")
+    assert TABLES.count(network) == 25_344_000
 
 
 @pytest.mark.parametrize(("num_classes", "expected"), [(10, 11_191_068), (100, 11_214_198), (1000, 11_445_498)])

@@ -19,22 +19,22 @@ from torchvision.models import resnet50
 from datamodules.digits import DigitMasks
 from generate import generate
 from generative.randomness import permutation
+from generative.rendering.masks import NO_CLASS, NO_CLASS_COLOUR, palette
 from launch.build import build
 from launch.checkpoint import load_method
 from launch.compose import compose, plain
 from launch.generate.tasks import find_task, tasks_of
 from lightning_modules.dgm.backbones import DGMBackbone, Maps, ResNetBackbone
+from lightning_modules.dgm.finetuning import backbone_state
 from lightning_modules.dgm.heads import DeepLabHead, SegmentationNetwork, SimpleHead
 from lightning_modules.dgm.networks import DGM
-from lightning_modules.dgm.predictions import NO_CLASS_COLOUR, coloured, palette
 from lightning_modules.dgm.segmentation import (
-    NO_CLASS,
     Segmentation,
     checked_masks,
     intersection_over_union,
     mean_iou,
 )
-from lightning_modules.dgm.weights import load_backbone, pretrained
+from lightning_modules.weights import load, read_weights
 from tests.support.layouts import write_cityscapes, write_voc
 from tests.support.ranks import fit, on_ranks
 
@@ -108,9 +108,8 @@ def test_resnet_is_torchvisions(output_stride: int, last: tuple[int, int]) -> No
         if output_stride < 32:
             return
         theirs = resnet50().eval()
-        load_backbone(
-            ours, {k: v for k, v in theirs.state_dict().items() if not k.startswith("fc.")}, path="resnet50.pth"
-        )
+        state = {k: v for k, v in theirs.state_dict().items() if not k.startswith("fc.")}
+        load(ours, state, path="resnet50.pth", part="backbone")
         mean, deviation = (torch.tensor(v).view(3, 1, 1) for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
         expected = theirs(((x + 1) / 2 - mean) / deviation)
         torch.testing.assert_close(theirs.fc(ours(x).last.mean(dim=(2, 3))), expected, rtol=1e-4, atol=1e-4)
@@ -403,9 +402,14 @@ def test_weights_that_do_not_fit_say_what_and_why(classifier: Path, small_run: C
             small_run(*SEGMENTATION, f"method.weights={classifier}", change, run_dir=tmp_path / "odd")
 
 
+def started(path: Path) -> dict[str, Tensor]:
+    """What a backbone starts from."""
+    return backbone_state(read_weights(str(path), source=Segmentation.weights_source))
+
+
 def test_files_that_hold_no_classifier_are_refused(small_run: Callable, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"there are no weights .*nowhere.ckpt: give the last.ckpt"):
-        pretrained(str(tmp_path / "nowhere.ckpt"))
+        started(tmp_path / "nowhere.ckpt")
     contents: dict[str, Any] = {
         "empty": {}, "list": [1, 2], "object": Path("a"), "generator": {"state_dict": {"generator.weight": torch.ones(1)}},
         "headless": {"stem.weight": torch.ones(1)},
@@ -417,31 +421,21 @@ def test_files_that_hold_no_classifier_are_refused(small_run: Callable, tmp_path
     for name, content in contents.items():
         torch.save(content, tmp_path / name)
         with pytest.raises(ValueError, match=f"{name} {messages[name]}.*: give the last.ckpt of a run of method=dgm"):
-            pretrained(str(tmp_path / name))
+            started(tmp_path / name)
     (tmp_path / "cut").write_bytes((tmp_path / "generator").read_bytes()[:100])
     with pytest.raises(ValueError, match="cut cannot be read"):
-        pretrained(str(tmp_path / "cut"))
+        started(tmp_path / "cut")
 
 
 def test_torchvisions_weights_are_taken_as_published(tmp_path: Path) -> None:
     """A bare state dict; older files have no counters of batches."""
     theirs = {k: v for k, v in resnet50().state_dict().items() if not k.endswith("num_batches_tracked")}
     torch.save(theirs, tmp_path / "resnet50.pth")
-    state = pretrained(str(tmp_path / "resnet50.pth"))
+    state = started(tmp_path / "resnet50.pth")
     assert theirs.keys() - state.keys() == {"fc.weight", "fc.bias"}
     ours = ResNetBackbone(image_channels=3, blocks=[3, 4, 6, 3], output_stride=8)
-    load_backbone(ours, state, path="resnet50.pth")
+    load(ours, state, path="resnet50.pth", part="backbone")
     assert torch.equal(ours.conv1.weight, theirs["conv1.weight"])
-
-
-def test_the_palette_is_vocs() -> None:
-    assert palette(256)[[0, 1, 2, 15, 20, 255]].tolist() == [
-        [0, 0, 0], [128, 0, 0], [0, 128, 0], [192, 128, 128], [0, 64, 128], [224, 224, 192],
-    ]  # fmt: skip
-    assert len(palette(256).unique(dim=0)) == 256
-    shown = coloured(torch.tensor([[[0, 1, NO_CLASS]]]), 2)
-    assert shown.shape == (1, 3, 1, 3)
-    assert shown[0, :, 0, 0].tolist() == [-1.0, -1.0, -1.0]
 
 
 def test_the_picture_of_masks(small_run: Callable, tmp_path: Path) -> None:

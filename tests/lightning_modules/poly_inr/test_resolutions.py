@@ -13,9 +13,9 @@ from datamodules.arrays import Arrays
 from datamodules.digits import Digits
 from generative.rendering.images import to_uint8
 from generative.rendering.upsampling import upsample
-from lightning_modules.labels import in_turn
 from lightning_modules.poly_inr.module import PolyINR
 from lightning_modules.poly_inr.resolutions import candidates, upsample_scored
+from metrics.samples import in_turn
 
 FEW = {"seed": 0, "resolution": 16, "count": 40, "extractors": ["pixels"]}
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from lightning_modules.poly_inr import tasks
 from lightning_modules.poly_inr.module import PolyINR
-from lightning_modules.tasks.samples import grid
+from lightning_modules.tasks.grid import grid
 
 
 def test_grid_draws_what_sample_draws(method: PolyINR, tmp_path: Path) -> None:

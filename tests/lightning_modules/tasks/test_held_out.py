@@ -7,7 +7,7 @@ import torch
 
 from generative.rendering.images import from_uint8
 from lightning_modules.tasks.held_out import held_out, some_numbers
-from tests.lightning_modules.dgm.test_maps import data
+from tests.support.classifiers import data
 
 
 def test_some_numbers() -> None:

@@ -18,7 +18,8 @@ from launch.compose import compose, plain
 from launch.generate.tasks import tasks_of
 from lightning_modules.base import Draws
 from lightning_modules.tasks import samples as module
-from lightning_modules.tasks.samples import grid, samples
+from lightning_modules.tasks.grid import grid
+from lightning_modules.tasks.samples import samples
 
 # Half of the images are of class 2, a quarter of each other one.
 SHARES = torch.tensor([2, 0, 2, 1] * 10)
@@ -202,6 +203,6 @@ def test_two_tasks_of_one_name_are_an_error(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(topology, "grid", also_grid, raising=False)
     with pytest.raises(
         ValueError,
-        match=r"two tasks are called 'grid', in lightning_modules.tasks.samples and in lightning_modules.tasks.topology",
+        match=r"two tasks are called 'grid', in lightning_modules.tasks.grid and in lightning_modules.tasks.topology",
     ):
         tasks_of(Numbered())

@@ -1,0 +1,72 @@
+"""What a generator draws, as a set of images by number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from generative.rendering.images import to_uint8
+from metrics.quality import RECONSTRUCTION_METRICS
+
+
+class Sampler(Protocol):
+    """What draws image k of a seed as a function of (weights, seed, k, its label) alone."""
+
+    image_shape: tuple[int, int, int]  # channels, height, width
+
+    def label_cycle(self, data_labels: Tensor | None, *, seed: int) -> Tensor | None:
+        """The classes that are asked for over and over, from the labels [N] of a data set; None without classes."""
+
+    def sample(self, first: int, count: int, *, seed: int, labels: Tensor | None = None) -> Tensor:
+        """Images ``first .. first + count - 1``, [count, C, H, W], nominally in [-1, 1]."""
+
+
+class DrawnImages:
+    """The images 0 .. count - 1 of evaluation seed ``seed``, drawn under the averaged weights when asked for.
+
+    Their classes are in the shares of ``data_labels`` [N], or balanced.
+    """
+
+    def __init__(self, method: Sampler, count: int, *, seed: int, data_labels: Tensor | None = None) -> None:
+        self.method, self.count, self.seed = method, count, seed
+        self.cycle = method.label_cycle(data_labels, seed=seed)
+        self.name = f"samples of {type(method).__name__}"
+        self.shape = method.image_shape
+
+    def __len__(self) -> int:
+        return self.count
+
+    def images(self, first: int, count: int) -> Tensor:
+        drawn = self.method.sample(first, count, seed=self.seed, labels=in_turn(self.cycle, first, count))
+        check_finite(drawn, first=first)
+        return to_uint8(drawn)
+
+    def labels(self) -> Tensor | None:
+        labels = in_turn(self.cycle, 0, self.count)
+        return None if labels is None else labels.cpu()
+
+    def fingerprint(self) -> str:
+        return ""
+
+
+def in_turn(cycle: Tensor | None, first: int, count: int) -> Tensor | None:
+    """The labels [count] that a label cycle [N] has for the images ``first .. first + count - 1``."""
+    return None if cycle is None else cycle[torch.arange(first, first + count, device=cycle.device) % len(cycle)]
+
+
+def check_finite(images: Tensor, *, first: int) -> None:
+    """ValueError that names the first of the samples ``first ..``, [B, C, H, W], with pixels that are not finite."""
+    finite = images.flatten(1).isfinite().all(dim=1)
+    if not finite.all():
+        number = first + int((~finite).nonzero()[0])
+        raise ValueError(f"sample number {number} has pixels that are not finite: the generator diverged")
+
+
+def check_generated(metrics: Sequence[str]) -> None:
+    """ValueError for metrics of pairs: samples have no originals."""
+    pairs = [name for name in metrics if name in RECONSTRUCTION_METRICS]
+    if pairs:
+        raise ValueError(f"{', '.join(pairs)} compare images with their originals, and fresh samples have none")

@@ -1,0 +1,52 @@
+"""How results are read and stated."""
+
+from __future__ import annotations
+
+import pytest
+
+from docs.ledger.results import Arm, direction_of, interval, selected, stated
+
+
+def test_interval_is_students() -> None:
+    mean, half = interval([1.0, 2.0, 3.0])
+    assert mean == 2.0
+    assert half == pytest.approx(2.484, abs=1e-3), "three seeds: 2.5 standard deviations"
+
+
+def test_values_are_stated_with_their_interval() -> None:
+    lines = [{"metrics": {"fd": value, "accuracy": value}} for value in (1.0, 2.0, 3.0)]
+    assert (stated(lines, "fd"), stated(lines, "accuracy")) == ("2.000 ± 2.484", "2.0000 ± 2.4841")
+    assert stated(lines[:1], "fd") == "1.000 (one seed)"
+
+
+def test_a_direction_is_that_of_the_measures() -> None:
+    assert (direction_of("fd", None), direction_of("accuracy", None)) == ("lower", "higher")
+    assert direction_of("auroc", "higher") == "higher", "a value that only a task knows"
+    with pytest.raises(ValueError, match=r"leave out 'direction': metrics/measures.py has that of 'fd'"):
+        direction_of("fd", "higher")
+    with pytest.raises(ValueError, match="there is no measure 'recal'; did you mean 'recall'"):
+        direction_of("recal", None)
+
+
+def test_lines_are_chosen_by_what_they_have(write_results) -> None:
+    write_results("dgm/maps", [{"map": "moments", "share": 0.5}, {"map": "means", "share": 0.6}])
+    assert selected("dgm/maps", {"map": "means"}) == [{"map": "means", "share": 0.6}]
+    assert selected("dgm/none", {"map": "means"}) == []
+    with pytest.raises(
+        ValueError, match=r"no line of docs/results/dgm/maps.jsonl has the key 'mpa'; did you mean 'map'"
+    ):
+        selected("dgm/maps", {"mpa": "means"})
+    with pytest.raises(ValueError, match=r"no line of docs/results/dgm/maps.jsonl has \{'map': 'mean'\}"):
+        selected("dgm/maps", {"map": "mean"})
+
+
+def test_values_and_their_runs_are_as_many(write_results, write_runs) -> None:
+    """Or the page would state seeds and hardware of other runs than those that were measured."""
+    write_runs("dgm/digits", accuracy=[0.9, 0.8])
+    write_results("dgm/apart", [{"experiment": "dgm/digits", "auroc": 0.9}, {"experiment": "another", "auroc": 0.1}])
+    arm = Arm("dgm/digits", results="dgm/apart")
+    assert arm.values("auroc") == [0.9]
+    with pytest.raises(ValueError, match=r"tells of 2 runs of dgm/digits, but there are values of 1: name the file"):
+        arm.run_lines()
+    with pytest.raises(ValueError, match="these results have no 'auroq'; did you mean 'auroc'"):
+        arm.values("auroq")
