@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from docs.ledger.__main__ import main, make
-from docs.ledger.pages import read_page, read_pages
+from docs.ledger.pages import ledger, read_page, read_pages
 from tests.conftest import ROOT
 
 
@@ -91,6 +91,17 @@ def test_a_mistake_is_one_line(
     assert line.startswith(
         "error: energy.yaml, claim 1, worse, experiment: there is no experiment 'dgm/cifar10_levle1'; did you mean "
     )
+
+
+def test_the_gate_that_judges_is_the_gate_that_is_explained(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        "{title: A, place: 1, claims: [],"
+        "gates: {one: {of: digits, measured: By eye., bounds: {fd: {at_most: 2.0}, recall: {at_least: 0.1, at_most: 0.9}}}}}"
+    )
+    text = ledger([read_page(path)])
+    assert "asks of every seed: fd at most 2.0, recall at least 0.1 and at most 0.9. By eye." in " ".join(text.split())
+    assert all(len(line) <= 120 for line in text.splitlines())
 
 
 def test_pages_stand_in_their_places() -> None:
