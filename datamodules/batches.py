@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from generative.augmentation import DRAWS, flip_and_crop, flip_and_crop_boxes
 from generative.randomness import Stream, permutation
 from generative.rendering.images import from_uint8
+from generative.rendering.masks import NO_CLASS
 
 # "image" [B, C, H, W]: pixels in [-1, 1].
 # "label" [B] int64: the class of each image; 0 in a set without classes.
@@ -25,7 +26,6 @@ from generative.rendering.images import from_uint8
 # "first_number" int: the number, in the whole run, of the first image. The others follow it.
 # Further entries are the set's targets (ImageDataModule.targets).
 Batch = dict[str, Any]
-NO_CLASS = 255  # of a mask's pixel that belongs to no class and counts nowhere
 # The rows of the run's global image numbers from a first one on -> the rows that are shown
 Augment = Callable[[dict[str, Tensor], int], dict[str, Tensor]]
 

@@ -7,7 +7,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor
 
 from datamodules.base import ImageDataModule
-from datamodules.batches import NO_CLASS
+from generative.rendering.masks import NO_CLASS
 
 PAPER, INK = 2, 8  # grey levels of 0 .. 16
 TEST_EVERY = 5  # every fifth image, from the fifth on, is a test image: 359 of 1,797

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from datamodules.batches import NO_CLASS
 from datamodules.notices import warn_once
 from datamodules.segmentation import MASK_MODES, SegmentationDataModule
 from datamodules.splits import both_splits
 from generative.rendering.containers.folders import Folder
+from generative.rendering.masks import NO_CLASS
 from generative.rendering.pictures import lets_through
 
 MOST_LISTED = 8  # values of a message

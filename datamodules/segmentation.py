@@ -14,13 +14,14 @@ from PIL import Image
 from torch import Tensor
 
 from datamodules.base import ImagesOnDisk
-from datamodules.batches import NO_CLASS, Rows
+from datamodules.batches import Rows
 from datamodules.file_rows import FileRows, decode_colour, decode_upright
 from datamodules.notices import warn_once
 from datamodules.orientation import DrawnOn, StoredPicture, read_stored_picture
 from datamodules.stored_images import tell_count
 from generative.augmentation import SCALE_DRAWS, scale_flip_and_crop
 from generative.randomness import Stream
+from generative.rendering.masks import NO_CLASS
 from generative.rendering.pictures import NUM_THREADS, TURNS
 
 MASK_MODES = ("P", "L")  # one number a pixel: of the palette, or grey

@@ -8,9 +8,9 @@ from typing import Any
 
 from torchvision import datasets
 
-from datamodules.batches import NO_CLASS
 from datamodules.segmentation import SegmentationDataModule
 from datamodules.splits import check_apart
+from generative.rendering.masks import NO_CLASS
 
 LISTS = Path("ImageSets", "Segmentation")
 AUGMENTED_MASKS = "SegmentationClassAug"

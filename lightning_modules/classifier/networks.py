@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor, nn
 from torchvision.models import MobileNetV2, MobileNetV3, mobilenet_v2, mobilenet_v3_small
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from generative.networks.classifier import ClassifierNetwork
+from generative.networks.normalization import by_powers_of_two, group_norm
 
 NormLayer = Callable[[int], nn.Module]
 
@@ -23,7 +24,6 @@ MOBILENETS: dict[str, Callable[..., MobileNetV2 | MobileNetV3]] = {
     "mobilenet_v2": mobilenet_v2,
     "mobilenet_v3_small": mobilenet_v3_small,
 }
-MOST_GROUPS = 32  # of GroupNorm (Wu and He 2018)
 LEAST_CHANNELS = 8  # of a group: the last stages of small images are one pixel, and a group of few values says little
 
 
@@ -33,13 +33,11 @@ def check_choice(what: str, name: str, choices: tuple[str, ...]) -> None:
         raise ValueError(f"unknown {what} {name!r}: choose one of {', '.join(choices)}")
 
 
-def group_norm(channels: int) -> nn.GroupNorm:
-    """At most 32 groups of at least 8 channels. No image depends on the others of its batch."""
-    return nn.GroupNorm(math.gcd(MOST_GROUPS, channels // LEAST_CHANNELS), channels)
-
-
 # None leaves each architecture the batch norm that it was published with.
-NORM_LAYERS: dict[str, NormLayer | None] = {"batch": None, "group": group_norm}
+NORM_LAYERS: dict[str, NormLayer | None] = {
+    "batch": None,
+    "group": partial(group_norm, least_channels=LEAST_CHANNELS, rule=by_powers_of_two),
+}
 
 
 def first_convolution(like: nn.Conv2d, *, in_channels: int, kernel_size: int, stride: int) -> nn.Conv2d:

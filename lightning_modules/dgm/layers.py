@@ -6,13 +6,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from generative.kept import Kept
+from generative.networks.normalization import group_norm
 
 NORMALIZATIONS = ("batch", "group", "none")
 # Where grids are maps of three numbers, batch norms enter the convolutions before them and pixels lie by position: less
 # arithmetic in more steps. A processor takes 1/6 of the time for a level's grid so (benchmarks/dgm.py); an H200, which
 # waits for each small step, took 2.0 times as long for it and 1.4 times for the network as pixel by pixel.
 FOLDED_ON = {"cpu"}
-MOST_GROUPS = 32  # of group norm (Wu and He 2018)
+LEAST_CHANNELS = 4  # of a group of group norm
 
 
 def norm_layer(kind: str, channels: int) -> nn.Module:
@@ -20,8 +21,7 @@ def norm_layer(kind: str, channels: int) -> nn.Module:
     if kind == "batch":
         return nn.BatchNorm2d(channels)
     if kind == "group":
-        groups = next(g for g in range(min(MOST_GROUPS, channels // 4 or 1), 0, -1) if channels % g == 0)
-        return nn.GroupNorm(groups, channels)
+        return group_norm(channels, least_channels=LEAST_CHANNELS)
     if kind == "none":
         return nn.Identity()
     raise ValueError(f"unknown normalization {kind!r}: choose one of {', '.join(NORMALIZATIONS)}")

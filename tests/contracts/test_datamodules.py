@@ -13,9 +13,10 @@ import torch
 from omegaconf import OmegaConf
 
 from datamodules.base import ImageDataModule
-from datamodules.batches import NO_CLASS, Augmentation, Batch, TrainingStream
+from datamodules.batches import Augmentation, Batch, TrainingStream
 from datamodules.imagenet import imagenet_indices
 from generative.rendering.images import from_uint8, to_uint8
+from generative.rendering.masks import NO_CLASS
 from launch.compose import CONFIGS, compose, group_options, plain
 from tests.support.layouts import WNIDS, write_all
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -124,6 +127,65 @@ def built(name: str) -> Method:
     config = plain(compose("train", ["experiment=none", "run_dir=run", f"method={name}", data_for(f"method={name}")]))
     torch.manual_seed(0)
     return build(config)[1].eval()
+
+
+LONGEST_STEP = 20  # lines of code of a training step: which network learns from what, in which order, at one look
+
+
+def source_of(function: Callable[..., Any]) -> ast.FunctionDef:
+    node = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+    assert isinstance(node, ast.FunctionDef)
+    return node
+
+
+def lines_of_code(function: ast.FunctionDef) -> int:
+    """Without its docstring, comments and empty lines."""
+    body = function.body[1:] if ast.get_docstring(function) else function.body
+    return sum(bool(line) for line in ast.unparse(ast.Module(body, type_ignores=[])).splitlines())
+
+
+def last_call(function: ast.FunctionDef) -> str:
+    last = function.body[-1]
+    return ast.unparse(last.value.func) if isinstance(last, ast.Expr) and isinstance(last.value, ast.Call) else ""
+
+
+def missing(kind: type) -> list[str]:
+    """What a capability asks for and the class has not: Lightning's classes do not refuse to be made without it."""
+    return [name for name in dir(kind) if getattr(getattr(kind, name, None), "__isabstractmethod__", False)]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_capabilities_are_whole_and_their_measures_have_directions(name: str) -> None:
+    method = built(name)
+    assert not missing(type(method))
+    directions = type(method).directions()
+    assert directions, "a method is judged by what it can"
+    assert set(directions.values()) <= {"lower", "higher"}
+    assert set(type(method).test_tasks()) <= {"classification", "segmentation", "detection"}
+
+
+def test_a_capability_that_is_not_whole_is_found() -> None:
+    class Half(Draws):
+        pass
+
+    assert missing(Half) == ["sample"]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_training_step_is_short_and_ends_with_the_count(name: str) -> None:
+    step = source_of(type(built(name)).training_step)
+    assert lines_of_code(step) <= LONGEST_STEP, f"{lines_of_code(step)} lines"
+    assert last_call(step) == "self.count_images"
+
+
+def test_a_step_that_counts_too_early_or_is_long_is_found() -> None:
+    def step(self: Any) -> None:
+        """Counts, then goes on."""
+        self.count_images(1)
+        self.move_average()
+
+    assert last_call(source_of(step)) == "self.move_average"
+    assert lines_of_code(source_of(step)) == 2
 
 
 def is_averaged(name: str) -> bool:

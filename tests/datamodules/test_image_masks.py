@@ -12,8 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from datamodules.batches import NO_CLASS
 from datamodules.image_masks import ImageMasks
+from generative.rendering.masks import NO_CLASS
 from generative.rendering.pictures import TURNS
 from launch.compose import compose
 from tests.support.layouts import write_image_masks

@@ -12,11 +12,12 @@ import torch
 from PIL import Image
 from torchvision import datasets
 
-from datamodules.batches import NO_CLASS, as_batch
+from datamodules.batches import as_batch
 from datamodules.cityscapes import Cityscapes
 from datamodules.segmentation import SegmentationDataModule
 from datamodules.voc import VOC2012
 from generative.rendering.images import to_uint8
+from generative.rendering.masks import NO_CLASS
 from tests.support.layouts import write_cityscapes, write_voc
 
 SETTINGS = {"scales": [0.5, 2.0], "flip": True, "batch_size": 4, "seed": 0}

@@ -15,6 +15,7 @@ from torchvision.tv_tensors import BoundingBoxes
 
 from generative.augmentation import DRAWS, SCALE_DRAWS, Cut, flip_and_crop, flip_and_crop_boxes, scale_flip_and_crop
 from generative.randomness import Stream
+from generative.rendering.masks import NO_CLASS
 
 
 def one_by_one(images: Tensor, uniform: Tensor, *, flip: bool, padding: int) -> Tensor:
@@ -97,9 +98,6 @@ def test_boxes_move_with_their_image(flip: bool) -> None:
         assert torch.equal(ours_labels[i], torch.where(is_left, labels[i], -1))
     assert (ours_labels[:, :3] == -1).any(), "some leave the image"
     assert not ours[ours_labels == -1].any()
-
-
-NO_CLASS = 255
 
 
 def pictures(count: int, height: int, width: int) -> tuple[Tensor, Tensor]:

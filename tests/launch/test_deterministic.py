@@ -9,7 +9,7 @@ import torch
 
 from launch.compose import group_options
 from launch.errors import one_line_errors
-from lightning_modules.dgm.segmentation import pixel_cross_entropy
+from lightning_modules.segmentation import pixel_cross_entropy
 from tests.test_train import Run
 
 

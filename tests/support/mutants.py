@@ -128,7 +128,7 @@ MUTANTS = (
     ),
     Mutant(
         "segmentation answers by the network that trains",
-        "lightning_modules/dgm/segmentation.py",
+        "lightning_modules/segmentation.py",
         "return self.averaged_network(images)",
         "return self.network(images)",
         f"{SHOWN}[dgm_segmentation]",

@@ -7,7 +7,7 @@ import torch
 import torchvision
 from torch import nn
 
-from lightning_modules.classifier.networks import MOBILENETS, RESNETS, Backbone, group_norm
+from lightning_modules.classifier.networks import MOBILENETS, RESNETS, Backbone
 
 ARCHITECTURES = [*RESNETS, *MOBILENETS]
 
@@ -79,14 +79,6 @@ def test_the_small_stem_of_mobilenets_has_stride_one(architecture: str) -> None:
         for stem, size in (("imagenet", 16), ("small", 32)):
             first = small(architecture, stem=stem).trunk.features[0]
             assert first(torch.empty(1, 1, 32, 32)).shape[-1] == size
-
-
-def test_groups_divide_the_channels_and_are_not_tiny() -> None:
-    for channels in (16, 24, 40, 64, 88, 96, 288, 576, 2048):
-        norm = group_norm(channels)
-        assert norm.num_groups <= 32
-        assert channels % norm.num_groups == 0
-        assert channels // norm.num_groups >= 8
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)

@@ -1,8 +1,7 @@
-"""Segmentation: heads, mean IoU, what a mask may hold, weights to start from, Table 5.8's rows on made-up photos."""
+"""Segmentation: heads, weights to start from, Table 5.8's rows on made-up photos."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchmetrics.classification import MulticlassJaccardIndex
 from torchvision.models import resnet50
 
 from datamodules.digits import DigitMasks
@@ -28,12 +26,7 @@ from lightning_modules.dgm.backbones import DGMBackbone, Maps, ResNetBackbone
 from lightning_modules.dgm.finetuning import backbone_state
 from lightning_modules.dgm.heads import DeepLabHead, SegmentationNetwork, SimpleHead
 from lightning_modules.dgm.networks import DGM
-from lightning_modules.dgm.segmentation import (
-    Segmentation,
-    checked_masks,
-    intersection_over_union,
-    mean_iou,
-)
+from lightning_modules.dgm.segmentation import Segmentation
 from lightning_modules.weights import load, read_weights
 from tests.support.layouts import write_cityscapes, write_voc
 from tests.support.ranks import fit, on_ranks
@@ -175,30 +168,6 @@ def test_one_image_at_once_is_refused_by_the_deeplab_head() -> None:
     assert head.eval()(maps).shape == (1, 5, 4, 4)
 
 
-def test_mean_iou_against_a_count_by_hand() -> None:
-    """Class 3 is predicted only where nothing counts, so it is absent."""
-    built = method()
-    built.num_classes = 4
-    truth = torch.tensor([[[0, 0, 0, 0], [1, 1, 1, 2], [2, NO_CLASS, 1, 0]]], dtype=torch.uint8)
-    predicted = torch.tensor([[[0, 0, 0, 1], [1, 2, 0, 2], [2, 3, 1, 0]]])
-    # 0: hits 4, of 5 true and 5 predicted; 1: hits 2, of 4 and 3; 2: hits 2, of 2 and 3.
-    by_hand = [4 / 6, 2 / 5, 2 / 3]
-    built.on_test_start()
-    for i in (0, 1, 2):  # a row at a time: counts add up over batches, the mean of batches is another number
-        logits = F.one_hot(predicted[:, i : i + 1], 4).permute(0, 3, 1, 2).float()
-        built.averaged_network.forward = lambda images, logits=logits: logits  # type: ignore[method-assign]
-        built.test_step({"image": logits, "mask": truth[:, i : i + 1]}, i)
-    results = built.test_results()["segmentation"]
-    assert results["mean_iou"] == pytest.approx(sum(by_hand) / 3)
-    assert results["pixel_accuracy"] == pytest.approx(8 / 11)
-    theirs = MulticlassJaccardIndex(4, ignore_index=NO_CLASS)(predicted, truth.long())
-    assert results["mean_iou"] == pytest.approx(float(theirs), abs=1e-6)
-    confusion = built.test_metrics[0].compute()
-    classes = intersection_over_union(confusion)
-    assert classes[:3].tolist() == pytest.approx(by_hand)
-    assert math.isnan(classes[3])
-
-
 def results_of_a_rank(rank: int, num_ranks: int, folder: Path) -> None:
     _, built, trainer = fit("method=dgm_segmentation", "datamodule.batch_size=16", num_steps=4, num_ranks=num_ranks)
     trainer.test(built, trainer.datamodule, verbose=False)  # type: ignore[attr-defined]
@@ -219,11 +188,6 @@ def test_two_ranks_count_every_pixel_once(tmp_path: Path) -> None:
     for confusion, results in two:
         assert torch.equal(confusion, one[0])
         assert results == one[1]
-
-
-def test_a_class_that_is_only_predicted_counts_as_missed() -> None:
-    confusion = torch.tensor([[3, 1, 0], [0, 0, 0], [0, 0, 0]])
-    assert mean_iou(confusion) == pytest.approx((3 / 4 + 0) / 2)
 
 
 def test_the_loss_is_the_mean_over_all_pixels_that_count(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,21 +227,9 @@ def test_the_rate_falls_with_the_images_seen() -> None:
     assert group["lr"] == pytest.approx(0.1 * (12 / 32) ** 0.5, rel=1e-12)
 
 
-@pytest.mark.parametrize("value", [11, 254])
-def test_a_value_that_is_no_class_names_itself(value: int) -> None:
-    masks = torch.zeros(2, 4, 4, dtype=torch.uint8)
-    masks[0, 0, 0], masks[1, 2, 3] = NO_CLASS, 10
-    assert checked_masks({"mask": masks}, 11).dtype == torch.int64
-    masks[1, 1, 1] = value
-    with pytest.raises(ValueError, match=f"a mask holds the value {value}: .* classes 0 to 10, or 255"):
-        checked_masks({"mask": masks}, 11)
-
-
 def test_data_without_masks_are_refused() -> None:
     with pytest.raises(ValueError, match="needs masks of at least 2 classes, and the data have 0: choose a datamodule"):
         method("datamodule=digits")
-    with pytest.raises(ValueError, match="the data have no masks to segment by"):
-        checked_masks({"image": torch.zeros(1)}, 3)
 
 
 def test_images_that_patches_do_not_fill_are_refused(small_run: Callable, tmp_path: Path) -> None:
