@@ -10,15 +10,17 @@ PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 .PHONY: help setup quickstart pictures test lint soak bench claims critics second-look
 
 help:
-	@echo "make quickstart  install, train Poly-INR on digits, show where the pictures are"
-	@echo "make pictures    what a trained Poly-INR can show, task by task (RUN=..., default: the newest run)"
-	@echo "make test        install, run the tests"
-	@echo "make lint        ruff and mypy"
-	@echo "make soak        the slow tests"
-	@echo "make bench       the benchmarks (BENCH_FLAGS=--quick for a minute)"
-	@echo "make second-look RUNS=... JUDGE=...   trained digits under a network as judge and against their training images"
-	@echo "make critics RUNS=...   how well critics tell whole digits from cut ones, pieces and holes of what they taught to draw"
-	@echo "make claims      docs/claims.md from docs/results (RUNS=... takes in new runs)"
+	@echo "make quickstart  install, train Poly-INR on digits, and say where the pictures are"
+	@echo "make pictures    draw what a trained Poly-INR can show (RUN=<folder>; without it the newest run)"
+	@echo "make test        install and run the tests"
+	@echo "make lint        run ruff and mypy"
+	@echo "make soak        run the slow tests"
+	@echo "make bench       run the benchmarks (BENCH_FLAGS=--quick: in a minute)"
+	@echo "make claims      make docs/claims.md from docs/results (RUNS=<folders>: take in these runs first)"
+	@echo "make second-look measure trained digits by a network as judge, and against their training images"
+	@echo "                 (RUNS=<folders of poly_inr/digits> JUDGE=<checkpoint of classifier/digits>)"
+	@echo "make critics     measure what critics tell apart, and the pieces and holes of what they taught to draw"
+	@echo "                 (RUNS=<folders of poly_inr/digits and poly_inr/digits_dgm_critic>)"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@if [ -z "$(PYTHON)" ]; then echo "error: Python 3.11 or 3.12 is needed; name one with make PYTHON=..."; exit 2; fi

@@ -1,8 +1,8 @@
 """One page about many runs, from the files in their folders: curves, settings, samples, results.
 
-python compare.py runs/a runs/b -o page.html
-python compare.py runs/sweeps/rates/trials       a folder without a run of its own stands for the runs inside it
-python compare.py runs/sweeps/rates/trials/*     files among them, such as the trials' logs, are passed over
+python compare.py runs/a runs/b -o page.html             two runs
+python compare.py runs/sweeps/poly_inr/rates/trials      a folder that is no run stands for the runs inside it
+python compare.py runs/sweeps/poly_inr/rates/trials/*    files among them, such as the trials' logs, are passed over
 """
 
 from __future__ import annotations

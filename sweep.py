@@ -22,15 +22,15 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Run a W&B sweep file without a server. The same command goes on with a sweep that was interrupted."
     )
-    parser.add_argument("file", type=Path, help="such as configs/sweeps/poly_inr/rates.yaml")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings of train.py for all trials")
+    parser.add_argument("file", type=Path, help="a sweep file, such as configs/sweeps/poly_inr/rates.yaml")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="a setting of train.py for all trials")
     parser.add_argument("--jobs", type=int, help="trials at a time (default: 1, or one for each of --devices)")
-    parser.add_argument("--devices", help="GPUs of each trial at a time: '0,1;2,3' runs two with two GPUs each")
-    parser.add_argument("--trials", type=int, help="how many in all (default: the file's run_cap; of a grid, all)")
+    parser.add_argument("--devices", help="GPUs of each trial: '0,1;2,3' runs two trials with two GPUs each")
+    parser.add_argument("--trials", type=int, help="trials in all (default: the file's run_cap, or all of a grid)")
     parser.add_argument("--timeout-minutes", type=float, help="a trial that takes longer has failed")
-    parser.add_argument("--seed", type=int, default=0, help="of the search, not of the trials (default: 0)")
-    parser.add_argument("--folder", type=Path, help="of the sweep (default: runs/sweeps/<name>)")
-    parser.add_argument("--wandb", action="store_true", help="register the sweep with W&B's server, run an agent")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the search; trials have their own (default: 0)")
+    parser.add_argument("--folder", type=Path, help="folder of the sweep (default: runs/sweeps/<name>)")
+    parser.add_argument("--wandb", action="store_true", help="register the sweep with W&B's server and run an agent")
     return parser.parse_intermixed_args(arguments)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import cast
+from pathlib import Path
+from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -65,7 +66,7 @@ class ImageDataModule(LightningDataModule):
     def load(self, split: str) -> tuple[Rows, Tensor]:
         """Read ``split`` from disk: images [N, C, H, W], uint8 or float32 in [-1, 1], and labels [N] int64.
 
-        The images may be :class:`datamodules.files.FileRows`, which are indexed like a tensor.
+        The images may be :class:`datamodules.file_rows.FileRows`, which are indexed like a tensor.
         """
 
     def targets(self, split: str) -> Mapping[str, Rows]:
@@ -172,3 +173,13 @@ class ImageDataModule(LightningDataModule):
             self.rows("test"), batch_size=self.batch_size, rank=trainer.global_rank, world_size=trainer.world_size
         )
         return self.loader(batches)
+
+
+class ImagesOnDisk(ImageDataModule):
+    """Base of the sets that lie in the folder ``data_dir`` and are shown at ``resolution`` pixels, each in its own way."""
+
+    def __init__(self, *, data_dir: str, resolution: int, **given: Any) -> None:
+        super().__init__(**given)
+        if resolution < 1:
+            raise ValueError(f"resolution must be at least 1 pixel, got {resolution}")
+        self.data_dir, self.resolution = Path(data_dir).expanduser(), resolution

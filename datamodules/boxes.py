@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.base import ImageDataModule
+from datamodules.base import ImagesOnDisk
 from datamodules.batches import Rows
-from datamodules.files import FileRows, decode_colour
+from datamodules.file_rows import FileRows, decode_colour
 from datamodules.notices import warn_once
 from datamodules.orientation import DrawnOn, StoredPicture, read_stored_picture
 from datamodules.prepared_set import MOST_IN_MEMORY
@@ -47,7 +47,7 @@ class Inspected:
     size: tuple[int, int] | None = None
 
 
-class BoxedImages(ImageDataModule):
+class BoxedImages(ImagesOnDisk):
     """A subclass finds the images of a split and their boxes. It states ``channels`` and ``target_classes``, their names.
 
     An image is brought into ``resolution`` x ``resolution`` pixels whole, above or beside black. Batches hold "boxes"
@@ -64,21 +64,16 @@ class BoxedImages(ImageDataModule):
     def __init__(
         self,
         *,
-        data_dir: str,
-        resolution: int,
         max_overhang: float = LABELLED_OVERHANG,
         **given: Any,
     ) -> None:
         super().__init__(**given)
-        if resolution < 1:
-            raise ValueError(f"resolution must be at least 1 pixel, got {resolution}")
         if self.channels not in (1, 3):
             raise ValueError(f"channels must be 1 (grey) or 3 (colour), got {self.channels}")
         if not max_overhang >= 0:
             raise ValueError(f"max_overhang must be at least 0 pixels, got {max_overhang}")
-        self.data_dir, self.resolution = Path(data_dir).expanduser(), resolution
         self.max_overhang = max_overhang
-        self.image_shape = (self.channels, resolution, resolution)
+        self.image_shape = (self.channels, self.resolution, self.resolution)
         self.found_targets: dict[str, Mapping[str, Rows]] = {}
 
     @abstractmethod

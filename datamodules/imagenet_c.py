@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from datamodules.corruptions import KINDS, SEVERITIES, check_severity, corrupt, kind_of, load_package
-from datamodules.files import FileRows
+from datamodules.file_rows import FileRows
 from datamodules.imagenet import ImageNet, imagenet_indices
 from datamodules.presets import crop_bilinear
 from datamodules.stored_images import StoredImages

@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from datamodules.base import ImageDataModule
+from datamodules.base import ImagesOnDisk
 from datamodules.batches import Rows
-from datamodules.files import FileRows, decode_colour, decode_upright
+from datamodules.file_rows import FileRows, decode_colour, decode_upright
 from datamodules.notices import warn_once
 from datamodules.orientation import DrawnOn, StoredPicture, read_stored_picture
 from datamodules.stored_images import tell_count
@@ -56,7 +56,7 @@ class ScaledCrops:
         return {"image": images, "label": rows["label"], "mask": masks}
 
 
-class SegmentationDataModule(ImageDataModule):
+class SegmentationDataModule(ImagesOnDisk):
     """A subclass states what the published set is, where its files lie, and how large each is shown.
 
     Training shows crops of ``crop_size`` pixels at scales between the two of ``scales``; testing shows whole images,
@@ -82,14 +82,13 @@ class SegmentationDataModule(ImageDataModule):
         seed: int,
         num_workers: int = 0,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed, num_workers=num_workers)
-        if resolution < 1:
-            raise ValueError(f"resolution must be at least 1 pixel, got {resolution}")
+        super().__init__(
+            data_dir=data_dir, resolution=resolution, batch_size=batch_size, seed=seed, num_workers=num_workers
+        )
         if crop_size < 1:
             raise ValueError(f"crop_size must be at least 1 pixel, got {crop_size}")
         if len(scales) != 2 or not 0 < scales[0] <= scales[1]:
             raise ValueError(f"scales must be the smallest and the largest, such as [0.5, 2.0], got {scales}")
-        self.data_dir, self.resolution = Path(data_dir).expanduser(), resolution
         self.image_shape = (3, crop_size, crop_size)
         self.augmentation = ScaledCrops(seed, scales, crop_size, flip)
         self.masks: dict[str, FileRows] = {}

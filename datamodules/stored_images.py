@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from datamodules.base import ImageDataModule
+from datamodules.base import ImagesOnDisk
 from datamodules.prepared_set import read_description, read_split, split_to_test_on
 from datamodules.presets import PRESETS
 from datamodules.splits import hold_out_images
@@ -21,7 +21,7 @@ from datamodules.splits import hold_out_images
 IDX_TYPES = {8: np.uint8}
 
 
-class StoredImages(ImageDataModule):
+class StoredImages(ImagesOnDisk):
     """A subclass states what the published set is, and reads its original files where it can.
 
     ``data_dir`` is a set made by ``python -m datamodules.prepare`` at ``resolution`` pixels, or the folder of the
@@ -34,18 +34,9 @@ class StoredImages(ImageDataModule):
     preparation = "python -m datamodules.prepare SOURCE {data_dir} --resolution {resolution}"  # what to run
     source: str  # where SOURCE comes from
 
-    def __init__(
-        self,
-        *,
-        data_dir: str,
-        resolution: int,
-        download: bool = False,
-        **given: Any,
-    ) -> None:
+    def __init__(self, *, download: bool = False, **given: Any) -> None:
         super().__init__(**given)
-        if resolution < 1:
-            raise ValueError(f"resolution must be at least 1 pixel, got {resolution}")
-        self.data_dir, self.resolution, self.download = Path(data_dir).expanduser(), resolution, download
+        self.download = download
 
     @property
     def image_shape(self) -> tuple[int, int, int]:  # type: ignore[override]

@@ -13,14 +13,18 @@ def linear_decay(images_seen: int, *, start: int, end: int, floor: float = 0.0) 
     return 1.0 - (1.0 - floor) * progress
 
 
+def half_cosine(progress: float) -> float:
+    """Factor on a learning rate: from 1 at the beginning, ``progress`` 0, over half a cosine down to 0 at 1."""
+    return 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
 def warmup_cosine(images_seen: int, *, warmup: int, end: int) -> float:
     """Factor on a learning rate: linear from 0 to 1 over ``warmup`` images, then half a cosine down to 0 at ``end``."""
     if not 0 <= warmup < end:
         raise ValueError(f"a warm-up ends before the run does, got {warmup} of {end} images")
     if images_seen < warmup:
         return images_seen / warmup
-    progress = min((images_seen - warmup) / (end - warmup), 1.0)
-    return 0.5 * (1.0 + math.cos(math.pi * progress))
+    return half_cosine(min((images_seen - warmup) / (end - warmup), 1.0))
 
 
 def polynomial_decay(images_seen: int, *, end: int, power: float) -> float:

@@ -25,6 +25,7 @@ from metrics.measures import (
     GENERATION,
     LOCALIZATION,
     RECONSTRUCTION,
+    RESTORATION,
     SEGMENTATION,
     Direction,
     Measures,
@@ -130,7 +131,10 @@ class Method(ManualSteps):
         return {}
 
     def conclude(self, datamodule: ImageData) -> None:
-        """What the end of the training adds to the weights, before the last checkpoint: statistics, a bank of latents."""
+        """What the end of the training adds to the weights, before the last checkpoint: statistics, a bank of latents.
+
+        Every rank calls it. What trains stays as it is: a run may go on from here to a larger budget.
+        """
 
     @classmethod
     def directions(cls) -> dict[str, Direction]:
@@ -259,13 +263,19 @@ class HasLatents(Draws):
 
 
 class Invertible(HasLatents):
-    """One that finds what draws a given image, by a search in one of its spaces."""
+    """One whose latents and weights can be looked for: what draws a given image, or what is known of one."""
 
-    space_names: ClassVar[tuple[str, ...]]  # the first is where a search starts unless another is asked for
+    measures = RESTORATION
+
+    space_names: ClassVar[tuple[str, ...]]  # where can be searched; the first has few numbers, for short searches
+    pivot_space: ClassVar[str]  # the one whose points pivotal tuning starts from
 
     @abstractmethod
-    def space(self, name: str, labels: Tensor | None = None, *, image_size: int | None = None) -> Space:
-        """The space ``name`` for a batch of images of the classes ``labels`` [B]."""
+    def space(self, name: str, labels: Tensor | None = None, *, samples: Tensor) -> Space:
+        """The space ``name`` for a batch of images [B, C, H, W] of the data's size, of the classes ``labels`` [B].
+
+        ``samples`` [K, ...]: latents of the prior, whose spread in the space is the length in which an optimiser steps.
+        """
 
     @abstractmethod
     def tunable(self) -> list[nn.Parameter]:

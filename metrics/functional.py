@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from generative.randomness import Stream
@@ -304,17 +302,3 @@ def nearest_rows(features: Tensor, others: Tensor, *, chunk: int = 1024) -> tupl
     """For each row of [N, D] its nearest row of ``others`` [M, D]: distances [N] and row numbers [N]."""
     found = [squared_distances(rows, others).min(dim=1) for rows in features.split(chunk)]
     return torch.cat([part.values for part in found]).sqrt(), torch.cat([part.indices for part in found])
-
-
-def deep_feature_distance(stages_a: Sequence[Tensor], stages_b: Sequence[Tensor]) -> Tensor:
-    """Distance of pairs of images in a network's stages, each [B, C, H, W]: [B], 0 for equal images.
-
-    Channels are brought to unit length at every place, squared differences are summed over channels, averaged over
-    places and summed over stages: LPIPS (Zhang et al. 2018) without its learned weights. Differentiable.
-    """
-    return torch.stack(
-        [
-            (F.normalize(a, dim=1, eps=1e-10) - F.normalize(b, dim=1, eps=1e-10)).square().sum(dim=1).mean(dim=(1, 2))
-            for a, b in zip(stages_a, stages_b, strict=True)
-        ]
-    ).sum(dim=0)

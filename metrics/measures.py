@@ -26,6 +26,13 @@ GENERATION: Measures = {
 COMPANIONS: Measures = {"kid_error": "lower", "is_spread": "lower", "judge_accuracy": "higher"}
 # An image and its original, in pairs.
 RECONSTRUCTION: Measures = {"psnr": "higher", "ssim": "higher", "mae": "lower", "feature_distance": "lower"}
+# An image with a hole that was filled, and its original: the pixels of the hole, the known ones, all of them.
+RESTORATION: Measures = {
+    "hole_psnr": "higher",
+    "pooled_hole_psnr": "higher",
+    "known_psnr": "higher",
+    "psnr": "higher",
+}
 CLASSIFICATION: Measures = {"accuracy": "higher", "top5_accuracy": "higher", "cross_entropy": "lower"}
 SEGMENTATION: Measures = {"mean_iou": "higher", "pixel_accuracy": "higher"}
 # A map of where a classifier looks, against masks of objects.

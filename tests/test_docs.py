@@ -6,16 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-import torch
 
-from docs.floor import floor
-from docs.ledger.results import read_results
 from launch.compose import group_options
-from launch.evaluate.inputs import make_datamodule
-from metrics.evaluation import evaluate
-from metrics.features import Pixels
-from metrics.image_sets import ImagesInMemory
-from metrics.splits import real_images
 from tests.conftest import ROOT
 
 DOCUMENTS = [
@@ -23,22 +15,6 @@ DOCUMENTS = [
     *(ROOT / "docs").glob("*.md"),
     *(ROOT / "lightning_modules").glob("*/README.md"),
 ]
-
-
-def test_the_floor_of_the_digits_is_what_resampling_says_too() -> None:
-    images = real_images(make_datamodule("digits"), "all")
-    halves, thirds, quarters = read_results("data/digits_floor")
-    assert floor(images, parts=4, splits=3)["fd_at"] == pytest.approx(quarters["fd_at"], rel=0.15)
-    assert [line["fd_at"] for line in (thirds, quarters)] == pytest.approx([halves["fd_at"]] * 2, rel=0.05)
-    random = torch.Generator().manual_seed(0)
-    resampled = [
-        ImagesInMemory("digits", images.tensor[torch.randint(1797, (1797,), generator=random)]) for _ in range(12)
-    ]
-    distances = [
-        evaluate(one, other, extractor=Pixels(images.shape), metrics=["fd"])["fd"]
-        for one, other in zip(resampled[::2], resampled[1::2], strict=True)
-    ]
-    assert sum(distances) / len(distances) == pytest.approx(halves["fd_at"], rel=0.2)
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.parent.name + "/" + path.name)

@@ -13,16 +13,20 @@ from metrics.measures import Direction
 
 @dataclass(frozen=True, kw_only=True)
 class Measured(Filled, ABC):
-    """``measures`` of the runs ``of`` an experiment by the names that the page calls them, each as the mean over seeds."""
+    """``measures`` of the runs ``of`` an experiment by the names that the page calls them, each as the mean over seeds.
+
+    ``unmeasured``: what stands as the verdict until there are results.
+    """
 
     of: Arm
     measures: dict[str, Measure]
     command: str = ""
+    unmeasured: str = FEW_SEEDS
 
     def row(self) -> Row:
         lines = self.of.lines()
         if not lines:
-            return Row(self.where, filled(self.says, self.filling()), verdict=FEW_SEEDS)
+            return Row(self.where, filled(self.says, self.filling()), verdict=self.unmeasured)
         command = self.command or f"`python train.py experiment={self.of.experiment} seed=<seed>`"
         return Row(
             self.where,
@@ -71,6 +75,9 @@ class Gate:
     of: str = ""
     measured: str = ""
 
+    def __str__(self) -> str:
+        return ", ".join(f"{measure} {bounds}" for measure, bounds in self.bounds.items())
+
     def passed_by(self, lines: list[Line]) -> bool:
         return all(bounds.hold(value(line, name)) for line in lines for name, bounds in self.bounds.items())
 
@@ -103,6 +110,7 @@ class Ordered(Filled):
     """The arm ``better`` is better than the arm ``worse`` by ``measure``, which the page calls ``called``.
 
     ``ours`` are words before the order found; in them ``{each}`` are the values of all seeds and ``{means}`` their means.
+    ``unmeasured``: what stands as the verdict until there are results of enough seeds.
     """
 
     measure: str
@@ -113,6 +121,7 @@ class Ordered(Filled):
     ours: str = ""
     command: str = ""
     given: Condition | None = None
+    unmeasured: str = FEW_SEEDS
     holds: str = Order.holds
     reverse: str = Order.reverse
 
@@ -129,7 +138,7 @@ class Ordered(Filled):
             reverse=self.reverse,
         )
         if order.is_open:
-            return Row(self.where, filled(self.says, self.filling()), verdict=FEW_SEEDS)
+            return Row(self.where, filled(self.says, self.filling()), verdict=self.unmeasured)
         return Row(
             self.where,
             filled(self.says, self.filling()),

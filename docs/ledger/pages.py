@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -77,31 +78,30 @@ def read_pages() -> list[Page]:
     return sorted(pages, key=lambda page: page.head.place)
 
 
-def introduction(pages: list[Page]) -> list[str]:
+PARAGRAPHS = (
+    "Every table and every main claim of the sources whose method has landed, with what we measured. `make claims` makes "
+    "this page from `docs/claims` and `docs/results`. Intervals are Student's t over training seeds; for three seeds that "
+    "is 2.5 standard deviations. TSTR is the accuracy on real test images of a classifier that was trained on samples.",
+    "An order of two arms is *undecided* where its p (Welch's t, two-sided) is 5 % or more after Holm's correction over "
+    "all orders of this page. Its 95 % interval is that of itself alone. Distances spread by factors. So they are compared "
+    "on logarithms, as the ratio of geometric means. *Values do not overlap* says that all of one arm lie on one side of "
+    "all of the other; three seeds against three do so one time in ten by chance.",
+)
+
+
+def introduction(pages: list[Page]) -> str:
     gates = [
-        f"The gate of the\n{gate.of}, on every seed: "
-        + ", ".join(f"{measure} {bounds}" for measure, bounds in gate.bounds.items())
-        + f", {gate.measured}"
+        f"The gate of the {gate.of} asks of every seed: {gate}. {gate.measured}"
         for page in pages
         for gate in page.head.gates.values()
     ]
-    return [
-        "Every table and main claim of the sources whose method has landed, with what we measured. Made by `make claims` from",
-        "`docs/results`; intervals are Student's t over training seeds (for three seeds 2.5 standard deviations). "
-        + " ".join(gates)
-        + " TSTR: a classifier trained on the samples, tested on",
-        "real test images.",
-        "",
-        "An order of two arms is *undecided* where its p (Welch's t, two-sided) is 5 % or more after Holm's correction over all",
-        "orders of this page; its 95 % interval is that of itself alone. Distances are compared on logarithms, as the ratio of",
-        "geometric means, since they spread by factors. *Values do not overlap*: all of one arm lie on one side of all of",
-        "the other, which three seeds against three do one time in ten by chance.",
-    ]
+    filled = [textwrap.fill(words, 120, break_on_hyphens=False) for words in (*PARAGRAPHS, *gates)]
+    return "\n\n".join(filled)
 
 
 def ledger(pages: list[Page]) -> str:
     """The text of docs/claims.md."""
-    lines = ["# Claims", "", *introduction(pages)]
+    lines = ["# Claims", "", introduction(pages)]
     chapters = [page.rows() for page in pages]
     rows = iter(decided([row for chapter in chapters for row in chapter]))
     for page, chapter in zip(pages, chapters, strict=True):

@@ -29,20 +29,21 @@ def results_table(shown: Sequence[Shown]) -> str:
 
 
 def floor_words(experiment: str, measured: str) -> str:
-    """What the table's numbers are of, and what real images score: read from what `python -m docs.floor` wrote."""
+    """What the table's numbers are of, and what real images score: read from what `python -m docs.ledger.floor` wrote."""
     halves, *smaller = read_results(measured)
     ours, _ = interval([value(result, "fd") for result in read_results(experiment)])
     floor, count = halves["fd_at"], f"{halves['at']:,}"
     alike = " and ".join(f"{line['fd_at']:.3f}" for line in smaller)
     data = halves["data"].partition(":")[0]
     words = (
-        f"FD, precision and recall: {count} samples, every class as often (`labels=balanced`), against the {count} {data}, "
-        f"raw pixels (`fd_pixels_{halves['at']}`). A perfect generator would have an FD of {floor:.2f} here; that of "
-        f"`{experiment}` is {ours / floor:.1f} times as large. How {floor:.2f} comes about (`python -m docs.floor`): no two "
-        f"parts have {count} {data} each, but the FD of two sets of n images from one source is bias alone and falls as 1 / n. "
-        f"Random halves, {halves['num_images']} {data} each, have {halves['fd']:.3f} (mean of {halves['splits']} splits, "
-        f"standard deviation {halves['fd_spread']:.3f}), which makes {floor:.3f} at {count}; thirds and quarters make {alike}. "
-        f"Halves have a precision of {halves['precision']:.2f} and a recall of {halves['recall']:.2f}."
+        f"FD, precision and recall are those of {count} samples, every class as often (`labels=balanced`), against the {count} "
+        f"{data} as raw pixels (`fd_pixels_{halves['at']}`). A perfect generator would have an FD of {floor:.2f} here. That "
+        f"of `{experiment}` is {ours / floor:.1f} times as large. `python -m docs.ledger.floor` measures the {floor:.2f}. No "
+        f"two parts of the set have {count} {data} each. But the FD of two sets of n images from one source is bias alone "
+        f"and falls as 1 / n. Random halves of {halves['num_images']} {data} have an FD of {halves['fd']:.3f} (mean of "
+        f"{halves['splits']} splits, standard deviation {halves['fd_spread']:.3f}). That makes {floor:.3f} at {count}. Thirds "
+        f"and quarters make {alike}. Halves have a precision of {halves['precision']:.2f} and a recall of "
+        f"{halves['recall']:.2f}."
     )
     return textwrap.fill(words, 120, break_on_hyphens=False)
 

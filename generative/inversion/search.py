@@ -1,24 +1,128 @@
-"""A search for the point of a space that draws a given image."""
+"""A search for the point of a space that draws a given image, of many images at once.
+
+Every image of a batch is looked for on its own. Losses are summed over images and Adam steps number by number, so the
+size of a batch changes nothing but speed. A search knows neither classes nor grids nor masks: the space of a batch
+holds the first two, the loss the last.
+"""
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
+from generative.inversion.measurements import Measurement
+from generative.schedules import half_cosine
+
 Point = dict[str, Tensor]  # each [B, ...]: row b belongs to image b alone
+ImageLoss = Callable[[Tensor], Tensor]  # images [B, C, H, W] -> the loss of each [B]
 
 
 class Space(Protocol):
-    """Where a generator's images can be looked for. It holds the classes and the size of one batch of images."""
+    """Where a generator's images can be looked for. It holds the classes and the grid of one batch of images."""
 
     name: str
+    rate: float  # of Adam in `units`, unless another is asked for
 
-    def start(self, first: int, count: int, *, seed: int) -> Point:
-        """Points of the samples number ``first .. first + count - 1`` of ``seed``."""
+    def at(self, latents: Tensor) -> Point:
+        """The point that draws what ``latents`` [B, ...] of the generator's prior draw; without gradients."""
 
-    def units(self) -> dict[str, Tensor | float]:
-        """The length in which an optimiser steps, of each part of a point."""
+    def units(self) -> dict[str, Tensor]:
+        """The length in which an optimiser steps, of each part of a point: shapes that go with the part's [B, ...]."""
 
     def draw(self, point: Point) -> Tensor:
-        """Images [B, C, H, W]; gradients flow to the point, and rows do not touch each other."""
+        """Images [B, C, H, W]. Gradients flow to the point, and rows do not touch each other."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where a search ended: the images of ``point`` have the ``losses`` [B] after as many steps as ``trace`` [S, B] has rows.
+
+    Row s of ``trace`` are the losses before step s. ``seconds`` are those of the whole batch.
+    """
+
+    point: Point
+    images: Tensor  # [B, C, H, W]
+    losses: Tensor
+    trace: Tensor
+    seconds: float
+
+
+class Budget:
+    """How much of a search is done: of ``steps``, or of ``seconds`` where the time runs out first."""
+
+    def __init__(self, steps: int, seconds: float | None, device: torch.device) -> None:
+        if steps < 1:
+            raise ValueError(f"steps must be at least 1, got {steps}")
+        if seconds is not None and not 0 < seconds < math.inf:
+            raise ValueError(f"seconds must be positive and finite, got {seconds}: leave it out for no limit")
+        self.steps, self.limit, self.device = steps, seconds, device
+        self.started = time.perf_counter()
+
+    def elapsed(self) -> float:
+        """Seconds since the start, when the device has done what it was asked for."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter() - self.started
+
+    def progress(self) -> Iterator[float]:
+        """The share of the budget that is spent, in [0, 1), before each step; at least one step is taken."""
+        for step in range(self.steps):
+            spent = step / self.steps
+            if self.limit is not None:
+                timed = self.elapsed() / self.limit
+                if timed >= 1 and step > 0:
+                    return
+                spent = max(spent, min(timed, 1.0))
+            yield spent
+
+
+def search(
+    space: Space, loss: ImageLoss, start: Point, *, steps: int, rate: float | None = None, seconds: float | None = None
+) -> Found:
+    """Adam from ``start`` down the ``loss``, ``rate`` (by default the space's) in the space's units, over half a cosine to 0.
+
+    With ``seconds`` it ends after that time at the latest, give or take a step, and the rate falls by the clock
+    where that runs out before the ``steps``; at least one step is taken.
+    """
+    rate = space.rate if rate is None else rate
+    if not 0 < rate < math.inf:
+        raise ValueError(f"rate must be positive and finite, got {rate}")
+    units = space.units()
+    assert units.keys() == start.keys()
+    offsets = {name: torch.zeros_like(part, requires_grad=True) for name, part in start.items()}
+    optimizer = torch.optim.Adam(offsets.values(), lr=rate)
+    budget, trace = Budget(steps, seconds, next(iter(start.values())).device), []
+
+    def here() -> Point:
+        return {name: start[name] + units[name] * offset for name, offset in offsets.items()}
+
+    for spent in budget.progress():
+        optimizer.param_groups[0]["lr"] = rate * half_cosine(spent)
+        losses = loss(space.draw(here()))
+        # Of the offsets alone: a generator's own weights gather no gradients, even where they are not frozen.
+        gradients = torch.autograd.grad(losses.sum(), list(offsets.values()))
+        for offset, gradient in zip(offsets.values(), gradients, strict=True):
+            offset.grad = gradient
+        optimizer.step()
+        trace.append(losses.detach())
+    with torch.no_grad():
+        point = here()
+        images = space.draw(point)
+        return Found(point, images, loss(images), torch.stack(trace), budget.elapsed())
+
+
+@torch.no_grad()
+def nearest(drawn: Tensor, targets: Tensor, *, through: Measurement) -> Tensor:
+    """For each of ``targets`` [B, C, H, W] the number of the nearest of ``drawn`` [K, C, H, W] as far as it is known: int64 [B].
+
+    One of ``drawn`` after the other, since each target may be known by pixels of its own.
+    """
+    known = through(targets)
+    distances = [(through(one.expand_as(targets)) - known).square().flatten(1).sum(dim=1) for one in drawn]
+    return torch.stack(distances).argmin(dim=0)

@@ -16,13 +16,14 @@ from generative.averaging import averaged_copy
 from generative.precision import at_least_float32
 from generative.rendering.coordinates import UNIT_WINDOW, Window, coordinate_grid
 from generative.schedules import linear_decay
-from lightning_modules.base import HasCritic, HasLatents
+from lightning_modules.base import HasCritic, Invertible
 from lightning_modules.poly_inr.networks import Generator
+from lightning_modules.poly_inr.spaces import SPACES, GeneratorSpace
 
 DECAY_FLOOR = 0.02
 
 
-class PolyINR(HasLatents, HasCritic):
+class PolyINR(Invertible, HasCritic):
     """Trains ``generator`` and ``critic`` with the adversarial loss pair named ``loss``.
 
     ``conditional``: whether the class labels of the data enter both networks. ``r1_gamma`` weighs the gradient
@@ -33,6 +34,8 @@ class PolyINR(HasLatents, HasCritic):
 
     any_resolution = True
     truncates = True
+    space_names = tuple(SPACES)
+    pivot_space = "w"
 
     def __init__(
         self,
@@ -145,3 +148,15 @@ class PolyINR(HasLatents, HasCritic):
 
     def compile_drawing(self) -> float:
         return self.averaged_generator.synthesis.compile_drawing()
+
+    def space(self, name: str, labels: Tensor | None = None, *, samples: Tensor) -> GeneratorSpace:
+        return SPACES[name](
+            self.averaged_generator,
+            positions=self.grid(*self.image_shape[1:]),
+            labels=labels,
+            samples=samples,
+            sample_labels=self.balanced_labels(0, len(samples)),
+        )
+
+    def tunable(self) -> list[nn.Parameter]:
+        return list(self.averaged_generator.synthesis.parameters())

@@ -6,13 +6,18 @@ import math
 
 import pytest
 
-from generative.schedules import linear_decay, polynomial_decay, warmup_cosine
+from generative.schedules import half_cosine, linear_decay, polynomial_decay, warmup_cosine
 
 
 def test_warmup_then_cosine() -> None:
     values = [warmup_cosine(n, warmup=100, end=1100) for n in (0, 25, 100, 350, 600, 850, 1100, 5000)]
     fourths = [0.5 + math.sqrt(0.5) / 2, 0.5, 0.5 - math.sqrt(0.5) / 2]
     assert values == pytest.approx([0.0, 0.25, 1.0, *fourths, 0.0, 0.0])
+
+
+def test_half_a_cosine() -> None:
+    assert [half_cosine(share) for share in (0, 0.5, 1)] == pytest.approx([1.0, 0.5, 0.0])
+    assert half_cosine(1 / 3) == pytest.approx(0.75)
 
 
 def test_without_warmup_it_starts_at_one() -> None:

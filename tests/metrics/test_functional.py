@@ -18,7 +18,6 @@ from torchmetrics.image.fid import _compute_fid
 from metrics.functional import (
     Gaussian,
     authenticity,
-    deep_feature_distance,
     frechet_distance,
     inception_score,
     kernel_distance,
@@ -275,11 +274,3 @@ def test_nearest_rows_are_those_of_brute_force() -> None:
     expected = torch.cdist(a, b).min(dim=1)
     assert torch.equal(numbers, expected.indices)
     torch.testing.assert_close(distances, expected.values, rtol=1e-7, atol=1e-9)
-
-
-def test_deep_feature_distance_known_answers() -> None:
-    a = [torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(i)) for i in range(2)]
-    assert deep_feature_distance(a, a).tolist() == [0.0, 0.0]
-    assert deep_feature_distance(a, [5 * x for x in a]).tolist() == pytest.approx([0, 0], abs=1e-6), "directions count"
-    # Opposite directions everywhere: |2|^2 at each of the two stages.
-    assert deep_feature_distance(a, [-x for x in a]).tolist() == pytest.approx([8, 8])

@@ -39,7 +39,9 @@ def test_a_value_is_stated_with_the_facts_of_its_runs(write_runs) -> None:
         "an arm",
     )
     assert row("value", **claim | {"command": "`make it`"}).command == "`make it`"
-    assert row("value", **claim | {"of": {"experiment": "classifier/digits"}}) == Row(**SAYS, verdict=FEW_SEEDS)
+    claim["of"] = {"experiment": "classifier/digits"}
+    assert row("value", **claim) == Row(**SAYS, verdict=FEW_SEEDS)
+    assert row("value", **claim, unmeasured="runs next week") == Row(**SAYS, verdict="runs next week")
 
 
 @pytest.mark.parametrize(
@@ -93,6 +95,7 @@ def test_an_order_of_few_seeds_is_open(write_runs) -> None:
     write_runs("dgm/digits", accuracy=[0.9, 0.91, 0.92])
     write_runs("classifier/digits", accuracy=[0.1, 0.11])
     assert row("order", measure="accuracy", **ARMS) == Row(**SAYS, verdict=FEW_SEEDS)
+    assert row("order", measure="accuracy", **ARMS, unmeasured="soon") == Row(**SAYS, verdict="soon")
     write_runs("classifier/digits", accuracy=[0.1, 0.11, 0.12])
     assert row("order", measure="accuracy", **ARMS).order is not None
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from docs.ledger.__main__ import main, make
-from docs.ledger.pages import read_page, read_pages
+from docs.ledger.pages import ledger, read_page, read_pages
 from tests.conftest import ROOT
 
 
@@ -59,7 +59,7 @@ def test_the_claims_of_a_new_method_are_one_file(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["docs/claims.md", "README.md"]
@@ -91,6 +91,17 @@ def test_a_mistake_is_one_line(
     assert line.startswith(
         "error: energy.yaml, claim 1, worse, experiment: there is no experiment 'dgm/cifar10_levle1'; did you mean "
     )
+
+
+def test_the_gate_that_judges_is_the_gate_that_is_explained(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        "{title: A, place: 1, claims: [],"
+        "gates: {one: {of: digits, measured: By eye., bounds: {fd: {at_most: 2.0}, recall: {at_least: 0.1, at_most: 0.9}}}}}"
+    )
+    text = ledger([read_page(path)])
+    assert "asks of every seed: fd at most 2.0, recall at least 0.1 and at most 0.9. By eye." in " ".join(text.split())
+    assert all(len(line) <= 120 for line in text.splitlines())
 
 
 def test_pages_stand_in_their_places() -> None:
@@ -138,7 +149,7 @@ ORDER: dict[str, Any] = {
             "there is no file of docs/results 'poly_inr/digits_secnd_look'; did you mean 'poly_inr/digits_second_look'?",
         ),
         (ORDER | {"measure": "acuracy"}, "claim 1: there is no measure 'acuracy'; did you mean 'accuracy'?"),
-        (ORDER | {"direction": "lower"}, "leave out 'direction': metrics/measures.py has that of 'accuracy'"),
+        (ORDER | {"direction": "lower"}, "leave out 'direction': the measure 'accuracy' has one"),
         (ORDER | {"says": 7}, "claim 1, says must be of type str, got 7"),
         (
             {"kind": "counts", "where": "x", "says": "y", "constructor": "z", "command": "c", "how": "so"}

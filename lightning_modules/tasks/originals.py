@@ -1,4 +1,4 @@
-"""Images to embed: of the test split by number, or of a folder, a zip or an array file."""
+"""The images that a task starts from: of the test split by number, or of a folder, a zip or an array file."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from torch import Tensor
 
 from generative.rendering.files import ARRAYS, ImageFiles, read_array, shape_in_words
 from generative.rendering.images import from_uint8
-from lightning_modules.base import ImageData
-from lightning_modules.poly_inr.module import PolyINR
+from lightning_modules.base import Draws, ImageData
 from lightning_modules.tasks.held_out import held_out
 from lightning_modules.tasks.samples import check_at_least
 
@@ -19,7 +18,7 @@ GREY_OF_RGB = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow
 
 
 def open_originals(
-    method: PolyINR,
+    method: Draws,
     datamodule: ImageData,
     *,
     images: list[int] | int | str | None,
@@ -47,10 +46,10 @@ def open_originals(
                 f"got {images}"
             )
         found, labels = held_out(datamodule, chosen)
-    return found.to(method.generator.mapping.average), asked_labels(method, labels, classes, len(found))
+    return found.to(next(method.parameters())), asked_labels(method, labels, classes, len(found))
 
 
-def asked_labels(method: PolyINR, own: Tensor | None, classes: list[int] | int | None, count: int) -> Tensor | None:
+def asked_labels(method: Draws, own: Tensor | None, classes: list[int] | int | None, count: int) -> Tensor | None:
     if classes is None:
         return own.to(method.device) if own is not None and method.num_classes > 0 else None
     asked = torch.tensor([classes] if isinstance(classes, int) else classes)
@@ -68,7 +67,7 @@ def read(path: Path, count: int) -> Tensor:
     return read_array(path)[0][:count] if path.suffix.lower() in ARRAYS else ImageFiles(path).images(0, count)
 
 
-def fitted(method: PolyINR, images: Tensor, *, name: str, fit: bool) -> Tensor:
+def fitted(method: Draws, images: Tensor, *, name: str, fit: bool) -> Tensor:
     """Images in [-1, 1] of the model's shape: as they are, or with ``fit`` their central part, brought to its size and colour."""
     channels, height, width = images.shape[1:]
     found, wanted = (channels, height, width), method.image_shape

@@ -1,6 +1,6 @@
 """What a perfect generator of the digits would score: real digits against other real digits, at the published count.
 
-python -m docs.floor      writes docs/results/data/digits_floor.jsonl, from which `make claims` makes the README's sentence
+python -m docs.ledger.floor      writes docs/results/data/digits_floor.jsonl, of which `make claims` makes the README's words
 
 Two disjoint parts cannot both have all the images. But the Frechet distance of two sets of n images from one source is
 all bias and falls as 1 / n: so that of random halves, times their n over the published count. Thirds and quarters are
@@ -15,15 +15,15 @@ from typing import Any
 
 import torch
 
-from docs.ledger.results import DOCS
+from docs.ledger.results import DOCS, results_path
 from generative.randomness import permutation
-from launch.evaluate.inputs import make_datamodule
-from metrics.evaluation import evaluate
+from launch.data_sets import make_datamodule
+from metrics.evaluation import Instruments, evaluate
 from metrics.features import Pixels
 from metrics.image_sets import ImagesInMemory
 from metrics.splits import real_images
 
-OUTPUT = DOCS / "results" / "data" / "digits_floor.jsonl"
+FLOOR = "data/digits_floor"  # of docs/results
 METRICS = ("fd", "precision", "recall")
 PARTS = (2, 3, 4)  # the whole set is cut into so many, of which two are compared
 SPLITS = 20
@@ -38,7 +38,7 @@ def floor(images: ImagesInMemory, *, parts: int, splits: int) -> dict[str, Any]:
         one, other = (
             ImagesInMemory(images.name, images.select(numbers.tolist())) for numbers in order[: 2 * size].split(size)
         )
-        for metric, value in evaluate(one, other, extractor=Pixels(images.shape), metrics=METRICS).items():
+        for metric, value in evaluate(one, other, Instruments(extractor=Pixels(images.shape), metrics=METRICS)).items():
             found[metric].append(value)
     means = {metric: statistics.fmean(values) for metric, values in found.items()}
     return {
@@ -57,8 +57,9 @@ def floor(images: ImagesInMemory, *, parts: int, splits: int) -> dict[str, Any]:
 def main() -> None:
     images = real_images(make_datamodule("digits"), "all")
     lines = [floor(images, parts=parts, splits=SPLITS) for parts in PARTS]
-    OUTPUT.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    print(OUTPUT.relative_to(DOCS.parent), *lines, sep="\n")
+    output = results_path(FLOOR)
+    output.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    print(output.relative_to(DOCS.parent), *lines, sep="\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,71 @@
+"""Holes filled without a generator: what any inpainting is to be compared with.
+
+Each takes images [B, C, H, W] and their ``known`` pixels, bool [B, 1, H, W], of which every image has at least one, and
+returns the images with the others filled. Nothing of the hidden pixels is read.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse
+import scipy.sparse.linalg
+import torch
+from torch import Tensor
+
+
+def mean_fill(images: Tensor, known: Tensor) -> Tensor:
+    """The mean of the known pixels of each channel, everywhere in the hole."""
+    sums = torch.where(known, images, 0.0).sum(dim=(2, 3), keepdim=True)
+    return torch.where(known, images, sums / counted(known))
+
+
+def harmonic_fill(images: Tensor, known: Tensor) -> Tensor:
+    """The discrete Laplace equation in the hole: each hidden pixel is the mean of its neighbours in the image.
+
+    Known pixels are the boundary; neighbours outside the image are left out (the natural boundary). One sparse
+    factorisation in float64 an image serves its channels.
+    """
+    counted(known)
+    filled = images.clone()
+    for image, mask, result in zip(images, known[:, 0], filled, strict=True):
+        if not mask.all():
+            values = solved(image[:, mask].double().cpu().numpy(), mask.cpu().numpy())
+            result[:, ~mask] = torch.from_numpy(values).to(result)
+    return filled
+
+
+def counted(known: Tensor) -> Tensor:
+    """The number of known pixels of each image, [B, 1, 1, 1]; ValueError where there are none."""
+    counts = known.sum(dim=(2, 3), keepdim=True)
+    if not counts.all():
+        raise ValueError("a hole is filled from what is known around it: leave a known pixel in every image")
+    return counts
+
+
+def solved(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Values [C, K] at the known pixels of a mask [H, W] -> the harmonic ones [C, N] at the others, both row by row."""
+    laplacian = grid_laplacian(*known.shape)
+    hidden = ~known.ravel()
+    inner, border = laplacian[hidden][:, hidden], laplacian[hidden][:, ~hidden]
+    return scipy.sparse.linalg.splu(inner.tocsc()).solve(-(border @ values.T)).T
+
+
+def grid_laplacian(height: int, width: int) -> scipy.sparse.csr_matrix:
+    """Degree minus adjacency of the pixels of an image, each joined to the up to four beside it: [HW, HW]."""
+    numbers = np.arange(height * width).reshape(height, width)
+    pairs = [(numbers[:, :-1], numbers[:, 1:]), (numbers[:-1], numbers[1:])]
+    ends = np.concatenate([np.stack([a.ravel(), b.ravel()]) for a, b in pairs], axis=1)
+    rows, columns = np.concatenate([ends, ends[::-1]], axis=1)
+    shape = (height * width, height * width)
+    adjacency = scipy.sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=shape)
+    return scipy.sparse.csr_matrix(scipy.sparse.diags(np.asarray(adjacency.sum(axis=1)).ravel()) - adjacency)
+
+
+def without_seam(images: Tensor, originals: Tensor, known: Tensor) -> Tensor:
+    """``images`` plus the harmonic extension of what they miss at the known pixels of the ``originals``.
+
+    Exact at the known pixels and continuous at their border, where pasting alone leaves an edge. Of an image of one
+    value it makes the harmonic fill.
+    """
+    residual = torch.where(known, originals - images, 0.0)
+    return torch.where(known, originals, images + harmonic_fill(residual, known))

@@ -1,0 +1,116 @@
+"""A search where the answer is known: images that are linear in the point."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+
+from generative.inversion.measurements import Masked, Whole
+from generative.inversion.objective import Reconstruction
+from generative.inversion.search import nearest, search
+from tests.generative.inversion.linear import LinearSpace
+
+SPACE = LinearSpace()
+
+
+def noise(count: int, *, seed: int = 0) -> torch.Tensor:
+    return torch.rand(count, 1, 3, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) * 2 - 1
+
+
+def start(count: int) -> dict[str, torch.Tensor]:
+    return SPACE.at(torch.zeros(count, 12, dtype=torch.float64))
+
+
+def test_it_finds_what_draws_the_images() -> None:
+    targets = noise(4)
+    found = search(SPACE, Reconstruction().to(targets), start(4), steps=300)
+    assert found.images.shape == targets.shape
+    torch.testing.assert_close(found.images, targets, rtol=0, atol=1e-3)
+    assert torch.equal(found.images, SPACE.draw(found.point))
+    assert torch.equal(found.losses, Reconstruction().to(targets)(found.images))
+    assert found.point.keys() == {"code", "shift"}
+
+
+def test_the_trace_is_that_of_every_image_and_step() -> None:
+    targets = noise(3)
+    found = search(SPACE, Reconstruction().to(targets), start(3), steps=50)
+    assert found.trace.shape == (50, 3)
+    torch.testing.assert_close(found.trace[0], targets.square().mean(dim=(1, 2, 3)))
+    assert (found.losses < 0.1 * found.trace[0]).all()
+    assert not found.trace.requires_grad
+
+
+def test_rows_are_independent() -> None:
+    targets, known = noise(5), torch.rand(5, 1, 3, 4, generator=torch.Generator().manual_seed(2)) > 0.4
+    measure = Masked(known)
+    together = search(SPACE, Reconstruction().to(targets, through=measure), start(5), steps=40)
+    for k in range(5):
+        own = Reconstruction().to(targets[k : k + 1], through=measure.of(torch.tensor([k])))
+        alone = search(SPACE, own, start(1), steps=40)
+        torch.testing.assert_close(alone.images[0], together.images[k], rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(alone.trace[:, 0], together.trace[:, k], rtol=1e-9, atol=1e-9)
+
+
+def test_a_step_has_the_length_of_rate_times_unit() -> None:
+    """The first step of Adam is its rate, whatever the gradient."""
+    found = search(SPACE, Reconstruction().to(noise(2)), start(2), steps=1, rate=0.01)
+    torch.testing.assert_close(
+        found.point["code"].abs(), torch.full((2, 12), 0.01, dtype=torch.float64), rtol=1e-4, atol=0
+    )
+    torch.testing.assert_close(
+        found.point["shift"].abs(), torch.full((2, 1), 0.005, dtype=torch.float64), rtol=1e-4, atol=0
+    )
+
+
+def test_the_rate_falls_to_nothing() -> None:
+    """Half a cosine over 100 steps: the sum of its factors is 50.5, and the gradient never turns on a slope without end."""
+    found = search(SPACE, lambda images: images.sum(dim=(1, 2, 3)), start(1), steps=100, rate=0.01)
+    assert float(found.point["shift"]) == pytest.approx(-0.505 * 0.5, rel=1e-3)
+
+
+def test_seconds_end_it_within_a_step() -> None:
+    slow = 0.03
+
+    def loss(images: torch.Tensor) -> torch.Tensor:
+        time.sleep(slow)
+        return images.square().mean(dim=(1, 2, 3))
+
+    begin = SPACE.at(torch.ones(2, 12, dtype=torch.float64))
+    found = search(SPACE, loss, begin, steps=10_000, seconds=0.3)
+    assert 2 <= len(found.trace) <= 11
+    assert 0.3 <= found.seconds < 0.3 + 2 * slow + 0.2, "a step over the time, and the loss at the end"
+    changes = (found.trace[1:] - found.trace[:-1]).abs().sum(dim=1)
+    assert changes[-1] < changes[0] / 2, "by the clock the rate has fallen"
+    few = search(SPACE, loss, begin, steps=2, seconds=100.0)
+    assert len(few.trace) == 2
+    assert few.seconds < 1
+    assert len(search(SPACE, loss, begin, steps=5, seconds=1e-9).trace) == 1
+
+
+def test_time_that_does_not_run_out_changes_nothing() -> None:
+    loss = Reconstruction().to(noise(2))
+    free, timed = (search(SPACE, loss, start(2), steps=30, seconds=seconds) for seconds in (None, 1e6))
+    torch.testing.assert_close(timed.images, free.images, rtol=1e-12, atol=1e-12)
+
+
+def test_the_nearest_is_that_of_brute_force() -> None:
+    drawn, targets = noise(7), noise(5, seed=1)
+    expected = torch.cdist(targets.flatten(1), drawn.flatten(1)).argmin(dim=1)
+    assert torch.equal(nearest(drawn, targets, through=Whole()), expected)
+    known = torch.zeros(5, 1, 3, 4, dtype=torch.bool)
+    known[:, :, 1] = True
+    expected = torch.cdist(targets[:, 0, 1], drawn[:, 0, 1]).argmin(dim=1)
+    hidden = torch.where(known, targets, float("nan"))
+    assert torch.equal(nearest(drawn, hidden, through=Masked(known)), expected)
+
+
+def test_bad_input() -> None:
+    loss = Reconstruction().to(noise(1))
+    with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
+        search(SPACE, loss, start(1), steps=0)
+    with pytest.raises(ValueError, match="rate must be positive and finite, got 0"):
+        search(SPACE, loss, start(1), steps=1, rate=0.0)
+    with pytest.raises(ValueError, match="seconds must be positive and finite, got -1"):
+        search(SPACE, loss, start(1), steps=1, seconds=-1)
