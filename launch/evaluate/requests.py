@@ -199,10 +199,10 @@ def settings_in(request: Request) -> dict[str, Any]:
 
 
 def given(settings: dict[str, Any]) -> list[str]:
-    """The settings that are not as evaluate.yaml has them."""
+    """The settings that are not as evaluate.yaml has them, in its order."""
     defaults = OmegaConf.to_container(OmegaConf.load(CONFIGS / "evaluate.yaml"), resolve=True)
     assert isinstance(defaults, dict)
-    return [key for key, value in settings.items() if value != defaults[key]]
+    return [key for key, value in defaults.items() if key in settings and settings[key] != value]
 
 
 def check_read(names: Collection[str], read: Collection[str], what: str) -> None:
