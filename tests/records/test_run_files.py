@@ -1,4 +1,4 @@
-"""Files that grow line by line: what a crash cut short is lost alone."""
+"""Files that grow line by line: what a crash cut short is lost alone. Pictures whose names say when and how large."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from launch.train.run_folder import cut_rows_after
-from records.run_files import append_line, read_lines, read_metrics
+from records.run_files import append_line, grid_facts, grid_name, read_lines, read_metrics
 
 FIRST, SECOND = {"kimg": 1.0, "metrics": {"fd": 0.5}}, {"kimg": 2.0}
 
@@ -46,3 +46,10 @@ def test_rows_of_a_table_are_read_whole_or_not() -> None:
         path.write_text(f"progress/kimg,metric/fd\n{row}\n")
         with pytest.raises(ValueError, match=r"^metrics\.csv cannot be read: its line 2 is no row of numbers"):
             read_metrics(path)
+
+
+def test_a_grid_is_named_so_that_its_clock_and_size_are_read_off() -> None:
+    names = [grid_name(kimg, size) for kimg, size in ((2.0, 64), (10.0, 8), (0.112, 8))]
+    assert names[0] == "kimg_000002.000_64px.png"
+    assert sorted(names) == [names[2], names[0], names[1]], "by time"
+    assert [grid_facts(Path(name)) for name in names] == [(2.0, "64px"), (10.0, "8px"), (0.112, "8px")]
