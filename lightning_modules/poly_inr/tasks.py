@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import torch
@@ -120,35 +119,6 @@ def interpolate(
         save_animation(pictures, path)
         written.append(path)
     return written
-
-
-def truncation(
-    method: PolyINR,
-    output: Path,
-    *,
-    seed: int,
-    resolution: int = 64,
-    classes: list[int] | int | None = None,
-    psis: list[float] | None = None,
-    rows: int = 4,
-) -> list[Path]:
-    """A strip a sample over ``psis`` (0, 0.2 .. 1.2): from the mean image of its class (0) to the sample (1) and beyond.
-
-    With classes a row is of one of them; without, ``rows`` samples are drawn.
-    """
-    check_at_least("rows", rows, 1)
-    psis = [0.2 * step for step in range(7)] if psis is None else psis
-    if not psis or any(not isinstance(psi, int | float) or not math.isfinite(psi) for psi in psis):
-        raise ValueError(f"psis is a list of at least one finite number, got {psis}")
-    labels = labels_for(method, classes, 1)
-    count = rows if labels is None else len(labels)
-    strips = [
-        render(method, draw_affine(method, count, seed=seed, labels=labels, psi=float(psi)), resolution) for psi in psis
-    ]
-    images = torch.stack(strips, dim=1).flatten(0, 1)
-    picture = image_grid(images, num_columns=len(psis), scale=shown_scale(resolution))
-    title = "psi = " + ", ".join(f"{psi:g}" for psi in psis)
-    return [saved(side_by_side([(title, picture)]), output, "truncation.png")]
 
 
 def extrapolate(

@@ -73,17 +73,3 @@ def test_one_class_or_two(method: PolyINR, tmp_path: Path) -> None:
         grid(method, tmp_path, seed=0, classes=[10])
     with pytest.raises(ValueError, match="rows must be at least 1, got 0"):
         grid(method, tmp_path, seed=0, rows=0)
-
-
-def test_truncation_runs_from_the_mean_to_the_sample(method: PolyINR, tmp_path: Path) -> None:
-    method.averaged_generator.mapping.average.normal_()
-    (path,) = tasks.truncation(method, tmp_path, seed=0, resolution=8, psis=[0, 1], rows=2)
-    assert path.name == "truncation.png"
-    labels = torch.arange(method.num_classes) if method.num_classes else None
-    full = tasks.draw_affine(method, 10, seed=0, labels=labels)
-    mean = tasks.draw_affine(method, 10, seed=0, labels=labels, psi=0.0)
-    other = tasks.draw_affine(method, 10, seed=1, labels=labels, psi=0.0)
-    torch.testing.assert_close(mean, other)
-    assert not torch.allclose(mean, full)
-    with pytest.raises(ValueError, match="psis is a list of at least one finite number"):
-        tasks.truncation(method, tmp_path, seed=0, psis=[0.5, "much"])  # type: ignore[list-item]
