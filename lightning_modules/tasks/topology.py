@@ -45,7 +45,7 @@ def topology(
     lines, shown = [], []
     for number in range(method.num_classes):
         real_of_class = real[labels == number]
-        images = drawn(method, number, len(real_of_class), seed=seed)
+        images = images_of_class(method, number, len(real_of_class), seed=seed)
         generated = shapes(images, threshold=threshold, enlarge=enlarge)
         lines.append(
             {"class": number} | compared(pieces_and_holes(generated), pieces_and_holes(real_of_class), seed=seed)
@@ -69,7 +69,7 @@ def topology(
 
 
 @torch.no_grad()
-def drawn(method: Draws, number: int, count: int, *, seed: int) -> Tensor:
+def images_of_class(method: Draws, number: int, count: int, *, seed: int) -> Tensor:
     """``count`` images of class ``number`` on the CPU, each of a latent of its own: [count, C, H, W]."""
     found = []
     for start in range(0, count, BATCH):
