@@ -19,7 +19,7 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from omegaconf import DictConfig
@@ -28,73 +28,85 @@ from launch.allocator import keep_freed_memory
 from launch.compose import check_overrides, plain
 from launch.errors import one_line_errors
 
+if TYPE_CHECKING:  # they take seconds to import
+    from launch.evaluate.instruments import Picture
+    from launch.evaluate.requests import MeasuringRequest
+
 
 def evaluate(config: DictConfig) -> dict[str, Any]:
-    """The result record; rank 0 prints and appends it as well."""
+    """The result record, the first of several; rank 0 prints and appends each."""
     from generative.ranks import rank_and_world_size, ranks_of_launcher
     from launch.checkpoint import check_device
-    from launch.evaluate.evaluation import READ, check_used, evaluate_checkpoint, evaluate_images
+    from launch.evaluate.comparison import compare
+    from launch.evaluate.requests import ComparisonRequest, request_of
     from launch.ranks import name_ranks_of_srun
     from launch.threads import use_threads
 
-    settings = plain(config)
-    chosen = [name for name in ("checkpoint", "images", "compare") if settings[name] is not None]
-    if len(chosen) != 1:
-        raise ValueError("give one of checkpoint=<file>, images=<...> reference=<...> and compare=[<file>,<file>]")
-    if chosen == ["compare"]:
-        check_used(settings, READ["compare"], "a comparison")
-        return compare(settings["compare"])
+    request = request_of(plain(config))
+    if isinstance(request, ComparisonRequest):
+        return compare(request)
     started = time.perf_counter()
-    check_device(settings["device"])
-    use_threads(settings["num_threads"])
+    check_device(request.device)
+    use_threads(request.num_threads)
     name_ranks_of_srun()
-    with ranks_of_launcher(settings["device"]) as device:
-        settings["device"] = device
-        record, draw = (evaluate_checkpoint if chosen == ["checkpoint"] else evaluate_images)(settings)
-        record["seconds"] = round(time.perf_counter() - started, 2)
+    with ranks_of_launcher(request.device) as device:
+        records, draw = measure(request.on(device))
         is_first = rank_and_world_size()[0] == 0
-        folder = result_folder(settings)
-        if is_first:
-            publish(record, settings, folder)
+        folder = result_folder(request)
+        for record in records:
+            record["seconds"] = round(time.perf_counter() - started, 2)
+            if is_first:
+                publish(record, Path(request.output or folder / "results.jsonl"))
         if draw is not None:  # every rank takes part, after the numbers are safe
             picture = draw()
             if is_first:
                 picture.save(folder / "nearest.png")
                 print(f"samples above their nearest real images: {folder / 'nearest.png'}", file=sys.stderr)
-    return record
+    return records[0]
 
 
-def result_folder(settings: dict[str, Any]) -> Path:
+def measure(request: MeasuringRequest) -> tuple[list[dict[str, Any]], Picture | None]:
+    """The records of what is asked for, and the picture that ``show_nearest`` adds to them."""
+    from launch.evaluate.capabilities import measure_checkpoint
+    from launch.evaluate.corruptions import measure_corruptions
+    from launch.evaluate.images import measure_images
+    from launch.evaluate.requests import CheckpointRequest, CorruptionsRequest, ImagesRequest, StatisticsRequest
+    from launch.evaluate.statistics import keep_statistics
+
+    match request:
+        case CheckpointRequest():
+            return measure_checkpoint(request)
+        case CorruptionsRequest():
+            return [measure_corruptions(request)], None
+        case ImagesRequest():
+            return measure_images(request)
+        case StatisticsRequest():
+            return [keep_statistics(request)], None
+    raise AssertionError(request)
+
+
+def result_folder(request: MeasuringRequest) -> Path:
     """The run's folder for a checkpoint inside one, else the current folder."""
-    run = Path(settings["checkpoint"] or ".").absolute().parent.parent
-    return run if settings["checkpoint"] is not None and (run / "config.yaml").exists() else Path()
+    from launch.evaluate.requests import CheckpointRequest, CorruptionsRequest
+
+    if not isinstance(request, CheckpointRequest | CorruptionsRequest):
+        return Path()
+    run = Path(request.checkpoint).absolute().parent.parent
+    return run if (run / "config.yaml").exists() else Path()
 
 
-def publish(record: dict[str, Any], settings: dict[str, Any], folder: Path) -> None:
-    """The table on the screen, the line in results.jsonl and, last, the line on the screen."""
+def publish(record: dict[str, Any], results: Path) -> None:
+    """The table on the screen, the line in ``results`` and, last, the line on the screen."""
     from records.results import markdown_table
     from records.run_files import append_line
 
     if record.get("note"):
         print(f"note: {record['note']}", file=sys.stderr)
     if record["metrics"]:
-        append_line(Path(settings["output"] or folder / "results.jsonl"), record)
+        append_line(results, record)
         rows = [("metric", "value"), ("---", "---")]
         print(markdown_table(rows + [(name, f"{value:.6g}") for name, value in record["metrics"].items()]))
     print(json.dumps(record))
-
-
-def compare(paths: list[str]) -> dict[str, Any]:
-    """A table of several results of one protocol, the first file's metrics first."""
-    from launch.evaluate.evaluation import compare_results
-
-    records = compare_results(paths)
-    names = list(dict.fromkeys(name for record in records for name in record["metrics"]))
-    print("| metric | " + " | ".join(paths) + " |\n|" + "---|" * (len(paths) + 1))
-    for name in names:
-        cells = [f"{record['metrics'][name]:.6g}" if name in record["metrics"] else "-" for record in records]
-        print(f"| {name} | " + " | ".join(cells) + " |")
-    return {"compared": paths, "results": records}
 
 
 @hydra.main(version_base="1.3", config_path="configs", config_name="evaluate")

@@ -11,8 +11,10 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,25 +60,21 @@ def check_pixels(folder: Path, images: Tensor) -> None:
         assert torch.equal(ours[number], theirs), f"image {number} differs from the peer's"
 
 
-def measure(table: Table, folder: Path, *, num_batches: int, repetitions: int) -> None:
-    with tempfile.TemporaryDirectory() as place:
-        facts = prepare(folder, Path(place) / "set", resolutions=[32], preset="area")
-        images, labels = read_split(Path(place) / "set", "train", 32)
-        rows = {"image": images.contiguous(), "label": labels}
-    check_pixels(folder, rows["image"])
-
-    def stream(augmentation: Augmentation | None) -> TrainingStream:
-        return TrainingStream(
+def our_batches(rows: dict[str, Tensor]) -> Iterator[Any]:
+    return iter(
+        TrainingStream(
             rows,
             batch_size=BATCH,
             seed=0,
             rank=0,
             world_size=1,
             first_number=lambda: 0,
-            augmentation=augmentation,
+            augmentation=Augmentation(0, flip=True, crop_padding=PADDING),
         )
+    )
 
-    ours = iter(stream(Augmentation(0, flip=True, crop_padding=PADDING)))
+
+def their_batches(folder: Path) -> Iterator[Any]:
     transform = transforms.Compose(
         [
             transforms.RandomCrop(32, padding=PADDING),
@@ -92,18 +90,23 @@ def measure(table: Table, folder: Path, *, num_batches: int, repetitions: int) -
         num_workers=2,
         persistent_workers=True,
     )
+    while True:
+        yield from loader
 
-    def endless() -> object:
-        while True:
-            yield from loader
 
-    theirs = endless()
+def measure(table: Table, folder: Path, *, num_batches: int, repetitions: int) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        facts = prepare(folder, Path(place) / "set", resolutions=[32], preset="area")
+        images, labels = read_split(Path(place) / "set", "train", 32)
+        rows = {"image": images.contiguous(), "label": labels}
+    check_pixels(folder, rows["image"])
+    ours, theirs = our_batches(rows), their_batches(folder)
     indices = torch.randint(0, len(images), (BATCH,), generator=torch.Generator().manual_seed(0))
     times = interleaved(
         {
             # As many batches of ours as make its time comparable with the peer's.
             "ours": lambda: [batch["image"] for batch in islice(ours, 20 * num_batches)],
-            "peer": lambda: [batch[0] for batch in islice(theirs, num_batches)],  # type: ignore[call-overload]
+            "peer": lambda: [batch[0] for batch in islice(theirs, num_batches)],
             "floor": lambda: [as_batch(rows, indices, 0)["image"] for _ in range(20 * num_batches)],
         },
         repetitions=repetitions,

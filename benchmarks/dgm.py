@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.harness import Table, Times, deterministically, interleaved
+from benchmarks.harness import Table, Times, deterministically, interleaved, relative_error
 from lightning_modules.dgm.bases import canonical_grid, identity_map
 from lightning_modules.dgm.layers import ConvNorm
 from lightning_modules.dgm.networks import DGM, Level
@@ -145,10 +145,6 @@ def row_of(times: dict[str, Times], floor: str = "floor") -> dict[str, float]:
         "plain_ms": 1000 * plain.median,
         "floor_ms": 1000 * times[floor].median,
     }
-
-
-def relative_error(ours: Tensor, plain: Tensor) -> float:
-    return float((ours - plain).detach().abs().max() / plain.detach().abs().max())
 
 
 @torch.no_grad()

@@ -27,7 +27,7 @@ from torchmetrics.image.fid import _compute_fid
 import metrics.features as features_module
 from benchmarks.harness import Table, growth_of_peak, interleaved, peak_megabytes, printed_by
 from launch.allocator import keep_freed_memory
-from metrics.evaluation import Work, evaluate, real_summary
+from metrics.evaluation import Instruments, Work, evaluate, real_summary
 from metrics.features import Extractor, make_extractor
 from metrics.functional import Gaussian, frechet_distance, manifolds
 from metrics.image_sets import ImagesInMemory
@@ -159,8 +159,8 @@ def one_pass(table: Table, *, count: int, repetitions: int) -> None:
 
     times = interleaved(
         {
-            "many": lambda: evaluate(fake, kept, extractor=extractor, metrics=MANY),
-            "one": lambda: evaluate(fake, kept, extractor=extractor, metrics=["fd"]),
+            "many": lambda: evaluate(fake, kept, Instruments(extractor=extractor, metrics=MANY)),
+            "one": lambda: evaluate(fake, kept, Instruments(extractor=extractor, metrics=["fd"])),
             "floor": extract,
         },
         repetitions=repetitions,

@@ -23,7 +23,15 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks.harness import Table, Times, deterministically, growth_of_peak, interleaved, peak_megabytes
+from benchmarks.harness import (
+    Table,
+    Times,
+    deterministically,
+    growth_of_peak,
+    interleaved,
+    peak_megabytes,
+    relative_error,
+)
 from generative.rendering.coordinates import coordinate_grid
 from lightning_modules.poly_inr import synthesis
 from lightning_modules.poly_inr.networks import Generator
@@ -128,12 +136,6 @@ def print_peak_memory(what: str) -> None:
     Case(width=64, num_levels=2, resolution=16, batch=1).peers()[peer]()
     case = Case(width=width, num_levels=num_levels, resolution=resolution, batch=batch)
     print(growth_of_peak(case.peers()[peer]))
-
-
-def relative_error(ours: object, plain: object) -> float:
-    assert isinstance(ours, Tensor)
-    assert isinstance(plain, Tensor)
-    return float((ours.float() - plain).abs().max() / plain.abs().max())
 
 
 def drawing(table: Table, case: Case, *, repetitions: int) -> None:

@@ -130,8 +130,27 @@ def seconds_of(action: Callable[[], object], device: torch.device, repetitions: 
     return statistics.median(later - earlier for earlier, later in itertools.pairwise(times[1:]))
 
 
+@dataclass(frozen=True)
+class Exchange:
+    """What the ranks tell each other in a step: ``num_bytes`` of gradients, and the seconds of averaging and of copying them."""
+
+    num_bytes: int
+    averaging: float
+    copying: float
+
+
 def measure(rank: int, job: Job) -> None:
     """What one of the ranks does; the first one writes the row."""
+    device = join_ranks(rank, job)
+    steps = steps_of_peers(rank, job, device)
+    exchange = measure_exchange(job, device)
+    if rank == 0:
+        job.output.write_text(json.dumps(row_of(job, steps, exchange)))
+    dist.destroy_process_group()
+
+
+def join_ranks(rank: int, job: Job) -> torch.device:
+    """The device of this rank, which is one of the process group from here on."""
     torch.set_num_threads(1)
     quiet()
     os.environ |= {"LOCAL_RANK": str(rank), "NODE_RANK": "0", "RANK": str(rank), "WORLD_SIZE": str(job.num_ranks)}
@@ -141,6 +160,11 @@ def measure(rank: int, job: Job) -> None:
     if is_gpu:
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if is_gpu else "gloo")
+    return device
+
+
+def steps_of_peers(rank: int, job: Job, device: torch.device) -> dict[str, float]:
+    """Median seconds of a step: one rank ``alone``, ``each`` for itself, all of them together as ``ours`` and ``wrapped``."""
     taken: dict[str, list[float]] = {"alone": [], "each": [], "ours": [], "wrapped": []}
 
     def run(name: str, **settings: Any) -> Callable[[], object]:
@@ -152,7 +176,7 @@ def measure(rank: int, job: Job) -> None:
 
         return together
 
-    own: Any = [rank] if is_gpu else 1
+    own: Any = [rank] if device.type == "cuda" else 1
     all_ranks = {"devices": job.num_ranks, "num_ranks": job.num_ranks}
     peers = {
         "alone": run("alone", devices=own, num_ranks=1),
@@ -164,37 +188,39 @@ def measure(rank: int, job: Job) -> None:
     # The step of ranks that do not wait for each other is that of the slowest.
     each = torch.tensor([statistics.median(taken["each"][1:])], dtype=torch.float64, device=device)
     dist.all_reduce(each, op=dist.ReduceOp.MAX)
+    return {name: statistics.median(seconds[1:]) for name, seconds in taken.items() if seconds} | {"each": float(each)}
 
+
+def measure_exchange(job: Job, device: torch.device) -> Exchange:
     _, method = build(configuration(job, 1))
     parameters = [p for p in method.to(device).parameters() if p.requires_grad]
     for parameter in parameters:
         parameter.grad = torch.zeros_like(parameter)
     bucket_bytes = AveragedGradients().bucket_bytes
-    exchange = seconds_of(lambda: average_gradients(parameters, bucket_bytes=bucket_bytes), device, 10)
-    gradient_bytes = sum(parameter.nbytes for parameter in parameters)
+    averaging = seconds_of(lambda: average_gradients(parameters, bucket_bytes=bucket_bytes), device, 10)
+    num_bytes = sum(parameter.nbytes for parameter in parameters)
     source, target = (torch.zeros(COPIED_BYTES, dtype=torch.uint8, device=device) for _ in range(2))
     dist.barrier()
-    copy = seconds_of(lambda: target.copy_(source), device, 10)
-    if rank == 0:
-        alone, ours, wrapped = (statistics.median(taken[name][1:]) for name in ("alone", "ours", "wrapped"))
-        itself = float(each)
-        floor = itself + (copy * gradient_bytes / COPIED_BYTES if job.num_ranks > 1 else 0.0)
-        row = {
-            "efficiency": alone / ours,
-            "bound_efficiency": alone / itself,
-            "ratio": wrapped / ours,
-            "floor_share": floor / ours,
-            "ms": 1000 * ours,
-            "alone_ms": 1000 * alone,
-            "each_for_itself_ms": 1000 * itself,
-            "wrapped_ms": 1000 * wrapped,
-            "exchange_ms": 1000 * exchange if job.num_ranks > 1 else 0.0,
-            "floor_ms": 1000 * floor,
-            "gradients_mb": gradient_bytes / 1e6,
-            "images_per_second": job.num_ranks * job.batch / ours,
-        }
-        job.output.write_text(json.dumps(row))
-    dist.destroy_process_group()
+    copying = seconds_of(lambda: target.copy_(source), device, 10) * num_bytes / COPIED_BYTES
+    return Exchange(num_bytes, averaging, copying) if job.num_ranks > 1 else Exchange(num_bytes, 0.0, 0.0)
+
+
+def row_of(job: Job, steps: dict[str, float], exchange: Exchange) -> dict[str, float]:
+    floor = steps["each"] + exchange.copying
+    return {
+        "efficiency": steps["alone"] / steps["ours"],
+        "bound_efficiency": steps["alone"] / steps["each"],
+        "ratio": steps["wrapped"] / steps["ours"],
+        "floor_share": floor / steps["ours"],
+        "ms": 1000 * steps["ours"],
+        "alone_ms": 1000 * steps["alone"],
+        "each_for_itself_ms": 1000 * steps["each"],
+        "wrapped_ms": 1000 * steps["wrapped"],
+        "exchange_ms": 1000 * exchange.averaging,
+        "floor_ms": 1000 * floor,
+        "gradients_mb": exchange.num_bytes / 1e6,
+        "images_per_second": job.num_ranks * job.batch / steps["ours"],
+    }
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from callbacks.measured import MeasuringInTraining
 from datamodules.base import ImageDataModule
 from lightning_modules.base import Draws, Method
 from lightning_modules.labels import check_labels_setting, labels_to_follow
-from metrics.evaluation import Work, evaluate
+from metrics.evaluation import Instruments, Work, evaluate
 from metrics.features import Extractor, default_extractor, make_extractor
 from metrics.image_sets import random_part
 from metrics.judge import PixelJudge, can_judge
@@ -25,12 +25,11 @@ from metrics.quality import (
     CLASS_METRICS,
     COMPARISONS,
     GenerationQuality,
-    Settings,
     check_metrics,
 )
 from metrics.samples import DrawnImages, check_generated
 from metrics.splits import pixel_judge, real_images
-from records.results import TEST_STAGE, published_result
+from records.results import TEST_STAGE, Drawing, Origin, published_result
 from records.run_files import append_line
 
 
@@ -157,29 +156,31 @@ class GenerationMetrics(MeasuringInTraining):
         datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
         return self.names(self.metrics, method=method, num_images=self.count_samples(datamodule))
 
-    def work(self, method: Method) -> Work:
-        return Work(device=torch.device(method.device), cache=self.cache, show_progress=True)
+    def instruments(self, method: Method, datamodule: ImageDataModule, *, metrics: list[str]) -> Instruments:
+        """By what ``metrics`` are measured; the judge learns from the training split and is tested on the other."""
+        assert self.extractor is not None
+        judge = pixel_judge(datamodule, metrics)
+        return Instruments(
+            extractor=self.extractor,
+            metrics=metrics,
+            judge=judge,
+            test=None if judge is None else real_images(datamodule, "test"),
+            work=Work(device=torch.device(method.device), cache=self.cache, show_progress=True),
+        )
 
     def on_test_epoch_end(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
         if not isinstance(method, Draws):
             return
         assert self.extractor is not None
         datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
-        judge = pixel_judge(datamodule, self.test_metrics)
+        instruments = self.instruments(method, datamodule, metrics=self.test_metrics)
+        labels = labels_to_follow(method, datamodule, self.labels)
         record = published_result(
             method,
             random_part(real_images(datamodule, "all"), self.test_num_reference),
-            extractor=self.extractor,
-            metrics=self.test_metrics,
-            settings=Settings(),
-            num_images=self.test_num_images,
-            seed=self.test_seed,
-            data_labels=labels_to_follow(method, datamodule, self.labels),
-            judge=judge,
-            test=None if judge is None else real_images(datamodule, "test"),
-            work=self.work(method),
-            stage=TEST_STAGE,
-            checkpoint="last.ckpt",
+            instruments,
+            Drawing(seed=self.test_seed, num_images=self.test_num_images, data_labels=labels),
+            Origin(stage=TEST_STAGE, checkpoint="last.ckpt"),
         )
         names = self.names(record["metrics"], method=method, num_images=record["num_images"])
         self.measured |= {names[metric]: value for metric, value in record["metrics"].items()}
@@ -195,16 +196,9 @@ class GenerationMetrics(MeasuringInTraining):
         real = random_part(real_images(datamodule, "train"), self.num_reference)
         count = self.count_samples(datamodule)
         started = time.perf_counter()
-        judge = pixel_judge(datamodule, self.metrics)
-        values = evaluate(
-            DrawnImages(method, count, seed=self.seed, data_labels=labels_to_follow(method, datamodule, self.labels)),
-            real,
-            extractor=self.extractor,
-            metrics=self.metrics,
-            judge=judge,
-            test=None if judge is None else real_images(datamodule, "test"),
-            work=self.work(method),
-        )
+        instruments = self.instruments(method, datamodule, metrics=self.metrics)
+        labels = labels_to_follow(method, datamodule, self.labels)
+        values = evaluate(DrawnImages(method, count, seed=self.seed, data_labels=labels), real, instruments)
         log_values(trainer, method, {"throughput/metric_seconds": time.perf_counter() - started})
         self.log_measures(trainer, method, values, names=self.names(values, method=method, num_images=count))
 

@@ -81,9 +81,8 @@ class MeasuringInTraining(Measuring):
         self.measure(trainer, method)
 
     def on_train_batch_end(self, trainer: Trainer, method: Method, *_: Any) -> None:  # type: ignore[override]
-        if (
-            method.crossed(self.every_kimg) and not trainer.should_stop
-        ):  # the last state is measured once it is concluded
+        # The last state is measured at the end, once it is concluded.
+        if method.crossed(self.every_kimg) and not trainer.should_stop:
             self.measure_now(trainer, method)
 
     def on_train_end(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]

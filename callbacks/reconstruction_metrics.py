@@ -7,53 +7,20 @@ from pathlib import Path
 
 import torch
 from lightning.pytorch import Trainer
-from torch import Tensor
 
 from callbacks.loggers.entries import log_values
 from callbacks.measured import MeasuringInTraining
 from datamodules.base import ImageDataModule
-from generative.rendering.images import from_uint8, to_uint8
 from lightning_modules.base import Method, Reconstructs
-from metrics.evaluation import Work, evaluate
+from metrics.evaluation import Instruments, Work, evaluate
 from metrics.features import Pixels
 from metrics.image_sets import KeptImageSet, random_part
 from metrics.protocols import PAIRED, whole_names
 from metrics.quality import SSIM_WINDOW
-from metrics.samples import check_finite
+from metrics.samples import Reconstructions
 from metrics.splits import real_images
-from records.results import TEST_STAGE, test_record
+from records.results import TEST_STAGE, Origin, reconstruction_result
 from records.run_files import append_line
-
-TASK = "reconstruction"  # what results call it
-
-
-class Reconstructions:
-    """The images of a set as a method makes them again, by number, when asked for."""
-
-    def __init__(self, method: Reconstructs, originals: KeptImageSet) -> None:
-        self.method, self.originals = method, originals
-        self.known_labels = originals.labels() if method.num_classes > 0 else None
-        self.name = f"reconstructions of {originals.name}"
-        self.shape = originals.shape
-
-    def __len__(self) -> int:
-        return len(self.originals)
-
-    @torch.no_grad()
-    def images(self, first: int, count: int) -> Tensor:
-        shown = from_uint8(self.originals.images(first, count)).to(self.method.device).type(self.method.dtype)
-        labels = None
-        if self.known_labels is not None:
-            labels = self.known_labels[first : first + count].to(self.method.device)
-        made = self.method.reconstruct(shown, labels)
-        check_finite(made, first=first)
-        return to_uint8(made).cpu()  # where the originals lie beside them
-
-    def labels(self) -> Tensor | None:
-        return self.known_labels
-
-    def fingerprint(self) -> str:
-        return ""
 
 
 class ReconstructionMetrics(MeasuringInTraining):
@@ -115,11 +82,9 @@ class ReconstructionMetrics(MeasuringInTraining):
             return {}
         return self.names(method, num_images=len(self.originals(trainer)))
 
-    def values(self, method: Reconstructs, originals: KeptImageSet) -> dict[str, float]:
-        """What is measured of the reconstructions of ``originals``, the same on every rank."""
-        return evaluate(
-            Reconstructions(method, originals),
-            originals,
+    def instruments(self, method: Method) -> Instruments:
+        """By what it is measured: pairs of images need no network."""
+        return Instruments(
             extractor=Pixels(method.image_shape),
             metrics=self.measures(method),
             work=Work(device=torch.device(method.device), batch_size=self.batch_size, show_progress=True),
@@ -131,7 +96,7 @@ class ReconstructionMetrics(MeasuringInTraining):
         assert isinstance(method, Reconstructs)
         originals = self.originals(trainer)
         started = time.perf_counter()
-        values = self.values(method, originals)
+        values = evaluate(Reconstructions(method, originals), originals, self.instruments(method))
         log_values(trainer, method, {"throughput/reconstruction_seconds": time.perf_counter() - started})
         self.log_measures(trainer, method, values, names=self.names(method, num_images=len(originals)))
 
@@ -140,11 +105,10 @@ class ReconstructionMetrics(MeasuringInTraining):
             return
         assert isinstance(method, Reconstructs)
         datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
-        originals = real_images(datamodule, "test")
-        values = self.values(method, originals)
-        names = self.names(method, num_images=len(originals))
-        self.measured |= {names[metric]: value for metric, value in values.items()}
+        origin = Origin(stage=TEST_STAGE, checkpoint="last.ckpt")
+        record = reconstruction_result(method, datamodule, self.instruments(method), origin)
+        names = self.names(method, num_images=record["num_images"])
+        self.measured |= {names[metric]: value for metric, value in record["metrics"].items()}
         if trainer.is_global_zero:
-            record = test_record(method, datamodule, TASK, values, stage=TEST_STAGE, checkpoint="last.ckpt")
             append_line(self.results, record)
         trainer.strategy.barrier("reconstruction results")

@@ -91,7 +91,8 @@ class SampleGrid(Callback):
             self.save(trainer, method)
 
     def on_train_batch_end(self, trainer: Trainer, method: Method, *_: Any) -> None:  # type: ignore[override]
-        if method.crossed(self.every_kimg) and not trainer.should_stop:  # the last state is shown once it is concluded
+        # The last state is shown at the end, once it is concluded.
+        if method.crossed(self.every_kimg) and not trainer.should_stop:
             self.save(trainer, method)
 
     def on_train_end(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]

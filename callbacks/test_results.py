@@ -9,7 +9,7 @@ from lightning.pytorch import Trainer
 from callbacks.measured import Measuring, direction_of
 from datamodules.base import ImageDataModule
 from lightning_modules.base import Method
-from records.results import TEST_STAGE, test_record
+from records.results import TEST_STAGE, Origin, test_record
 from records.run_files import append_line, read_metrics
 
 
@@ -36,7 +36,7 @@ class TestResults(Measuring):
                 self.take_up(method, values)
             self.log_measures(trainer, method, values, names={measure: measure for measure in values})
             if trainer.is_global_zero:
-                record = test_record(method, datamodule, task, values, stage=TEST_STAGE, checkpoint="last.ckpt")
+                record = test_record(method, datamodule, task, values, Origin(stage=TEST_STAGE, checkpoint="last.ckpt"))
                 append_line(self.results, record)
         trainer.strategy.barrier("test results")
 

@@ -131,7 +131,10 @@ class Method(ManualSteps):
         return {}
 
     def conclude(self, datamodule: ImageData) -> None:
-        """What the end of the training adds to the weights, before the last checkpoint: statistics, a bank of latents."""
+        """What the end of the training adds to the weights, before the last checkpoint: statistics, a bank of latents.
+
+        Every rank calls it. What trains stays as it is: a run may go on from here to a larger budget.
+        """
 
     @classmethod
     def directions(cls) -> dict[str, Direction]:

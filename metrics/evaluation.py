@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +17,7 @@ from tqdm import tqdm
 
 from generative.ranks import on_all_ranks, rank_and_world_size, same_on_all_ranks
 from generative.rendering.images import from_uint8, image_grid
-from metrics.features import Extractor, Pixels
+from metrics.features import Extractor, Features, Pixels
 from metrics.functional import squared_distances
 from metrics.image_sets import ImageSet, KeptImageSet, has_several_sizes
 from metrics.judge import Judge
@@ -46,6 +47,25 @@ class Work:
     batch_size: int | None = None  # default: that of the extractor
     cache: Path | None = None  # folder for the statistics of real images
     show_progress: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instruments:
+    """By what images are measured, and how the work is done.
+
+    ``judge`` and ``test``, labelled real images that it never saw, are needed for accuracy and tstr_accuracy.
+    """
+
+    extractor: Extractor
+    metrics: Sequence[str]
+    settings: Settings = field(default_factory=Settings)
+    judge: Judge | None = None
+    test: ImageSet | None = None
+    work: Work = field(default_factory=Work)
+
+    def asked(self, kind: Collection[str]) -> list[str]:
+        """The metrics of a kind."""
+        return [name for name in self.metrics if name in kind]
 
 
 def batches(images: ImageSet, *, size: int, what: str, work: Work) -> Iterator[tuple[Tensor | list[Tensor], Tensor]]:
@@ -147,19 +167,41 @@ def hit_rate(device: torch.device) -> MeanMetric:
 class AskedClass:
     """Accuracy of the class that was asked for, and of a student that learned from the generated images."""
 
-    def __init__(
-        self, judge: Judge, labels: Tensor, *, num_values: int, keep_images: bool, device: torch.device
-    ) -> None:
-        self.judge, self.labels = judge, labels
+    def __init__(self, fake: ImageSet, instruments: Instruments) -> None:
+        labels, judge, test = fake.labels(), instruments.judge, instruments.test
+        if labels is None or judge is None or test is None or test.labels() is None:
+            raise ValueError("accuracy and tstr_accuracy need labels on both sides: leave them out of metrics=[...]")
+        self.labels, self.judge, self.test = labels, judge, test
+        self.shape, self.instruments = fake.shape, instruments
+        device = instruments.work.device
         self.hits = hit_rate(device)
-        self.kept = NumberedRows(num_values, dtype=torch.uint8).to(device) if keep_images else None
+        keeps_images = "tstr_accuracy" in instruments.metrics
+        self.kept = NumberedRows(math.prod(fake.shape), dtype=torch.uint8).to(device) if keeps_images else None
 
-    def update(self, images: Tensor, numbers: Tensor, *, logits: Tensor | None) -> None:
-        """``logits`` of the judge's own extractor, where they are known already."""
-        named = self.judge.predict(images) if logits is None else logits.argmax(dim=1).cpu()
+    def check_classes(self, *, name: str) -> None:
+        """ValueError where a label of the set ``name`` is no class that the judge knows."""
+        if int(self.labels.max()) >= self.judge.num_classes:
+            raise ValueError(
+                f"{name} has labels up to {int(self.labels.max())}, and the judge knows {self.judge.num_classes} classes"
+            )
+
+    def update(self, images: Tensor, numbers: Tensor, features: Features) -> None:
+        """``features`` of the images, as far as they are known: those of the judge's own extractor name the classes."""
+        knows = self.judge.extractor is self.instruments.extractor and "logits" in features
+        named = features["logits"].argmax(dim=1).cpu() if knows else self.judge.predict(images)
         self.hits.update((named == self.labels[numbers]).double().to(self.hits.device))
         if self.kept is not None:
             self.kept.update(images.flatten(1), numbers)
+
+    def compute(self) -> dict[str, float]:
+        values, work = {}, self.instruments.work
+        if "accuracy" in self.instruments.metrics:
+            values["accuracy"] = float(self.hits.compute())
+            values["judge_accuracy"] = judged_accuracy(self.judge, self.test, work=work)
+        if self.kept is not None:
+            student = self.judge.student(self.kept.compute().unflatten(1, self.shape), self.labels)
+            values["tstr_accuracy"] = judged_accuracy(student, self.test, work=work, what="student")
+        return values
 
 
 def judged_accuracy(judge: Judge, images: ImageSet, *, work: Work, what: str = "judge") -> float:
@@ -173,95 +215,67 @@ def judged_accuracy(judge: Judge, images: ImageSet, *, work: Work, what: str = "
     return float(hits.compute())
 
 
-def evaluate(
-    fake: ImageSet,
-    real: ImageSet | Summary | None,
-    *,
-    extractor: Extractor,
-    metrics: Sequence[str],
-    settings: Settings | None = None,
-    judge: Judge | None = None,
-    test: ImageSet | None = None,
-    work: Work | None = None,
-) -> dict[str, float]:
-    """``metrics`` of ``fake`` against ``real``: one pass over the fakes, and one over the real images or none.
+def evaluate(fake: ImageSet, real: ImageSet | Summary | None, instruments: Instruments) -> dict[str, float]:
+    """The metrics of ``fake`` against ``real``: one pass over the fakes, and one over the real images or none.
 
-    ``real`` may be a summary of earlier, and None where only scores of the fakes are asked for. ``judge`` and ``test``,
-    labelled real images that it never saw, are needed for accuracy and tstr_accuracy, and ``fake`` must know its labels.
-    ``judge_accuracy`` on ``test`` stands beside them. Every rank of a process group gets the same values.
+    ``real`` may be a summary of earlier, and None where only scores of the fakes are asked for. Where the asked class is
+    measured, ``judge_accuracy`` on the judge's test images stands beside it. Every rank of a process group gets the
+    same values.
     """
-    work = work or Work()
-    check_metrics(metrics)
-    images = real if real is not None and not isinstance(real, Summary) else None
-    for part in (fake, images):
-        if part is not None and len(part) < 2:
-            raise ValueError(f"an evaluation needs at least 2 images on each side: {part.name} has {len(part)}")
-    for part in (fake, images):
-        if part is not None:
-            check_sizes(part, extractor)
-    if images is not None:
-        check_shapes(fake, images)
-    asked = [name for name in metrics if name in CLASS_METRICS]
-    labels = fake.labels()
-    if asked and (labels is None or judge is None or test is None or test.labels() is None):
-        raise ValueError("accuracy and tstr_accuracy need labels on both sides: leave them out of metrics=[...]")
-    settings = settings or Settings()
-    if "is" in metrics and len(fake) < settings.num_splits:
-        raise ValueError(f"{fake.name} has {len(fake)} images, which cannot be cut into {settings.num_splits} splits")
-
-    values: dict[str, float] = {}
-    pairs = [name for name in metrics if name in RECONSTRUCTION_METRICS]
-    if pairs:
-        values |= reconstruction(fake, real, extractor=extractor, metrics=pairs, work=work)
-    comparisons = [name for name in metrics if name in COMPARISONS]
-    if not comparisons and not asked:
-        return same_on_all_ranks(values, device=work.device)
-
-    check_memory(fake, extractor, comparisons)
-    quality = GenerationQuality(extractor, metrics=comparisons, settings=settings).to(work.device)
-    if any(needs(comparisons, generated=False).values()):
-        if real is None:
-            raise ValueError(f"{', '.join(comparisons)} compare with real images: give a reference")
-        quality.use_reference(
-            real.to(work.device) if isinstance(real, Summary)
-            else real_summary(real, extractor, metrics=comparisons, work=work)
-        )  # fmt: skip
-    classes = None
-    if asked:
-        assert labels is not None
-        assert judge is not None
-        if int(labels.max()) >= judge.num_classes:
-            raise ValueError(
-                f"{fake.name} has labels up to {int(labels.max())}, and the judge knows {judge.num_classes} classes"
-            )
-        classes = AskedClass(
-            judge,
-            labels,
-            num_values=fake.shape[0] * fake.shape[1] * fake.shape[2],
-            keep_images="tstr_accuracy" in asked,
-            device=work.device,
+    check_sides(fake, real, instruments)
+    classes = AskedClass(fake, instruments) if instruments.asked(CLASS_METRICS) else None
+    if "is" in instruments.metrics and len(fake) < instruments.settings.num_splits:
+        raise ValueError(
+            f"{fake.name} has {len(fake)} images, which cannot be cut into {instruments.settings.num_splits} splits"
         )
+    values: dict[str, float] = {}
+    if instruments.asked(RECONSTRUCTION_METRICS):
+        values |= reconstruction(fake, real, instruments)
+    if classes is not None or instruments.asked(COMPARISONS):
+        values |= of_one_pass(fake, real, instruments, classes)
+    return same_on_all_ranks(values, device=instruments.work.device)
+
+
+def of_one_pass(
+    fake: ImageSet, real: ImageSet | Summary | None, instruments: Instruments, classes: AskedClass | None
+) -> dict[str, float]:
+    """What is measured of each image by itself: comparisons of features, and the asked class."""
+    extractor, work, metrics = instruments.extractor, instruments.work, instruments.asked(COMPARISONS)
+    check_memory(fake, extractor, metrics)
+    quality = GenerationQuality(extractor, metrics=metrics, settings=instruments.settings).to(work.device)
+    if any(needs(metrics, generated=False).values()):
+        if real is None:
+            raise ValueError(f"{', '.join(metrics)} compare with real images: give a reference")
+        quality.use_reference(
+            real.to(work.device)
+            if isinstance(real, Summary)
+            else real_summary(real, extractor, metrics=metrics, work=work)
+        )
+    if classes is not None:
+        classes.check_classes(name=fake.name)
     show = batches if classes is None else batches_of_one_size
     for batch, numbers in show(fake, size=extractor.batch_size, what="images", work=work):
-        features = extractor(batch) if comparisons else {}
-        if comparisons:
+        features = extractor(batch) if metrics else {}
+        if metrics:
             quality.update(features, real=False, numbers=numbers)
         if classes is not None:
             assert isinstance(batch, Tensor)
-            own = classes.judge.extractor is extractor
-            classes.update(batch, numbers, logits=features.get("logits") if own else None)
-    if comparisons:
-        values |= quality.compute()
-    if classes is not None:
-        assert judge is not None
-        assert test is not None
-        if "accuracy" in asked:
-            values["accuracy"] = float(classes.hits.compute())
-            values["judge_accuracy"] = judged_accuracy(judge, test, work=work)
-        if classes.kept is not None:
-            student = judge.student(classes.kept.compute().unflatten(1, fake.shape), classes.labels)
-            values["tstr_accuracy"] = judged_accuracy(student, test, work=work, what="student")
-    return same_on_all_ranks(values, device=work.device)
+            classes.update(batch, numbers, features)
+    return (quality.compute() if metrics else {}) | ({} if classes is None else classes.compute())
+
+
+def check_sides(fake: ImageSet, real: ImageSet | Summary | None, instruments: Instruments) -> None:
+    """ValueError for metrics that are none, and for two sets that cannot be compared as they are."""
+    check_metrics(instruments.metrics)
+    images = real if real is not None and not isinstance(real, Summary) else None
+    sides = [part for part in (fake, images) if part is not None]
+    for part in sides:
+        if len(part) < 2:
+            raise ValueError(f"an evaluation needs at least 2 images on each side: {part.name} has {len(part)}")
+    for part in sides:
+        check_sizes(part, instruments.extractor)
+    if images is not None:
+        check_shapes(fake, images)
 
 
 def check_sizes(images: ImageSet, extractor: Extractor) -> None:
@@ -305,9 +319,10 @@ class Pairs:
 
 
 def reconstruction(
-    images: ImageSet, originals: ImageSet | Summary | None, *, extractor: Extractor, metrics: Sequence[str], work: Work
+    images: ImageSet, originals: ImageSet | Summary | None, instruments: Instruments
 ) -> dict[str, float]:
     """Metrics of pairs: image k of one set is the reconstruction of image k of the other."""
+    extractor, work, metrics = instruments.extractor, instruments.work, instruments.asked(RECONSTRUCTION_METRICS)
     if originals is None or isinstance(originals, Summary):
         raise ValueError(f"{', '.join(metrics)} compare pairs of images: give the originals as reference")
     if len(images) != len(originals):

@@ -20,6 +20,7 @@ FIELD_NAMES = {
     ("kid_error", "inception"): "kid_error",
     ("is_spread", "inception"): "is_spread",
 }
+QUANTIZATION = "uint8, rounded"
 PAIRED = ("psnr", "ssim", "mae")  # need no network
 OF_JUDGE = (*CLASS_METRICS, "judge_accuracy")
 
@@ -68,7 +69,7 @@ def make_protocol(
         weights=extractor.weights,
         resize=extractor.resize + (", each image from its own size" if several_sizes else ""),
         dtype="features float32, statistics float64",
-        quantization="uint8, rounded",
+        quantization=QUANTIZATION,
         image_shape=list(image_shape),
         reference=reference,
         reference_hash=reference_hash,
@@ -168,7 +169,7 @@ def matters(field: str, metrics: Collection[str]) -> bool:
     """Whether values of ``metrics`` depend on a field of a protocol."""
     if field == "judge":
         return bool(set(metrics) & set(OF_JUDGE))
-    if field in ("extractor", "weights", "resize"):
+    if field in ("extractor", "weights", "extractor_weights", "resize"):
         return not set(metrics) <= {*PAIRED, *OF_JUDGE}
     return True
 

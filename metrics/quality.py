@@ -23,10 +23,11 @@ from metrics.functional import (
     kernel_distance,
     manifolds,
 )
-from metrics.measures import COMPANIONS, RECONSTRUCTION
+from metrics.measures import COMPANIONS, RECONSTRUCTION, RESTORATION
 from metrics.statistics import Collector, Summary
 
 SSIM_WINDOW = 11  # pixels a side (Wang et al. 2004)
+MOST_DECIBELS = 100.0  # of an exact copy
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ SCORES = {"is": "logits"}  # of the generated images alone
 COMPARISONS = (*DISTANCES, *ROW_METRICS, *SCORES)
 CLASS_METRICS = ("accuracy", "tstr_accuracy")
 RECONSTRUCTION_METRICS = tuple(RECONSTRUCTION)
+DEFAULT_METRICS = ("fd", "precision", "recall")
 METRICS = (*COMPARISONS, *CLASS_METRICS, *RECONSTRUCTION_METRICS)
 
 
@@ -187,7 +189,6 @@ class ReconstructionQuality(Metric):
     """
 
     full_state_update = False
-    MOST_DECIBELS = 100.0
     total: Tensor
     num_pairs: Tensor
 
@@ -219,7 +220,7 @@ class ReconstructionQuality(Metric):
         each: dict[str, Any] = {"data_range": 1.0, "reduction": "none"}
         if name == "psnr":
             decibels = peak_signal_noise_ratio(x, y, dim=(1, 2, 3), **each)
-            return decibels.clamp(max=self.MOST_DECIBELS)
+            return decibels.clamp(max=MOST_DECIBELS)
         if name == "ssim":
             similarity = structural_similarity_index_measure(x, y, **each)
             assert isinstance(similarity, Tensor)
@@ -235,3 +236,65 @@ class ReconstructionQuality(Metric):
             raise ValueError("there are no pairs of images to compare")
         means = (self.total / self.num_pairs).tolist()
         return dict(zip(self.metrics, means, strict=True))
+
+
+class HoleQuality(Metric):
+    """How well holes were filled, in dB: the measures of ``RESTORATION``.
+
+    ``update`` takes uint8 images and their originals [B, C, H, W], and which pixels were known, bool [B, 1, H, W].
+    ``hole_psnr``, ``known_psnr`` and ``psnr`` are means over images of the PSNR of the hidden pixels, of the known ones and
+    of all. ``pooled_hole_psnr`` is that of all hidden pixels' errors together: holes over a plain ground, which are filled
+    exactly and count as 100 dB, do not lift it.
+    """
+
+    full_state_update = False
+    decibels: Tensor  # summed over images: hole, known, all
+    hidden_error: Tensor
+    hidden_values: Tensor
+    num_images: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("decibels", torch.zeros(3, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("hidden_error", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("hidden_values", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("num_images", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, images: Tensor, originals: Tensor, known: Tensor) -> None:
+        errors = squared_errors(images, originals)
+        self.decibels += torch.stack(list(hole_psnr(images, originals, known).values())).sum(dim=1)
+        self.hidden_error += (errors * ~known).sum()
+        self.hidden_values += (~known).sum() * images.shape[1]
+        self.num_images += len(images)
+
+    def compute(self) -> dict[str, float]:
+        if int(self.num_images) == 0:
+            raise ValueError("there are no holes to compare")
+        hole, known, whole = (self.decibels / self.num_images).tolist()
+        pooled = float(in_decibels(self.hidden_error / self.hidden_values))
+        values = {"hole_psnr": hole, "pooled_hole_psnr": pooled, "known_psnr": known, "psnr": whole}
+        assert values.keys() == RESTORATION.keys()
+        return values
+
+
+def hole_psnr(images: Tensor, originals: Tensor, known: Tensor) -> dict[str, Tensor]:
+    """The PSNR [B] of each image's hidden pixels, its known ones and all; arguments as of :class:`HoleQuality`."""
+    if known.dtype != torch.bool or known.flatten(1).all(dim=1).any() or not known.flatten(1).any(dim=1).all():
+        raise ValueError("every image has known pixels and hidden ones, in a mask of true and false")
+    errors = squared_errors(images, originals).mean(dim=1, keepdim=True)  # over channels: [B, 1, H, W]
+    parts = {"hole_psnr": ~known, "known_psnr": known, "psnr": torch.ones_like(known)}
+    return {
+        name: in_decibels((errors * part).sum(dim=(1, 2, 3)) / part.sum(dim=(1, 2, 3))) for name, part in parts.items()
+    }
+
+
+def squared_errors(images: Tensor, originals: Tensor) -> Tensor:
+    """Of uint8 images [B, C, H, W], in units of their range, in float64."""
+    if images.shape != originals.shape:
+        raise ValueError(f"pairs of one shape are compared, got {tuple(images.shape)} and {tuple(originals.shape)}")
+    return ((images.double() - originals.double()) / 255.0).square()
+
+
+def in_decibels(error: Tensor) -> Tensor:
+    """The PSNR of a mean squared error in units of the range."""
+    return (-10 * error.log10()).clamp(max=MOST_DECIBELS)

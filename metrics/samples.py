@@ -1,4 +1,4 @@
-"""What a generator draws, as a set of images by number."""
+"""What a method draws or makes again, as sets of images by number."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from generative.rendering.images import to_uint8
+from generative.rendering.images import from_uint8, to_uint8
+from metrics.image_sets import KeptImageSet
 from metrics.quality import RECONSTRUCTION_METRICS
 
 
@@ -47,6 +48,50 @@ class DrawnImages:
     def labels(self) -> Tensor | None:
         labels = in_turn(self.cycle, 0, self.count)
         return None if labels is None else labels.cpu()
+
+    def fingerprint(self) -> str:
+        return ""
+
+
+class Reconstructor(Protocol):
+    """What makes an image again from a code."""
+
+    num_classes: int  # 0: it takes no labels
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def dtype(self) -> str | torch.dtype: ...
+
+    def reconstruct(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Images [B, C, H, W] in [-1, 1], of the classes ``labels`` [B], and the same again."""
+
+
+class Reconstructions:
+    """The images of a set as a method makes them again when asked for."""
+
+    def __init__(self, method: Reconstructor, originals: KeptImageSet) -> None:
+        self.method, self.originals = method, originals
+        self.known_labels = originals.labels() if method.num_classes > 0 else None
+        self.name = f"reconstructions of {originals.name}"
+        self.shape = originals.shape
+
+    def __len__(self) -> int:
+        return len(self.originals)
+
+    @torch.no_grad()
+    def images(self, first: int, count: int) -> Tensor:
+        originals = from_uint8(self.originals.images(first, count)).to(self.method.device).type(self.method.dtype)
+        labels = None
+        if self.known_labels is not None:
+            labels = self.known_labels[first : first + count].to(self.method.device)
+        made = self.method.reconstruct(originals, labels)
+        check_finite(made, first=first)
+        return to_uint8(made).cpu()  # where the originals are that it is compared with
+
+    def labels(self) -> Tensor | None:
+        return self.known_labels
 
     def fingerprint(self) -> str:
         return ""

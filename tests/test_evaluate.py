@@ -216,7 +216,8 @@ def test_judges_are_tested_on_images_that_they_never_saw(
 
 def test_a_judge_that_the_generator_was_trained_against(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from launch.compose import compose, plain
-    from launch.evaluate.evaluation import evaluate_checkpoint
+    from launch.evaluate.capabilities import measure_checkpoint
+    from launch.evaluate.requests import request_of
     from lightning_modules.poly_inr.module import PolyINR
 
     monkeypatch.setattr(PolyINR, "trained_against", ("pixels",))
@@ -224,8 +225,8 @@ def test_a_judge_that_the_generator_was_trained_against(run: Path, monkeypatch: 
     with pytest.raises(
         ValueError, match=r"trained against pixels, which is therefore no judge.*allow_trained_judge=true"
     ):
-        evaluate_checkpoint(plain(compose("evaluate", asked)))
-    marked, _ = evaluate_checkpoint(plain(compose("evaluate", [*asked, "allow_trained_judge=true"])))
+        measure_checkpoint(request_of(plain(compose("evaluate", asked))))
+    (marked,), _ = measure_checkpoint(request_of(plain(compose("evaluate", [*asked, "allow_trained_judge=true"]))))
     assert marked["protocol"]["trained_against_judge"] is True
     assert marked["names"] == ["fd_pixels_50_trained_judge"]
 

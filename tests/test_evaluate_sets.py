@@ -56,9 +56,10 @@ def test_photos_of_several_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def draw_all(*settings: str) -> None:
     from launch.compose import compose, plain
-    from launch.evaluate.evaluation import evaluate_images
+    from launch.evaluate.images import measure_images
+    from launch.evaluate.requests import request_of
 
-    _, draw = evaluate_images(plain(compose("evaluate", ["cache=null", *settings])))
+    _, draw = measure_images(request_of(plain(compose("evaluate", ["cache=null", *settings]))))
     assert draw is not None
     draw()
 

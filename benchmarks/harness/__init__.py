@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from records.environment import environment
 
@@ -93,6 +94,14 @@ def resident(what: str) -> int:
     """A line of /proc/self/status, in KiB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{what}:"))
+
+
+def relative_error(ours: object, plain: object) -> float:
+    """The largest difference of two tensors, over the largest value of the second."""
+    assert isinstance(ours, Tensor)
+    assert isinstance(plain, Tensor)
+    expected = plain.detach()
+    return float((ours.detach().float() - expected).abs().max() / expected.abs().max())
 
 
 class Table:

@@ -17,8 +17,8 @@ import torch
 
 from docs.ledger.results import DOCS, results_path
 from generative.randomness import permutation
-from launch.evaluate.inputs import make_datamodule
-from metrics.evaluation import evaluate
+from launch.data_sets import make_datamodule
+from metrics.evaluation import Instruments, evaluate
 from metrics.features import Pixels
 from metrics.image_sets import ImagesInMemory
 from metrics.splits import real_images
@@ -38,7 +38,7 @@ def floor(images: ImagesInMemory, *, parts: int, splits: int) -> dict[str, Any]:
         one, other = (
             ImagesInMemory(images.name, images.select(numbers.tolist())) for numbers in order[: 2 * size].split(size)
         )
-        for metric, value in evaluate(one, other, extractor=Pixels(images.shape), metrics=METRICS).items():
+        for metric, value in evaluate(one, other, Instruments(extractor=Pixels(images.shape), metrics=METRICS)).items():
             found[metric].append(value)
     means = {metric: statistics.fmean(values) for metric, values in found.items()}
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -9,7 +10,10 @@ from tqdm import tqdm
 from datamodules.corruptions import KINDS, SEVERITIES
 from datamodules.imagenet_c import ImageNetC, check_all_there
 from launch.build import bare_trainer
-from launch.evaluate.inputs import make_datamodule
+from launch.checkpoint import load_method
+from launch.data_sets import make_datamodule
+from launch.evaluate.capabilities import check_alone, origin_of, own_tests
+from launch.evaluate.requests import CorruptionsRequest
 from lightning_modules.base import Classifies, Method
 from metrics.robustness import (
     ALEXNET_CLEAN_ERROR,
@@ -19,7 +23,35 @@ from metrics.robustness import (
     relative_mce,
 )
 
-CHOICES = ("all", "regenerated")
+
+def measure_corruptions(request: CorruptionsRequest) -> dict[str, Any]:
+    """A classifier of ImageNet on its own test images, and on their corruptions in units of AlexNet's errors."""
+    regenerate = request.corruptions == "regenerated"
+    method, datamodule = load_method(Path(request.checkpoint), device=request.device)
+    classifier = check_suits(method, request.checkpoint)
+    check_sets(regenerate=regenerate)
+    check_alone(classifier)
+    record = next(
+        record
+        for record in own_tests(classifier, datamodule, origin_of(request.checkpoint))
+        if record["protocol"]["task"] == Classifies.test_task
+    )
+    clean_error = 1.0 - record["metrics"]["accuracy"]
+    errors, num_images = measured_errors(
+        classifier, regenerate=regenerate, batch_size=request.batch_size, num_workers=request.num_workers
+    )
+    own = record["protocol"]
+    protocol = {
+        "task": "corruptions",
+        "data": f"imagenet_c{'_regenerated' if regenerate else ''}:test",
+        "clean_data": own["data"],
+        "clean_data_hash": own["data_hash"],
+        "reference": "AlexNet",
+        "image_shape": own["image_shape"],
+        "weights": own["weights"],
+    }
+    metrics = {"clean_error": clean_error} | robustness(errors, clean_error, regenerated=regenerate)
+    return record | {"protocol": protocol, "num_images": num_images, "metrics": metrics, "errors": errors}
 
 
 def check_suits(method: Method, path: str) -> Classifies:
@@ -59,7 +91,7 @@ def measured_errors(
     for corruption, severity in tqdm(names, desc="ImageNet-C", unit="set", disable=None):
         data = corrupted_set(corruption, severity, resolution=method.image_shape[1], regenerate=regenerate, **loading)
         trainer.test(method, data, verbose=False)
-        errors.setdefault(corruption, []).append(1.0 - method.test_results()[method.test_task]["accuracy"])
+        errors.setdefault(corruption, []).append(1.0 - method.test_results()[Classifies.test_task]["accuracy"])
         num_images += len(data.split("test")[1])
     return errors, num_images
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from launch.checkpoint import load_method
 from launch.errors import did_you_mean
 from lightning_modules.base import Classifies
 from metrics.features import Extractor, FromClassifier, default_extractor, make_extractor
+from metrics.image_sets import KeptImageSet
+from metrics.splits import real_images
 
 PREFIX = "classifier:"
 
@@ -51,25 +54,37 @@ class ClassifierJudge:
         return ClassifierJudge(FromClassifier(method.to(device)), self.config)
 
 
-def load_classifier(path: Path, *, device: str) -> tuple[ClassifierJudge, ImageDataModule]:
-    """The judge of a checkpoint and the data module that it was trained on."""
+@dataclass(frozen=True)
+class KnownClassifier:
+    """A classifier that was trained here and the data that it was trained on."""
+
+    judge: ClassifierJudge
+    datamodule: ImageDataModule
+
+    def test_images(self) -> KeptImageSet:
+        """Labelled images that it never saw."""
+        return real_images(self.datamodule, "test")
+
+
+def load_classifier(path: Path, *, device: str) -> KnownClassifier:
+    """The classifier of a checkpoint; ValueError where it holds none."""
     method, datamodule = load_method(path, device=device)
     if not isinstance(method, Classifies):
         raise ValueError(f"{path} holds a {type(method).__name__}, which is no classifier")
-    return ClassifierJudge(FromClassifier(method), method.run_config), datamodule
+    return KnownClassifier(ClassifierJudge(FromClassifier(method), method.run_config), datamodule)
 
 
 def extractor_of(
     name: str | None, *, image_shape: tuple[int, int, int], weights: str | None, device: str
-) -> tuple[Extractor, ClassifierJudge | None, ImageDataModule | None]:
-    """The extractor ``name`` (None: by the images' size); of a classifier also its judge and the data it was trained on."""
+) -> tuple[Extractor, KnownClassifier | None]:
+    """The extractor ``name`` (None: by the images' size), and the classifier that it is made of, if any."""
     name = name or default_extractor(image_shape)
     if name.startswith(PREFIX):
         if weights is not None:
             raise ValueError(f"{name} names its weights itself: leave out weights=")
-        judge, datamodule = load_classifier(Path(name.removeprefix(PREFIX)), device=device)
-        return judge.extractor, judge, datamodule
-    return make_extractor(name, image_shape=image_shape, weights=None if weights is None else Path(weights)), None, None
+        known = load_classifier(Path(name.removeprefix(PREFIX)), device=device)
+        return known.judge.extractor, known
+    return make_extractor(name, image_shape=image_shape, weights=None if weights is None else Path(weights)), None
 
 
 def check_name(kind: str, name: Any, known: tuple[str, ...]) -> None:

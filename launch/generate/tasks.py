@@ -20,8 +20,8 @@ import lightning_modules.tasks
 from datamodules.base import ImageDataModule
 from launch.checkpoint import load_method
 from launch.compose import check_type
+from launch.data_sets import make_datamodule
 from launch.errors import did_you_mean
-from launch.evaluate.inputs import make_datamodule
 from lightning_modules.base import ImageData, Method
 from records.environment import environment
 from records.settings_hash import settings_hash

@@ -19,7 +19,7 @@ from lightning_modules.base import ImageData
 from lightning_modules.labels import check_labels_setting
 from lightning_modules.poly_inr.module import PolyINR
 from lightning_modules.tasks.samples import check_at_least
-from metrics.evaluation import Work, evaluate, real_summary
+from metrics.evaluation import Instruments, Work, evaluate, real_summary
 from metrics.features import make_extractor
 from metrics.image_sets import ImagesInMemory
 from metrics.samples import in_turn
@@ -69,7 +69,7 @@ def upsample_scored(
     for what, images in candidates(method, small, cycle, resolution=resolution, seed=seed).items():
         fakes = ImagesInMemory(what, drawn(images, count, what=what))
         for name, (extractor, summary) in summaries.items():
-            values = evaluate(fakes, summary, extractor=extractor, metrics=METRICS, work=work)
+            values = evaluate(fakes, summary, Instruments(extractor=extractor, metrics=METRICS, work=work))
             lines.append({"images": what, "extractor": name, **values})
     facts: dict[str, Any] = {"native": native, "resolution": resolution, "num_images": count, "seed": seed}
     facts |= {"labels": labels, "data": datamodule.name, "train_seed": method.seed, "kimg": method.images_seen / 1000}

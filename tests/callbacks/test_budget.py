@@ -50,7 +50,7 @@ def test_best_checkpoint_follows_the_metric(
     """The lowest distance is the best, and the highest precision; the short name means the column that is logged."""
     values = iter([3.0, 1.0, 2.0, 5.0, 4.0])
     monkeypatch.setattr(
-        "callbacks.generation_metrics.evaluate", lambda *_, metrics, **__: dict.fromkeys(metrics, next(values))
+        "callbacks.generation_metrics.evaluate", lambda *sets: dict.fromkeys(sets[-1].metrics, next(values))
     )
     settings = ("callbacks.metrics.every_kimg=0.064", "callbacks.metrics.metrics=[fd,precision]")
     tested = ("callbacks.metrics.test_metrics=[fd]", f"callbacks.checkpoints.best={best}")
@@ -63,7 +63,7 @@ def test_best_checkpoint_follows_the_metric(
     # Going on by another metric, or by the same of other samples, the best of before is no best: the first value counts.
     values = iter([0.0])
     monkeypatch.setattr(
-        "callbacks.generation_metrics.evaluate", lambda *_, metrics, **__: dict.fromkeys(metrics, next(values))
+        "callbacks.generation_metrics.evaluate", lambda *sets: dict.fromkeys(sets[-1].metrics, next(values))
     )
     change = {"fd": "callbacks.checkpoints.best=precision"}.get(best, "callbacks.metrics.labels=balanced")
     small_run("max_kimg=0.384", *settings, *tested, change, "resume=auto")

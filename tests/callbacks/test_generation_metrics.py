@@ -13,7 +13,7 @@ from torch import Tensor
 import callbacks.generation_metrics as module
 from datamodules.digits import Digits
 from lightning_modules.base import Draws
-from metrics.evaluation import evaluate
+from metrics.evaluation import Instruments, evaluate
 from metrics.features import Pixels
 from metrics.image_sets import ImagesInMemory
 from metrics.judge import PixelJudge
@@ -63,9 +63,9 @@ def test_a_generator_that_draws_its_label_is_always_right() -> None:
     assert real.known_labels is not None
     judge = PixelJudge(real.tensor, real.known_labels, data=real.name)
     drawn = DrawnImages(DrawsItsLabel(), 23, seed=4)
-    values = evaluate(
-        drawn, real, extractor=Pixels((1, 8, 8)), metrics=["accuracy", "tstr_accuracy"], judge=judge, test=real
-    )
+    asked = ["accuracy", "tstr_accuracy"]
+    instruments = Instruments(extractor=Pixels((1, 8, 8)), metrics=asked, judge=judge, test=real)
+    values = evaluate(drawn, real, instruments)
     assert values == {"accuracy": 1.0, "judge_accuracy": 1.0, "tstr_accuracy": 1.0}
 
 

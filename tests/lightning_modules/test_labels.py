@@ -14,13 +14,12 @@ from callbacks.generation_metrics import GenerationMetrics
 from datamodules.arrays import Arrays
 from lightning_modules.base import Draws
 from lightning_modules.labels import labels_to_follow
-from metrics.evaluation import Work
+from metrics.evaluation import Instruments
 from metrics.features import Pixels
 from metrics.protocols import check_comparable
-from metrics.quality import Settings
 from metrics.samples import DrawnImages
 from metrics.splits import real_images
-from records.results import published_result
+from records.results import Drawing, Origin, published_result
 
 SHARES = {0: 70, 2: 20, 5: 10}  # of six classes: the data have none of 1, 3 and 4
 TRAIN = torch.cat([torch.full((count,), label) for label, count in SHARES.items()])
@@ -101,10 +100,12 @@ def test_balanced_is_class_k_mod_n_and_without_classes_there_is_nothing_to_ask()
 def result(choice: str, *, num_classes: int = 6) -> dict[str, Any]:
     method, datamodule = PaintsItsLabel(num_classes), data()
     return published_result(
-        method, real_images(datamodule, "train"), extractor=Pixels((1, 2, 2)), metrics=["fd"], settings=Settings(),
-        seed=1, data_labels=labels_to_follow(method, datamodule, choice), judge=None, test=None, work=Work(),
-        stage="test", checkpoint="last.ckpt",
-    )  # fmt: skip
+        method,
+        real_images(datamodule, "train"),
+        Instruments(extractor=Pixels((1, 2, 2)), metrics=["fd"]),
+        Drawing(seed=1, data_labels=labels_to_follow(method, datamodule, choice)),
+        Origin(stage="test", checkpoint="last.ckpt"),
+    )
 
 
 def test_a_perfect_generator_of_uneven_classes_is_perfect_under_their_shares_alone() -> None:

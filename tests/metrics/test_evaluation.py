@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from metrics.evaluation import (
+    Instruments,
     Work,
     evaluate,
     nearest_originals,
@@ -72,16 +73,18 @@ def test_real_digits_against_real_digits() -> None:
     assert b.known_labels is not None
     judge = PixelJudge(b.tensor, b.known_labels, data="b")
     names = ["fd", "precision", "recall", "accuracy", "tstr_accuracy"]
-    values = evaluate(a, b, extractor=PIXELS, metrics=names, judge=judge, test=a)
+    values = evaluate(a, b, Instruments(extractor=PIXELS, metrics=names, judge=judge, test=a))
     assert set(values) == {*names, "judge_accuracy"}
     assert 0.2 < values["fd"] < 0.35
     assert min(value for name, value in values.items() if name != "fd") > 0.85
-    more = evaluate(a, b, extractor=PIXELS, metrics=["kid", "coverage", "authenticity"])
+    more = evaluate(a, b, Instruments(extractor=PIXELS, metrics=["kid", "coverage", "authenticity"]))
     assert abs(more["kid"]) < 4 * more["kid_error"] < 0.05
     assert more["coverage"] > 0.85
     assert more["authenticity"] > 0.5
     shifted = ImagesInMemory("wrong labels", a.tensor, (a.known_labels + 1) % 10)
-    wrong = evaluate(shifted, b, extractor=PIXELS, metrics=["accuracy", "tstr_accuracy"], judge=judge, test=a)
+    wrong = evaluate(
+        shifted, b, Instruments(extractor=PIXELS, metrics=["accuracy", "tstr_accuracy"], judge=judge, test=a)
+    )
     assert max(wrong["accuracy"], wrong["tstr_accuracy"]) < 0.1
 
 
@@ -93,7 +96,7 @@ def test_known_answers_of_sets_of_images() -> None:
     names = ["fd", "kid", "precision", "recall", "coverage", "authenticity"]
 
     def against(fake: Tensor) -> dict[str, float]:
-        return evaluate(ImagesInMemory("fake", fake), train, extractor=PIXELS, metrics=names)
+        return evaluate(ImagesInMemory("fake", fake), train, Instruments(extractor=PIXELS, metrics=names))
 
     same, other = against(train.tensor), against(fresh.tensor)
     assert same["fd"] == pytest.approx(0, abs=1e-6)
@@ -118,12 +121,12 @@ def test_known_answers_of_sets_of_images() -> None:
 def test_all_metrics_come_from_one_pass() -> None:
     extractor = Projection()
     a, b = digits(slice(0, 300)), digits(slice(300, 700))
-    values = evaluate(a, b, extractor=extractor, metrics=list(COMPARISONS))
+    values = evaluate(a, b, Instruments(extractor=extractor, metrics=list(COMPARISONS)))
     assert extractor.num_shown == 700
     assert set(COMPARISONS) <= values.keys()
     assert all(math.isfinite(value) for value in values.values())
     assert 1 < values["is"] < 5
-    alone = {name: evaluate(a, b, extractor=extractor, metrics=[name])[name] for name in COMPARISONS}
+    alone = {name: evaluate(a, b, Instruments(extractor=extractor, metrics=[name]))[name] for name in COMPARISONS}
     assert alone == {name: values[name] for name in COMPARISONS}, "a value does not depend on what else is asked for"
 
 
@@ -133,7 +136,7 @@ def test_the_cache_spares_the_second_pass_and_knows_other_images(tmp_path: Path)
 
     def shown(real: ImagesInMemory, metrics: list[str]) -> tuple[int, dict[str, float]]:
         before = extractor.num_shown
-        values = evaluate(a, real, extractor=extractor, metrics=metrics, work=work)
+        values = evaluate(a, real, Instruments(extractor=extractor, metrics=metrics, work=work))
         return extractor.num_shown - before, values
 
     first, second = shown(b, ["fd"]), shown(b, ["fd"])
@@ -146,16 +149,18 @@ def test_the_cache_spares_the_second_pass_and_knows_other_images(tmp_path: Path)
     changed = b.tensor.clone()
     changed[0, 0, 0, 0] += 1
     assert shown(ImagesInMemory("digits", changed), ["fd"])[0] == 700, "another image, another hash"
-    evaluate(a, b, extractor=PIXELS, metrics=["fd"], work=Work(cache=tmp_path / "none"))
+    evaluate(a, b, Instruments(extractor=PIXELS, metrics=["fd"], work=Work(cache=tmp_path / "none")))
     assert not (tmp_path / "none").exists(), "raw pixels are not kept"
 
 
 def test_saved_statistics_stand_for_the_images() -> None:
     a, b = digits(slice(0, 300)), digits(slice(300, 700))
     summary = real_summary(b, PIXELS, metrics=["fd"], work=Work())
-    assert evaluate(a, summary, extractor=PIXELS, metrics=["fd"]) == evaluate(a, b, extractor=PIXELS, metrics=["fd"])
+    assert evaluate(a, summary, Instruments(extractor=PIXELS, metrics=["fd"])) == evaluate(
+        a, b, Instruments(extractor=PIXELS, metrics=["fd"])
+    )
     with pytest.raises(ValueError, match="do not hold what precision need: they have statistics of features"):
-        evaluate(a, summary, extractor=PIXELS, metrics=["fd", "precision"])
+        evaluate(a, summary, Instruments(extractor=PIXELS, metrics=["fd", "precision"]))
 
 
 def test_the_global_random_state_stays() -> None:
@@ -165,7 +170,9 @@ def test_the_global_random_state_stays() -> None:
 
     torch.manual_seed(3)
     states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002 - the global one
-    evaluate(digits(slice(0, 300)), digits(slice(300, 700)), extractor=Projection(), metrics=list(COMPARISONS))
+    evaluate(
+        digits(slice(0, 300)), digits(slice(300, 700)), Instruments(extractor=Projection(), metrics=list(COMPARISONS))
+    )
     RandomPart(digits(), 20).images(0, 20)
     assert torch.equal(states[0], torch.get_rng_state())
     assert (states[1] == np.random.get_state()[1]).all()  # noqa: NPY002
@@ -223,12 +230,12 @@ def test_reconstruction() -> None:
     noise = torch.randint(-20, 21, original.tensor.shape, generator=torch.Generator().manual_seed(0))
     copy = ImagesInMemory("copy", (original.tensor.int() + noise).clamp(0, 255).to(torch.uint8))
     names = ["psnr", "mae"]
-    values = evaluate(copy, original, extractor=PIXELS, metrics=names)
+    values = evaluate(copy, original, Instruments(extractor=PIXELS, metrics=names))
     x, y = copy.tensor.float() / 255, original.tensor.float() / 255
     each = [float(peak_signal_noise_ratio(x[i], y[i], data_range=1.0)) for i in range(40)]
     assert values["psnr"] == pytest.approx(sum(each) / 40, rel=1e-6)
     assert values["mae"] == pytest.approx(float((x - y).abs().mean()), rel=1e-6)
-    assert evaluate(original, original, extractor=PIXELS, metrics=names) == {"psnr": 100.0, "mae": 0.0}
+    assert evaluate(original, original, Instruments(extractor=PIXELS, metrics=names)) == {"psnr": 100.0, "mae": 0.0}
     large = torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     near, far = ReconstructionQuality(metrics=["ssim"]), ReconstructionQuality(metrics=["ssim"])
     near.update(large, large)
@@ -240,9 +247,9 @@ def test_reconstruction() -> None:
     deep.update(large[:2], large[2:])
     assert deep.compute()["feature_distance"] > 0.1
     with pytest.raises(ValueError, match="ssim looks at windows of 11 pixels: images of 8 x 8 are too small"):
-        evaluate(copy, original, extractor=PIXELS, metrics=["ssim"])
+        evaluate(copy, original, Instruments(extractor=PIXELS, metrics=["ssim"]))
     with pytest.raises(ValueError, match="compare pairs: copy has 40 images and digits 30"):
-        evaluate(copy, digits(slice(0, 30)), extractor=PIXELS, metrics=["psnr"])
+        evaluate(copy, digits(slice(0, 30)), Instruments(extractor=PIXELS, metrics=["psnr"]))
 
 
 def test_a_picture_of_the_nearest_images() -> None:
@@ -259,21 +266,23 @@ def test_few_images() -> None:
     one = ImagesInMemory("one", real.tensor[:1])
     for sides in ((one, real), (real, one)):
         with pytest.raises(ValueError, match="at least 2 images on each side: one has 1"):
-            evaluate(*sides, extractor=PIXELS, metrics=["fd"])
+            evaluate(*sides, Instruments(extractor=PIXELS, metrics=["fd"]))
     with pytest.raises(ValueError, match="digits has 5 images, which cannot be cut into 10 splits"):
-        evaluate(digits(slice(0, 5)), None, extractor=Projection(), metrics=["is"])
-    values = evaluate(digits(slice(0, 10)), real, extractor=PIXELS, metrics=["fd", "kid", "precision", "recall"])
+        evaluate(digits(slice(0, 5)), None, Instruments(extractor=Projection(), metrics=["is"]))
+    values = evaluate(
+        digits(slice(0, 10)), real, Instruments(extractor=PIXELS, metrics=["fd", "kid", "precision", "recall"])
+    )
     assert values["kid_error"] > 0
     assert all(math.isfinite(value) for value in values.values())
     note = small_sample_note(10, PIXELS, ["fd", "kid"])
     assert note is not None
     assert "fd of 10 images in 64 features is too large by its bias" in note
     assert small_sample_note(100, PIXELS, ["fd"]) is None
-    same = evaluate(digits(slice(0, 6)), digits(slice(0, 6)), extractor=PIXELS, metrics=["fd", "kid"])
+    same = evaluate(digits(slice(0, 6)), digits(slice(0, 6)), Instruments(extractor=PIXELS, metrics=["fd", "kid"]))
     assert same["kid"] < 0 <= same["fd"]
     assert "of a set and itself, or copies of its images, it always is" in (negative_distance_note(same) or "")
     assert negative_distance_note({"fd": 1.0, "kid": 0.1}) is None
-    two = evaluate(digits(slice(0, 2)), real, extractor=PIXELS, metrics=["kid"])
+    two = evaluate(digits(slice(0, 2)), real, Instruments(extractor=PIXELS, metrics=["kid"]))
     assert set(two) == {"kid"}, "two images have no spread"
 
 
@@ -288,7 +297,7 @@ def test_a_table_that_no_machine_holds_is_refused() -> None:
     message = r"fd of 200000 images in 196608 features needs a table of 309 GB \(photos\): choose a network, such as"
     for sides in ((many, few), (few, many)):
         with pytest.raises(ValueError, match=message):
-            evaluate(*sides, extractor=Pixels(few.shape), metrics=["kid", "fd"])
+            evaluate(*sides, Instruments(extractor=Pixels(few.shape), metrics=["kid", "fd"]))
 
 
 def test_bad_input() -> None:
@@ -297,20 +306,22 @@ def test_bad_input() -> None:
         check_metrics(["precison"])
     colour = ImagesInMemory("photos", torch.zeros(5, 3, 8, 8, dtype=torch.uint8))
     with pytest.raises(ValueError, match="black is grey and photos in colour"):
-        evaluate(colour, images, extractor=PIXELS, metrics=["fd"])
+        evaluate(colour, images, Instruments(extractor=PIXELS, metrics=["fd"]))
     with pytest.raises(ValueError, match="wide is 1 x 9 x 9 and black 1 x 8 x 8: bring them to one size"):
         evaluate(
-            ImagesInMemory("wide", torch.zeros(5, 1, 9, 9, dtype=torch.uint8)), images, extractor=PIXELS, metrics=["fd"]
+            ImagesInMemory("wide", torch.zeros(5, 1, 9, 9, dtype=torch.uint8)),
+            images,
+            Instruments(extractor=PIXELS, metrics=["fd"]),
         )
     with pytest.raises(ValueError, match="need labels"):
-        evaluate(images, images, extractor=PIXELS, metrics=["accuracy"])
+        evaluate(images, images, Instruments(extractor=PIXELS, metrics=["accuracy"]))
     labelled = digits(slice(0, 40))
     assert labelled.known_labels is not None
     few = PixelJudge(labelled.tensor, labelled.known_labels % 3, data="b")
     with pytest.raises(ValueError, match="digits has labels up to 9, and the judge knows 3 classes"):
-        evaluate(labelled, labelled, extractor=PIXELS, metrics=["accuracy"], judge=few, test=labelled)
+        evaluate(labelled, labelled, Instruments(extractor=PIXELS, metrics=["accuracy"], judge=few, test=labelled))
     with pytest.raises(ValueError, match="give a reference"):
-        evaluate(images, None, extractor=PIXELS, metrics=["fd"])
+        evaluate(images, None, Instruments(extractor=PIXELS, metrics=["fd"]))
     floats = torch.zeros(5, 1, 8, 8)
     floats[3, 0, 2, 2] = math.nan
     with pytest.raises(ValueError, match="drawn: image number 3 has the value nan, and 1 images"):

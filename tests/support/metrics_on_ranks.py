@@ -11,7 +11,7 @@ import torch
 from generative.ranks import rank_and_world_size, ranks_of_launcher
 from launch.checkpoint import load_method
 from lightning_modules.base import Draws
-from metrics.evaluation import Work, evaluate
+from metrics.evaluation import Instruments, Work, evaluate
 from metrics.image_sets import ImagesInMemory, RandomPart
 from metrics.quality import COMPARISONS
 from metrics.samples import DrawnImages
@@ -39,9 +39,8 @@ def main(checkpoint: str, folder: Path) -> None:
         values = {}
         for name, metrics in (("all", list(COMPARISONS)), ("fd", ["fd", "sfd"])):
             real = RandomPart(ImagesInMemory("digits", digits().tensor), 97)
-            values[name] = evaluate(
-                fake, real, extractor=Projection(), metrics=metrics, work=Work(batch_size=BATCH, cache=folder / "cache")
-            )
+            work = Work(batch_size=BATCH, cache=folder / "cache")
+            values[name] = evaluate(fake, real, Instruments(extractor=Projection(), metrics=metrics, work=work))
         half = len(fake.seen) // 2
         seen = {number: image.flatten().tolist() for number, image in fake.seen[:half]}
         out = {"values": values, "numbers": [number for number, _ in fake.seen[:half]], "images": seen}

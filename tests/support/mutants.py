@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tests.support.copies import copied_to
 
+RECONSTRUCTIONS = "tests/callbacks/test_reconstruction_metrics.py"
 EVALUATION = "tests/callbacks/test_generation_metrics.py"
 JUDGED_IN_TRAINING = f"{EVALUATION}::test_the_judge_learns_from_training_images_and_is_tested_on_the_others"
 JUDGED = "tests/test_evaluate.py::test_judges_are_tested_on_images_that_they_never_saw"
@@ -27,6 +28,9 @@ SHOWN = f"{METHODS}::test_averaged_weights_and_no_others_are_shown"
 GUARD = "tests/lightning_modules/test_steps.py::test_no_value_that_is_not_finite_passes_the_guard"
 NETWORKS = "tests/lightning_modules/poly_inr/test_networks.py"
 RECIPE = "tests/lightning_modules/poly_inr/test_module.py"
+INVERSION = "tests/lightning_modules/tasks/test_inversion.py"
+SEARCH = "tests/generative/inversion/test_search.py"
+FILLS = "tests/generative/inversion/test_fills.py"
 RATES = f"{RECIPE}::test_both_rates_fall_over_the_last_share_of_the_budget"
 
 
@@ -50,38 +54,24 @@ MUTANTS = (
         f"{EVALUATION}::test_each_image_shows_the_class_that_its_label_names",
     ),
     Mutant(
-        "judge tested on its training images, while training",
+        "judge tested on its training images, while training and at its test stage",
         "callbacks/generation_metrics.py",
-        'real_images(datamodule, "test"),\n            work=self.work(method),\n        )',
-        'real_images(datamodule, "train"),\n            work=self.work(method),\n        )',
-        JUDGED_IN_TRAINING,
-    ),
-    Mutant(
-        "judge tested on its training images, test stage",
-        "callbacks/generation_metrics.py",
-        'real_images(datamodule, "test"),\n            work=self.work(method),\n            stage=',
-        'real_images(datamodule, "train"),\n            work=self.work(method),\n            stage=',
+        'test=None if judge is None else real_images(datamodule, "test")',
+        'test=None if judge is None else real_images(datamodule, "train")',
         JUDGED_IN_TRAINING,
     ),
     Mutant(
         "judge of pixels tested on its training images, evaluate.py",
-        "launch/evaluate/evaluation.py",
+        "launch/evaluate/instruments.py",
         'pixel_judge(labelled, metrics), real_images(labelled, "test")',
         'pixel_judge(labelled, metrics), real_images(labelled, "train")',
         f"{JUDGED}[pixels]",
     ),
     Mutant(
-        "classifier as judge tested on its training images",
-        "launch/evaluate/evaluation.py",
-        'Judging(extractor, judge, real_images(data, "test"), facts)',
-        'Judging(extractor, judge, real_images(data, "train"), facts)',
-        f"{JUDGED}[classifier]",
-    ),
-    Mutant(
-        "classifier as extractor tested on its training images",
-        "launch/evaluate/evaluation.py",
-        'real_images(own_data, "test")',
-        'real_images(own_data, "train")',
+        "classifier as judge and extractor tested on its training images",
+        "launch/evaluate/judges.py",
+        'real_images(self.datamodule, "test")',
+        'real_images(self.datamodule, "train")',
         f"{JUDGED}[classifier]",
     ),
     Mutant(
@@ -139,6 +129,27 @@ MUTANTS = (
         'return min(one, other) if direction == "lower" else max(one, other)',
         "return min(one, other)",
         f"{EVALUATION}::test_the_best_value_is_the_highest_of_what_is_good_and_the_lowest_of_what_is_bad",
+    ),
+    Mutant(
+        "the best checkpoint is the worst",
+        "callbacks/checkpoints.py",
+        '== "lower" else -1.0',
+        '== "higher" else -1.0',
+        f"{RECONSTRUCTIONS}::test_the_best_checkpoint_is_that_of_the_smallest_error_whichever_way_it_is_measured[mae]",
+    ),
+    Mutant(
+        "the last state is measured before it is concluded",
+        "callbacks/measured.py",
+        "method.crossed(self.every_kimg) and not trainer.should_stop",
+        "method.crossed(self.every_kimg)",
+        "tests/callbacks/test_conclusion.py::test_the_last_state_is_concluded_before_it_is_measured_saved_and_tested",
+    ),
+    Mutant(
+        "images are made again by the labels of others",
+        "metrics/samples.py",
+        "self.known_labels[first : first + count]",
+        "self.known_labels[:count]",
+        "tests/metrics/test_samples.py::test_each_image_is_made_again_by_its_own_label_in_the_method_s_precision",
     ),
     Mutant(
         "authenticity against the mean radius",
@@ -209,6 +220,55 @@ MUTANTS = (
         "        self.set_rates(self.rate_factor())\n",
         "",
         RATES,
+    ),
+    Mutant(
+        "a search that reads the hole",
+        "generative/inversion/objective.py",
+        "known = measure(targets)\n",
+        "known = targets\n",
+        f"{INVERSION}::test_nothing_reads_the_hole",
+    ),
+    Mutant(
+        "a start of a search that reads the hole",
+        "generative/inversion/search.py",
+        "known = through(targets)",
+        "known = targets",
+        f"{SEARCH}::test_the_nearest_is_that_of_brute_force",
+    ),
+    Mutant(
+        "one mask for all images of a search",
+        "generative/inversion/measurements.py",
+        "Masked(self.known[numbers.to(self.known.device)])",
+        "Masked(self.known[:1].expand(len(numbers), -1, -1, -1))",
+        "tests/generative/inversion/test_measurements.py::test_a_mask_is_an_images_own",
+    ),
+    Mutant(
+        "harmonic fill that forgets the border of the hole",
+        "generative/inversion/fills.py",
+        "-(border @ values.T)",
+        "(border @ values.T)",
+        f"{FILLS}::test_a_ramp_is_harmonic",
+    ),
+    Mutant(
+        "tuned weights that stay",
+        "generative/inversion/tuning.py",
+        "parameter.copy_(value)",
+        "value.copy_(parameter)",
+        "tests/generative/inversion/test_tuning.py::test_weights_follow_and_come_back",
+    ),
+    Mutant(
+        "masks that ignore the number of the image",
+        "generative/rendering/holes.py",
+        'f"blocks of image {number}"',
+        '"blocks"',
+        "tests/generative/test_holes.py::test_a_mask_is_a_function_of_seed_and_number",
+    ),
+    Mutant(
+        "errors of a hole spread over the whole image",
+        "metrics/quality.py",
+        "(errors * part).sum(dim=(1, 2, 3)) / part.sum(dim=(1, 2, 3))",
+        "(errors * part).mean(dim=(1, 2, 3))",
+        "tests/metrics/test_quality.py::test_hidden_known_and_all_pixels_by_hand",
     ),
 )
 

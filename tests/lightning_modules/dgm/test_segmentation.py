@@ -9,15 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import resnet50
 
 from datamodules.digits import DigitMasks
-from generate import generate
-from generative.randomness import permutation
-from generative.rendering.masks import NO_CLASS, NO_CLASS_COLOUR, palette
+from generative.rendering.masks import NO_CLASS
 from launch.build import build
 from launch.checkpoint import load_method
 from launch.compose import compose, plain
@@ -390,25 +387,6 @@ def test_torchvisions_weights_are_taken_as_published(tmp_path: Path) -> None:
     assert torch.equal(ours.conv1.weight, theirs["conv1.weight"])
 
 
-def test_the_picture_of_masks(small_run: Callable, tmp_path: Path) -> None:
-    folder, _ = small_run("method=dgm_segmentation", "max_kimg=0.016")
-    checkpoint = folder / "checkpoints" / "last.ckpt"
-    settings = [f"checkpoint={checkpoint}", f"output={tmp_path / 'out'}", "task=masks", "+options.count=2"]
-    first, same, other = (
-        np.array(Image.open(generate(compose("generate", [*settings, f"seed={seed}"]))[0])) for seed in (0, 0, 1)
-    )
-    assert (first == same).all()
-    assert first.shape != other.shape or (first != other).any()
-    built, datamodule = load_method(checkpoint)
-    truth = datamodule.rows("test")["mask"][torch.from_numpy(permutation(0, 0, 359)[:2].copy())]
-    above_the_legend = first[: 20 + 2 * 98 + 2]
-    for number in truth.unique().tolist():
-        colour = NO_CLASS_COLOUR if number == NO_CLASS else tuple(palette(11)[number].tolist())
-        assert (above_the_legend == colour).all(axis=2).sum() >= 12 * 12 * int((truth == number).sum()), number
-    with pytest.raises(ValueError, match="count must be at least 1, got 0"):
-        find_task(built, "masks")(built, tmp_path, seed=0, datamodule=datamodule, count=0)
-
-
 def test_a_task_is_offered_to_the_methods_that_it_is_for(classifier: Path) -> None:
     assert "masks" in tasks_of(method())
     trained, _ = load_method(classifier)
@@ -419,11 +397,12 @@ def test_a_task_is_offered_to_the_methods_that_it_is_for(classifier: Path) -> No
 
 
 def test_evaluate_measures_what_the_test_stage_did(small_run: Callable) -> None:
-    from launch.evaluate.evaluation import evaluate_checkpoint
+    from launch.evaluate.capabilities import measure_checkpoint
+    from launch.evaluate.requests import request_of
 
     folder, metrics = small_run("method=dgm_segmentation", "max_kimg=0.032")
     settings = plain(compose("evaluate", [f"checkpoint={folder / 'checkpoints' / 'last.ckpt'}"]))
-    record, picture = evaluate_checkpoint(settings)
+    (record,), picture = measure_checkpoint(request_of(settings))
     assert picture is None
     assert record["protocol"]["task"] == "segmentation"
     assert {f"metric/{name}": value for name, value in record["metrics"].items()} == metrics

@@ -16,6 +16,7 @@ from generative.inversion.measurements import Masked, Whole
 from generative.rendering.images import to_uint8
 from lightning_modules.base import Invertible
 from lightning_modules.tasks.inversion import Inversion, Targets, images_of, invert, make_objective, quality
+from tests.support.waves import Waves
 
 DATA = Digits(batch_size=8, seed=0)
 FAST = {"seed": 0, "datamodule": DATA, "steps": 4}
@@ -161,6 +162,19 @@ def test_invert_writes_a_picture_and_numbers(method: Invertible, tmp_path: Path)
     held_out, _ = DATA.split("test")
     tile = np.array(Image.open(written[0]).convert("L"))[22 : 22 + 96 : 12, 10 : 10 + 96 : 12]
     assert np.array_equal(tile, to_uint8(held_out[:1])[0, 0].numpy()), "the first column shows the originals"
+
+
+def test_any_invertible_method_is_embedded(tmp_path: Path) -> None:
+    method = Waves()
+    before = method.amplitudes.clone()
+    drawn = method.sample(0, 3, seed=5)
+    np.savez(tmp_path / "own.npz", to_uint8(drawn).permute(0, 2, 3, 1).numpy())
+    written = invert(method, tmp_path, images=str(tmp_path / "own.npz"), **(FAST | {"steps": 300, "tuning_steps": 5}))  # type: ignore[arg-type]
+    rows = [json.loads(line) for line in written[1].read_text().splitlines()]
+    assert [row["space"] for row in rows] == ["code", "pivotal"]
+    assert all(row["psnr"] > 35 for row in rows), "the images are its own"
+    assert rows[0]["rate"] == 0.1
+    assert torch.equal(method.amplitudes, before)
 
 
 def test_a_large_set_is_measured_whole_and_shown_in_part(method: Invertible, tmp_path: Path) -> None:
