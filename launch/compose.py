@@ -221,18 +221,20 @@ def constructor_arguments(target: Any) -> dict[str, inspect.Parameter]:
     """The arguments of a class's constructor, or of a function, by name, with their annotations evaluated.
 
     A constructor that ends in ``**given`` hands what it does not name to the constructor of the next class. So the
-    arguments of that one follow its own.
+    arguments of that one follow its own, without those that the class states by itself: its ``stated_arguments``.
     """
     if not inspect.isclass(target):
         return signature(target)
     found: dict[str, inspect.Parameter] = {}
+    stated: set[str] = set()
     for kind in target.__mro__[:-1]:  # object takes none
         if "__init__" not in vars(kind):
             continue
         own = signature(vars(kind)["__init__"])
         own.pop("self", None)
         is_handed_on = own.pop(HANDED_ON, None) is not None
-        found = {**own, **found}
+        found = {name: parameter for name, parameter in own.items() if name not in stated} | found
+        stated |= set(vars(kind).get("stated_arguments", ()))
         if not is_handed_on:
             break
     return found

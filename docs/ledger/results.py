@@ -6,27 +6,20 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 from scipy import stats
 
-from docs.ledger.checked import Known
-from launch.compose import group_options
+from docs.ledger.checked import Known, read_yaml
+from launch.compose import CONFIGS, find_target, group_options
 from launch.errors import did_you_mean
 from metrics import measures
 from metrics.measures import Direction
 
 DOCS = Path(__file__).resolve().parents[1]
 RESULTS = DOCS / "results"
-DIRECTIONS = measures.joined(
-    measures.GENERATION,
-    measures.COMPANIONS,
-    measures.RECONSTRUCTION,
-    measures.CLASSIFICATION,
-    measures.SEGMENTATION,
-    measures.DETECTION,
-)
 MORE_DIGITS = {"accuracy": 4, "kid": 4}  # behind the point, where a measure is stated with more than three
 Line = dict[str, Any]
 
@@ -40,7 +33,16 @@ def experiments() -> list[str]:
     return group_options("experiment")
 
 
-Measure = Annotated[str, Known("measure", lambda: DIRECTIONS)]
+@cache
+def directions() -> dict[str, Direction]:
+    """Of every measure: those of metrics/measures.py, and those that only the class of a method names."""
+    groups = [group for name, group in vars(measures).items() if name.isupper()]
+    configs = [read_yaml(CONFIGS / "method" / f"{name}.yaml") for name in group_options("method")]
+    methods = [find_target(config["_target_"], "method") for config in configs if "_target_" in config]
+    return measures.joined(*groups, *(method.directions() for method in methods))
+
+
+Measure = Annotated[str, Known("measure", directions)]
 Experiment = Annotated[str, Known("experiment", experiments)]
 # Of an experiment there may be none yet.
 ResultsFile = Annotated[str, Known("file of docs/results", lambda: [*files(), *experiments()])]
@@ -118,14 +120,15 @@ def facts(lines: Sequence[Line], command: str) -> Facts:
 
 
 def direction_of(measure: str, stated: Direction | None) -> Direction:
-    """That of metrics/measures.py; of a number that only a task knows, the one ``stated`` beside it."""
-    if measure in DIRECTIONS:
+    """Which way a measure is better; of a number that only a task knows, the direction ``stated`` beside it."""
+    known = directions()
+    if measure in known:
         if stated is not None:
-            raise ValueError(f"leave out 'direction': metrics/measures.py has that of {measure!r}")
-        return DIRECTIONS[measure]
+            raise ValueError(f"leave out 'direction': the measure {measure!r} has one, which is {known[measure]!r}")
+        return known[measure]
     if stated not in ("lower", "higher"):
         raise ValueError(
-            f"there is no measure {measure!r}{did_you_mean(measure, DIRECTIONS)}; "
+            f"there is no measure {measure!r}{did_you_mean(measure, known)}; "
             "a value of a task's own needs 'direction: lower' or 'direction: higher'"
         )
     return stated

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -46,32 +46,10 @@ class DGMBackbone(DGM, Backbone):
     to 1 over whatever is shown: a crop in training, the whole image in testing (the source does not say).
     """
 
-    def __init__(
-        self,
-        *,
-        image_channels: int,
-        channels: int,
-        blocks: list[int],
-        block: str = "basic",
-        patch_size: int = 1,
-        variant: str = "tables",
-        affine: bool = True,
-        moments: bool = True,
-        normalization: str = "batch",
-    ) -> None:
-        super().__init__(
-            image_channels=image_channels,
-            num_classes=1,
-            channels=channels,
-            blocks=blocks,
-            block=block,
-            patch_size=patch_size,
-            variant=variant,
-            affine=affine,
-            moments=moments,
-            normalization=normalization,
-            dropout=0.0,
-        )
+    stated_arguments = ("num_classes", "dropout")  # of DGM's constructor: not to be given
+
+    def __init__(self, *, channels: int, **given: Any) -> None:
+        super().__init__(channels=channels, num_classes=1, dropout=0.0, **given)
         del self.classifier
         self.num_early = self.num_channels = channels
 

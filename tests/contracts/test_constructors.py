@@ -13,6 +13,7 @@ import torch
 from datamodules.images import OwnImages
 from launch.build import takes_target_classes
 from launch.compose import HANDED_ON, check_constructor_calls, check_overrides, compose, constructor_arguments, plain
+from lightning_modules.dgm.backbones import DGMBackbone
 from lightning_modules.dgm.module import DGMClassifier
 from lightning_modules.dgm.networks import DGM
 from tests.conftest import ROOT
@@ -21,14 +22,25 @@ FOLDERS = ("lightning_modules", "datamodules", "callbacks", "generative", "metri
 METHOD_ARGUMENTS = {"image_shape", "num_classes", "seed", "accumulate", "clip_norm"}
 
 
-def constructors() -> Iterator[tuple[Path, ast.FunctionDef]]:
+def constructors() -> Iterator[tuple[Path, ast.FunctionDef, set[str]]]:
+    """Each constructor, and the arguments that its class says it states itself."""
     for path in (path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.FunctionDef) and node.name == "__init__":
-                yield path, node
+        for kind in ast.walk(ast.parse(path.read_text())):
+            if isinstance(kind, ast.ClassDef):
+                for node in kind.body:
+                    if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+                        yield path, node, stated_arguments(kind)
 
 
-def faults(constructor: ast.FunctionDef) -> list[str]:
+def stated_arguments(kind: ast.ClassDef) -> set[str]:
+    values = [
+        node.value for node in kind.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "stated_arguments"
+    ]  # fmt: skip
+    return {name for value in values for name in ast.literal_eval(value)}
+
+
+def faults(constructor: ast.FunctionDef, stated: set[str] | None = None) -> list[str]:
     """What a constructor with ``**keywords`` does that hides an argument from whoever reads its signature."""
     keywords = constructor.args.kwarg
     if keywords is None:
@@ -39,7 +51,7 @@ def faults(constructor: ast.FunctionDef) -> list[str]:
     handed_on = [call for call in calls if any(given_whole(one, keywords.arg) for one in call.keywords)]
     if uses != 1 or len(handed_on) != 1:
         return [*found, f"**{keywords.arg} is not handed to super().__init__ and nowhere else"]
-    own = {argument.arg for argument in constructor.args.kwonlyargs}
+    own = {argument.arg for argument in constructor.args.kwonlyargs} | (stated or set())
     return found + [
         f"{one.arg} could be given twice" for one in handed_on[0].keywords if one.arg and one.arg not in own
     ]
@@ -56,8 +68,8 @@ def given_whole(keyword: ast.keyword, name: str) -> bool:
 def test_keywords_are_handed_to_the_next_class_and_nowhere_else() -> None:
     found = list(constructors())
     assert len(found) > 50
-    assert sum(constructor.args.kwarg is not None for _, constructor in found) >= 5
-    broken = [f"{path.relative_to(ROOT)}: {fault}" for path, constructor in found for fault in faults(constructor)]
+    assert sum(constructor.args.kwarg is not None for _, constructor, _ in found) >= 5
+    broken = [f"{path.relative_to(ROOT)}: {fault}" for path, *one in found for fault in faults(*one)]
     assert not broken
 
 
@@ -87,6 +99,14 @@ def test_the_arguments_of_the_whole_chain_are_known() -> None:
     assert "DGM" in str(arguments["backbone"].annotation)
     assert takes_target_classes({"_target_": "lightning_modules.dgm.segmentation.Segmentation"})
     assert not takes_target_classes({"_target_": "lightning_modules.dgm.module.DGMClassifier"})
+
+
+def test_an_argument_that_a_class_states_itself_is_not_to_be_given() -> None:
+    arguments = constructor_arguments(DGMBackbone)
+    assert arguments.keys() == constructor_arguments(DGM).keys() - {"num_classes", "dropout"}
+    call = {"_target_": "lightning_modules.dgm.backbones.DGMBackbone", "channels": 8, "blocks": [1], "dropout": 0.5}
+    with pytest.raises(ValueError, match="DGMBackbone has no argument 'dropout'"):
+        check_constructor_calls({"backbone": call})
 
 
 class Open:

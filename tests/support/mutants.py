@@ -261,7 +261,7 @@ MUTANTS = (
         "generative/rendering/holes.py",
         'f"blocks of image {number}"',
         '"blocks"',
-        "tests/generative/test_holes.py::test_a_mask_is_a_function_of_seed_and_number",
+        "tests/generative/rendering/test_holes.py::test_a_mask_is_a_function_of_seed_and_number",
     ),
     Mutant(
         "errors of a hole spread over the whole image",

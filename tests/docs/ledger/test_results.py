@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from docs.ledger.results import Arm, direction_of, interval, selected, stated
+from docs.ledger.results import Arm, direction_of, directions, interval, selected, stated
+from lightning_modules.classifier.module import Classifier
 
 
 def test_interval_is_students() -> None:
@@ -22,10 +23,20 @@ def test_values_are_stated_with_their_interval() -> None:
 def test_a_direction_is_that_of_the_measures() -> None:
     assert (direction_of("fd", None), direction_of("accuracy", None)) == ("lower", "higher")
     assert direction_of("auroc", "higher") == "higher", "a value that only a task knows"
-    with pytest.raises(ValueError, match=r"leave out 'direction': metrics/measures.py has that of 'fd'"):
+    with pytest.raises(ValueError, match=r"leave out 'direction': the measure 'fd' has one, which is 'lower'"):
         direction_of("fd", "higher")
     with pytest.raises(ValueError, match="there is no measure 'recal'; did you mean 'recall'"):
         direction_of("recal", None)
+
+
+def test_a_measure_that_only_a_method_names_needs_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Classifier, "measures", {"bits_per_dim": "lower"}, raising=False)
+    directions.cache_clear()
+    try:
+        assert direction_of("bits_per_dim", None) == "lower"
+        assert direction_of("energy_inside", None) == "higher", "and those of all groups of metrics/measures.py"
+    finally:
+        directions.cache_clear()
 
 
 def test_lines_are_chosen_by_what_they_have(write_results) -> None:
