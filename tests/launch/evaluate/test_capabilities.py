@@ -59,7 +59,7 @@ class DimsAndDraws(Dims, Draws):
         return 2 * noise.unflatten(1, self.image_shape).float() - 1
 
 
-class TestedAndDraws(DimsAndDraws):
+class DrawsAndCounts(DimsAndDraws):
     """It has tests of its own as well, whose values are known."""
 
     test_task = "counting"
@@ -158,7 +158,7 @@ def test_a_network_that_it_was_trained_against_is_no_judge_of_what_it_makes_agai
 
 
 def test_tests_of_its_own_are_a_record_beside_the_others(tmp_path: Path) -> None:
-    at = saved(TestedAndDraws, tmp_path / "all.ckpt", *DIGITS)
+    at = saved(DrawsAndCounts, tmp_path / "all.ckpt", *DIGITS)
     evaluated(at, "num_images=50", "metrics=[fd,mae]", "output=out.jsonl")
     tasks = [record["protocol"].get("task", "samples") for record in lines(tmp_path / "out.jsonl")]
     assert tasks == ["samples", "reconstruction", "counting"]
