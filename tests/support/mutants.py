@@ -31,6 +31,8 @@ RECIPE = "tests/lightning_modules/poly_inr/test_module.py"
 INVERSION = "tests/lightning_modules/tasks/test_inversion.py"
 SEARCH = "tests/generative/inversion/test_search.py"
 FILLS = "tests/generative/inversion/test_fills.py"
+STAGES = "tests/lightning_modules/test_weights.py"
+PARTS = "tests/lightning_modules/test_base.py::test_parts_of_a_batch_give_the_weights_of_the_whole"
 RATES = f"{RECIPE}::test_both_rates_fall_over_the_last_share_of_the_budget"
 
 
@@ -213,6 +215,27 @@ MUTANTS = (
         'optimizer.defaults["lr"] * factor',
         'optimizer.defaults["lr"]',
         RATES,
+    ),
+    Mutant(
+        "the next stage starts from what trained instead of its average",
+        "lightning_modules/weights.py",
+        'return below(f"{AVERAGED}{network}.", self.state) or below',
+        "return below",
+        f"{STAGES}::test_the_next_stage_starts_from_the_averages_and_from_what_has_none",
+    ),
+    Mutant(
+        "a continued run starts from its weights again",
+        "lightning_modules/base.py",
+        "if self.weights is not None and self.images_seen == 0:",
+        "if self.weights is not None:",
+        f"{STAGES}::test_a_continued_run_reads_no_weights",
+    ),
+    Mutant(
+        "parts of a batch add up to more than the batch",
+        "lightning_modules/steps.py",
+        "self.manual_backward(objective(part) / self.accumulate)",
+        "self.manual_backward(objective(part))",
+        f"{PARTS}[2]",
     ),
     Mutant(
         "rates are never set",
