@@ -40,7 +40,7 @@ def train_alone(config: DictConfig, lock: FolderLock) -> dict[str, float]:
     from callbacks.measured import all_measured
     from launch.build import ask_the_data, build
     from launch.checkpoint import AtomicCheckpointIO
-    from launch.compose import check_constructor_calls
+    from launch.constructors import check_constructor_calls
     from launch.quiet import quiet
     from launch.threads import use_threads
     from launch.train.failures import recorded_failures

@@ -7,8 +7,6 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import torch
-
 SCALARS = (str, int, float, bool, type(None))
 MAX_DEPTH = 32
 MAX_VALUES = 100_000
@@ -23,6 +21,8 @@ def read_tensors(path: Path) -> Any:
 
     DamagedFile where it is not whole; another ValueError where it may hold more than tensors and plain data.
     """
+    import torch  # takes seconds, which a check of plain data need not wait for
+
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

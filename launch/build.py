@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import typing
-from collections.abc import Callable
 from typing import Any
 
 import hydra
@@ -13,20 +11,12 @@ from lightning.pytorch import Trainer
 from omegaconf import DictConfig
 
 from datamodules.base import ImageDataModule
-from generative.plain_data import SCALARS, check_plain
-from launch.compose import (
-    INSTANTIATE_KEYS,
-    alternatives,
-    check_constructor_calls,
-    check_type,
-    constructor_arguments,
-    find_target,
-    plain,
-)
+from generative.plain_data import check_plain
+from launch.compose import plain
+from launch.constructors import check_call, check_constructor_calls, check_type, constructor_arguments, find_target
 from launch.quiet import quiet
 from lightning_modules.base import Method
 
-TRUSTED_PACKAGES = ("lightning_modules.", "datamodules.", "generative.", "torch.optim.")
 LEFT_TO_DATA = ("num_classes", "channels")  # settings of a data module that null leaves to the prepared set
 # What is read of a run's configuration beside the settings of its parts.
 RUN_SETTINGS = {
@@ -104,54 +94,6 @@ def check_trusted(config: dict[str, Any]) -> None:
         if "_target_" not in config[part]:
             raise ValueError(f"the configuration at {part} says not what to construct: it has no _target_")
         check_call(config[part], part, kind)
-
-
-def check_call(call: dict[str, Any], path: str, kind: type | None) -> None:
-    """ValueError unless ``call`` constructs a ``kind`` (None: nothing may be constructed here) of ours or of torch.optim."""
-    name = call["_target_"]
-    is_ours = isinstance(name, str) and name.startswith(TRUSTED_PACKAGES)
-    found = find_target(name, path) if is_ours else None
-    if not isinstance(found, type) or not f"{found.__module__}.".startswith(TRUSTED_PACKAGES):
-        raise ValueError(f"the configuration at {path} calls {name!r}, which is no class of this project: refused")
-    if kind is None:
-        raise ValueError(f"the configuration at {path} calls {name!r}, where a value stands: refused")
-    if not issubclass(found, kind):
-        raise ValueError(f"the configuration at {path} calls {name!r}, which is no {kind.__name__}: refused")
-    arguments = constructor_arguments(found)
-    for key, value in call.items():
-        if key not in INSTANTIATE_KEYS:
-            check_argument(value, arguments[key].annotation if key in arguments else None, f"{path}.{key}")
-
-
-def check_argument(value: Any, hint: Any, path: str) -> None:
-    """ValueError for a call within ``value`` that an argument of type ``hint`` does not ask for."""
-    if isinstance(value, dict) and "_target_" in value:
-        check_call(value, path, constructed_kind(hint, is_partial=value.get("_partial_") is True))
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            check_argument(item, item_type(hint, dict), f"{path}.{key}")
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            check_argument(item, item_type(hint, list), f"{path}[{index}]")
-
-
-def constructed_kind(hint: Any, *, is_partial: bool) -> type | None:
-    """The class of the objects that an argument of type ``hint`` takes, or takes the makers of; None: it takes none."""
-    for kind in alternatives(hint):
-        if is_partial and typing.get_origin(kind) is Callable:
-            kind = typing.get_args(kind)[-1]
-        elif is_partial:
-            continue
-        if isinstance(kind, type) and kind is not Any and kind not in SCALARS and typing.get_origin(kind) is None:
-            return kind
-    return None
-
-
-def item_type(hint: Any, container: type) -> Any:
-    """``X`` of ``list[X]`` or ``dict[str, X]``; None where ``hint`` is no such container."""
-    return next(
-        (typing.get_args(kind)[-1] for kind in alternatives(hint) if typing.get_origin(kind) is container), None
-    )
 
 
 def bare_trainer(device: torch.device, **settings: Any) -> Trainer:

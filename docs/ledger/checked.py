@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_typ
 import yaml
 from omegaconf import OmegaConf
 
-from launch.compose import check_type
+from launch.constructors import check_type
 from launch.errors import did_you_mean
 
 T = TypeVar("T")

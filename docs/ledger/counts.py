@@ -12,7 +12,7 @@ import torch
 from docs.ledger.claim import Claim
 from docs.ledger.orders import Row
 from docs.ledger.results import Facts
-from launch.compose import check_constructor_calls, find_target
+from launch.constructors import check_constructor_calls, find_target
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,8 @@ from typing import Annotated, Any, TypedDict
 from scipy import stats
 
 from docs.ledger.checked import Known, read_yaml
-from launch.compose import CONFIGS, find_target, group_options
+from launch.compose import CONFIGS, group_options
+from launch.constructors import find_target
 from launch.errors import did_you_mean
 from metrics import measures
 from metrics.measures import Direction

@@ -19,7 +19,7 @@ import torch
 import lightning_modules.tasks
 from datamodules.base import ImageDataModule
 from launch.checkpoint import load_method
-from launch.compose import check_type
+from launch.constructors import check_type
 from launch.data_sets import make_datamodule
 from launch.errors import did_you_mean
 from lightning_modules.base import ImageData, Method

@@ -20,7 +20,8 @@ import yaml
 from omegaconf import DictConfig
 
 from launch.checkpoint import LAST, last_good_checkpoint, read_checkpoint
-from launch.compose import check_budgets, constructor_calls, dotted_keys
+from launch.compose import check_budgets, dotted_keys
+from launch.constructors import constructor_calls
 from launch.errors import did_you_mean
 from launch.ranks import StartedRanks
 from launch.threads import check_threads

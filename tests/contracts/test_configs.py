@@ -13,7 +13,8 @@ from lightning.pytorch import Callback
 
 from datamodules.base import ImageDataModule
 from launch.build import LEFT_TO_DATA, build, check_trusted
-from launch.compose import NO_EXPERIMENT, check_constructor_calls, compose, group_options, plain
+from launch.compose import NO_EXPERIMENT, compose, group_options, plain
+from launch.constructors import check_constructor_calls
 from launch.evaluate.requests import request_of
 from lightning_modules.base import Method
 

@@ -12,7 +12,8 @@ import torch
 
 from datamodules.images import OwnImages
 from launch.build import takes_target_classes
-from launch.compose import HANDED_ON, check_constructor_calls, check_overrides, compose, constructor_arguments, plain
+from launch.compose import check_overrides, compose, plain
+from launch.constructors import HANDED_ON, check_constructor_calls, constructor_arguments
 from lightning_modules.dgm.backbones import DGMBackbone
 from lightning_modules.dgm.module import DGMClassifier
 from lightning_modules.dgm.networks import DGM

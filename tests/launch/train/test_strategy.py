@@ -13,7 +13,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from launch.compose import check_constructor_calls, compose, plain
+from launch.compose import compose, plain
+from launch.constructors import check_constructor_calls
 from launch.train.strategy import AveragedGradients, average_gradients, buckets, check_trainer, share_batch_statistics
 from tests.support.ranks import on_ranks
 
