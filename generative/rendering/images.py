@@ -94,8 +94,8 @@ def text_column(texts: Sequence[str], *, row_height: int, gap: int = 2) -> Image
     return column
 
 
-def saved(picture: Image.Image, output: Path, name: str) -> Path:
-    """The path of ``picture``, written as ``name`` into the folder ``output``, which is made."""
+def save_picture(picture: Image.Image, output: Path, name: str) -> Path:
+    """Writes ``picture`` as ``name`` into the folder ``output``, which is made, and returns its path."""
     output.mkdir(parents=True, exist_ok=True)
     picture.save(output / name)
     return output / name

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from generative.inversion.search import Found
 from generative.inversion.tuning import check_tuning
-from generative.rendering.images import image_grid, saved, shown_scale, side_by_side
+from generative.rendering.images import image_grid, save_picture, shown_scale, side_by_side
 from lightning_modules.base import ImageData
 from lightning_modules.poly_inr.mixing import check_levels, mixing_table, spelt
 from lightning_modules.poly_inr.module import PolyINR
@@ -59,10 +59,10 @@ def edit(
     samples = draw_affine(method, len(embedded), seed=seed, labels=targets.labels)
     with inversion.tuned(targets, found, space=space, steps=tuning_steps, rate=tuning_rate):
         strip = strip_to_samples(method, targets.images, embedded, samples, resolution=resolution, frames=frames)
-        written = [saved(strip, output, "edit_interpolate.png")]
+        written = [save_picture(strip, output, "edit_interpolate.png")]
         for group in groups:
             table = mixing_table(method, samples, embedded, group, resolution=resolution)
-            written.append(saved(table, output, f"edit_mix_levels_{spelt(group)}.png"))
+            written.append(save_picture(table, output, f"edit_mix_levels_{spelt(group)}.png"))
     return written
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from generative.rendering.colours import hot, normalized
 from generative.rendering.coordinates import coordinate_grid
-from generative.rendering.images import image_grid, saved, shown_scale, side_by_side
+from generative.rendering.images import image_grid, save_picture, shown_scale, side_by_side
 from lightning_modules.poly_inr.module import PolyINR
 from lightning_modules.poly_inr.networks import Synthesis
 from lightning_modules.poly_inr.tasks import draw_affine, render
@@ -106,7 +106,7 @@ def heatmaps(
     for i, level in enumerate(features):
         maps = heat_maps(level).unflatten(1, (resolution, resolution)).cpu()
         panels.append((f"level {i}", image_grid(hot(normalized(maps)), num_columns=1, scale=scale)))
-    return [saved(side_by_side(panels), output, "heatmaps.png")]
+    return [save_picture(side_by_side(panels), output, "heatmaps.png")]
 
 
 def few(method: PolyINR, samples: int, classes: list[int] | int | None, *, seed: int) -> Tensor:
@@ -161,7 +161,7 @@ def written_degrees(rows: list[Reached], output: Path, *, samples: int, max_degr
         "|---|---|---|",
         *(f"| {row.of} | {row.degree:.1f} | {row.beyond} |" for row in rows),
     ]
-    path = saved(bars(rows), output, "degrees.png")
+    path = save_picture(bars(rows), output, "degrees.png")
     written = [path, output / "degrees.json", output / "degrees.md"]
     written[1].write_text(json.dumps(facts, indent=2) + "\n")
     written[2].write_text("\n".join(table) + "\n")

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from generative.rendering.images import image_grid, saved, shown_scale
+from generative.rendering.images import image_grid, save_picture, shown_scale
 from lightning_modules.poly_inr.module import PolyINR
 from lightning_modules.poly_inr.tasks import draw_affine, render
 from lightning_modules.tasks.samples import check_at_least, labels_for
@@ -80,7 +80,7 @@ def mix(
     both = None if labels is None else torch.cat([labels.repeat(sources)[:sources], labels])
     a, b = draw_affine(method, sources + columns, seed=seed, labels=both).split([sources, columns])
     return [
-        saved(mixing_table(method, a, b, group, resolution=resolution), output, f"mix_levels_{spelt(group)}.png")
+        save_picture(mixing_table(method, a, b, group, resolution=resolution), output, f"mix_levels_{spelt(group)}.png")
         for group in groups
     ]
 

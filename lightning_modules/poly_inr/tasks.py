@@ -8,7 +8,7 @@ import torch
 from PIL import ImageDraw
 from torch import Tensor
 
-from generative.rendering.images import image_grid, save_animation, saved, shown_scale, side_by_side
+from generative.rendering.images import image_grid, save_animation, save_picture, shown_scale, side_by_side
 from generative.rendering.upsampling import METHODS as CLASSICAL
 from generative.rendering.upsampling import upsample as classical
 from lightning_modules.poly_inr.module import PolyINR
@@ -53,7 +53,7 @@ def upsample(
     panels.append((f"Poly-INR at {resolution}", render(method, affine, resolution)))
     scale = shown_scale(resolution)
     sheet = side_by_side([(title, image_grid(images, num_columns=columns, scale=scale)) for title, images in panels])
-    return [saved(sheet, output, f"upsample_{native}to{resolution}px.png")]
+    return [save_picture(sheet, output, f"upsample_{native}to{resolution}px.png")]
 
 
 def interpolate(
@@ -112,7 +112,8 @@ def interpolate(
     for space in ("z", "affine"):
         strip = render(method, along(torch.linspace(0, 1, steps), space).flatten(0, 1), resolution)
         scale = shown_scale(resolution)
-        written.append(saved(image_grid(strip, num_columns=steps, scale=scale), output, f"interpolate_{space}.png"))
+        picture = image_grid(strip, num_columns=steps, scale=scale)
+        written.append(save_picture(picture, output, f"interpolate_{space}.png"))
         moving = render(method, along(there_and_back, space).transpose(0, 1).flatten(0, 1), resolution)
         pictures = [image_grid(images, num_columns=rows, scale=scale) for images in moving.split(rows)]
         path = output / f"interpolate_{space}.gif"
@@ -147,4 +148,4 @@ def extrapolate(
     for i in range(count):
         left, top = gap + (i % columns) * (resolution + gap), gap + (i // columns) * (resolution + gap)
         draw.rectangle((left + low, top + low, left + high, top + high), outline="yellow")
-    return [saved(picture, output, "extrapolate.png")]
+    return [save_picture(picture, output, "extrapolate.png")]

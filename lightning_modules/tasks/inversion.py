@@ -19,7 +19,7 @@ from generative.inversion.measurements import Measurement, Whole
 from generative.inversion.objective import Reconstruction
 from generative.inversion.search import Found, nearest, search
 from generative.inversion.tuning import BatchLoss, check_tuning, tuned
-from generative.rendering.images import image_grid, saved, shown_scale, side_by_side, to_uint8
+from generative.rendering.images import image_grid, save_picture, shown_scale, side_by_side, to_uint8
 from lightning_modules.base import ImageData, Invertible
 from lightning_modules.tasks.originals import open_originals
 from lightning_modules.tasks.samples import check_at_least
@@ -301,7 +301,7 @@ def write_inversion(output: Path, originals: Tensor, results: dict[str, Embedded
         if "seconds_alone" in line:
             single = f"{line['seconds_alone']:.3f} | {line['psnr_difference']:.2g} dB"
         table.append(f"| {name} | {values['psnr']:.2f} | {ssim} | {result.seconds:.3f} | {single} |")
-    written = [saved(sheet, output, "invert.png"), output / "invert.jsonl", output / "invert.md"]
+    written = [save_picture(sheet, output, "invert.png"), output / "invert.jsonl", output / "invert.md"]
     written[1].write_text("\n".join(lines) + "\n")
     written[2].write_text("\n".join(table) + "\n")
     return written

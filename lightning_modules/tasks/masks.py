@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from generative.randomness import permutation
-from generative.rendering.images import from_uint8, image_grid, saved, shown_scale, side_by_side
+from generative.rendering.images import from_uint8, image_grid, save_picture, shown_scale, side_by_side
 from generative.rendering.masks import NO_CLASS, NO_CLASS_COLOUR, Named, above, coloured, legend, palette
 from lightning_modules.base import ImageData, Segments
 
@@ -34,7 +34,7 @@ def masks(
     scale = shown_scale(images.shape[2])
     sheet = side_by_side([(title, image_grid(shown, num_columns=1, scale=scale)) for title, shown in panels])
     below = legend(shown_classes(method.target_classes, truth, predicted), width=sheet.width)
-    return [saved(above(sheet, below), output, "masks.png")]
+    return [save_picture(above(sheet, below), output, "masks.png")]
 
 
 def shown_classes(names: tuple[str, ...], truth: Tensor, predicted: Tensor) -> list[Named]:

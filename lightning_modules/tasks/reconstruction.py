@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from generative.rendering.images import image_grid, saved, shown_scale
+from generative.rendering.images import image_grid, save_picture, shown_scale
 from lightning_modules.base import ImageData, Reconstructs
 from lightning_modules.tasks.held_out import held_out, some_numbers
 from lightning_modules.tasks.inversion import quality
@@ -31,7 +31,7 @@ def reconstruct(
         found.append(method.reconstruct(originals[numbers].to(method.device), of_batch).cpu())
     images = torch.cat(found)
     picture = image_grid(in_pairs(originals, images), num_columns=COLUMNS, scale=shown_scale(originals.shape[2]))
-    written = [saved(picture, output, "reconstruct.png"), output / "reconstruct.jsonl"]
+    written = [save_picture(picture, output, "reconstruct.png"), output / "reconstruct.jsonl"]
     written[1].write_text(json.dumps({"images": count, **quality(images, originals)}) + "\n")
     return written
 

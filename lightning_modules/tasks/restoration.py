@@ -13,7 +13,7 @@ from torch import Tensor
 from generative.inversion.fills import harmonic_fill, mean_fill, without_seam
 from generative.inversion.measurements import Masked
 from generative.rendering.holes import centre, random_blocks
-from generative.rendering.images import image_grid, saved, shown_scale, side_by_side, to_uint8
+from generative.rendering.images import image_grid, save_picture, shown_scale, side_by_side, to_uint8
 from lightning_modules.base import ImageData, Invertible
 from lightning_modules.tasks.inversion import SHOWN, Inversion, Targets, images_of, make_objective
 from lightning_modules.tasks.originals import open_originals
@@ -144,7 +144,7 @@ def write_inpainting(
         ]
         table.append(f"| {arm} | " + " | ".join(f"{value:.2f}" for value in shown) + " |")
     name = f"inpaint_{holes.name}"
-    written = [saved(sheet, output, f"{name}.png"), output / f"{name}.jsonl", output / f"{name}.md"]
+    written = [save_picture(sheet, output, f"{name}.png"), output / f"{name}.jsonl", output / f"{name}.md"]
     written[1].write_text("\n".join(lines) + "\n")
     written[2].write_text("\n".join(table) + "\n")
     return written

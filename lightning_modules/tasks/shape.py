@@ -12,7 +12,7 @@ from torch import Tensor
 
 from generative.precision import full_precision
 from generative.randomness import Stream
-from generative.rendering.images import image_grid, saved, shown_scale, side_by_side
+from generative.rendering.images import image_grid, save_picture, shown_scale, side_by_side
 from generative.rendering.patches import patch_orders, shuffled
 from generative.rendering.spectra import with_amplitudes_of
 from generative.rendering.warping import rotation, scaling, shearing, warped
@@ -217,4 +217,4 @@ def examples(data: ImageData, some: Tensor, numbers: Tensor, output: Path, *, se
     panels = [("image", draw(images))]
     panels += [(f"{test} {amount:g}", draw(distort(images, some))) for test, (amount, distort) in largest.items()]
     panels += [("other", draw(others)), ("its amplitudes", draw(with_amplitudes_of(images, others)))]
-    return saved(side_by_side(panels), output, "shape_examples.png")
+    return save_picture(side_by_side(panels), output, "shape_examples.png")

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from generative.rendering.images import from_uint8, image_grid, saved, shown_scale, side_by_side
+from generative.rendering.images import from_uint8, image_grid, save_picture, shown_scale, side_by_side
 from lightning_modules.base import Draws, ImageData
 from lightning_modules.tasks.tables import write_lines
 from metrics.topology import distance_and_floor, pieces_and_holes, shapes
@@ -65,7 +65,7 @@ def topology(
     written = write_lines([line | facts for line in lines], output / "topology.jsonl")
     table = output / "topology.md"
     table.write_text(topology_table(lines))
-    return [written, table, saved(picture(shown), output, "topology.png")]
+    return [written, table, save_picture(picture(shown), output, "topology.png")]
 
 
 @torch.no_grad()
