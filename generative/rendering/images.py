@@ -48,7 +48,7 @@ def to_pil(image: Tensor) -> Image.Image:
     )
 
 
-def shown_scale(resolution: int) -> int:
+def pixel_scale(resolution: int) -> int:
     """How many times as large :func:`image_grid` draws the pixels of a small image."""
     return max(1, SHOWN_PIXELS // resolution)
 

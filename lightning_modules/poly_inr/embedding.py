@@ -10,7 +10,7 @@ from torch import Tensor
 
 from generative.inversion.search import Found
 from generative.inversion.tuning import check_tuning
-from generative.rendering.images import image_grid, save_picture, shown_scale, side_by_side
+from generative.rendering.images import image_grid, pixel_scale, save_picture, side_by_side
 from lightning_modules.base import ImageData
 from lightning_modules.poly_inr.mixing import check_levels, mixing_table, spelt
 from lightning_modules.poly_inr.module import PolyINR
@@ -81,7 +81,7 @@ def strip_to_samples(
     """A row an image: the original, then ``frames`` on the straight line of affine parameters from it to a sample."""
     weights = torch.linspace(0, 1, frames).to(embedded).view(1, -1, 1, 1, 1)
     lines = torch.lerp(embedded[:, None], samples[:, None], weights)
-    images, scale = render(method, lines.flatten(0, 1), resolution), shown_scale(resolution)
+    images, scale = render(method, lines.flatten(0, 1), resolution), pixel_scale(resolution)
     enlarged = max(1, resolution * scale // originals.shape[2])
     return side_by_side(
         [

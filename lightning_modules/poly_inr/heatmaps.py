@@ -14,7 +14,7 @@ from torch import Tensor
 
 from generative.rendering.colours import hot, normalized
 from generative.rendering.coordinates import coordinate_grid
-from generative.rendering.images import image_grid, save_picture, shown_scale, side_by_side
+from generative.rendering.images import image_grid, pixel_scale, save_picture, side_by_side
 from lightning_modules.poly_inr.module import PolyINR
 from lightning_modules.poly_inr.networks import Synthesis
 from lightning_modules.poly_inr.tasks import draw_affine, render
@@ -100,7 +100,7 @@ def heatmaps(
     features = level_features(
         method.averaged_generator.synthesis, affine, method.grid(resolution, resolution).flatten(0, 1)
     )
-    scale = shown_scale(resolution)
+    scale = pixel_scale(resolution)
     images = render(method, affine, resolution)
     panels = [("image", image_grid(images, num_columns=1, scale=scale))]
     for i, level in enumerate(features):

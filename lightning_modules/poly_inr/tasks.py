@@ -8,7 +8,7 @@ import torch
 from PIL import ImageDraw
 from torch import Tensor
 
-from generative.rendering.images import image_grid, save_animation, save_picture, shown_scale, side_by_side
+from generative.rendering.images import image_grid, pixel_scale, save_animation, save_picture, side_by_side
 from generative.rendering.upsampling import METHODS as CLASSICAL
 from generative.rendering.upsampling import upsample as classical
 from lightning_modules.poly_inr.module import PolyINR
@@ -51,7 +51,7 @@ def upsample(
     small = render(method, affine, native)
     panels = [(f"{name}, {native} to {resolution}", classical(small, resolution, method=name)) for name in CLASSICAL]
     panels.append((f"Poly-INR at {resolution}", render(method, affine, resolution)))
-    scale = shown_scale(resolution)
+    scale = pixel_scale(resolution)
     sheet = side_by_side([(title, image_grid(images, num_columns=columns, scale=scale)) for title, images in panels])
     return [save_picture(sheet, output, f"upsample_{native}to{resolution}px.png")]
 
@@ -111,7 +111,7 @@ def interpolate(
     there_and_back = 0.5 - 0.5 * torch.cos(torch.arange(frames) * (2 * torch.pi / frames))
     for space in ("z", "affine"):
         strip = render(method, along(torch.linspace(0, 1, steps), space).flatten(0, 1), resolution)
-        scale = shown_scale(resolution)
+        scale = pixel_scale(resolution)
         picture = image_grid(strip, num_columns=steps, scale=scale)
         written.append(save_picture(picture, output, f"interpolate_{space}.png"))
         moving = render(method, along(there_and_back, space).transpose(0, 1).flatten(0, 1), resolution)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from generative.rendering.images import image_grid, save_picture, shown_scale
+from generative.rendering.images import image_grid, pixel_scale, save_picture
 from lightning_modules.base import Draws
 from lightning_modules.tasks.samples import batches, check_at_least, draw, labels_for
 
@@ -48,5 +48,5 @@ def grid(
             for numbers in batches(count, (method.image_shape[0], size, size))
         ]
     )
-    picture = image_grid(images, num_columns=count // rows, scale=shown_scale(size))
+    picture = image_grid(images, num_columns=count // rows, scale=pixel_scale(size))
     return [save_picture(picture, output, f"grid_{size}px.png")]

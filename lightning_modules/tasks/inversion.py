@@ -19,7 +19,7 @@ from generative.inversion.measurements import Measurement, Whole
 from generative.inversion.objective import Reconstruction
 from generative.inversion.search import Found, nearest, search
 from generative.inversion.tuning import BatchLoss, check_tuning, tuned
-from generative.rendering.images import image_grid, save_picture, shown_scale, side_by_side, to_uint8
+from generative.rendering.images import image_grid, pixel_scale, save_picture, side_by_side, to_uint8
 from lightning_modules.base import ImageData, Invertible
 from lightning_modules.tasks.originals import open_originals
 from lightning_modules.tasks.samples import check_at_least
@@ -288,7 +288,7 @@ def with_embedded_alone(inversion: Inversion, targets: Targets, results: dict[st
 
 def write_inversion(output: Path, originals: Tensor, results: dict[str, Embedded], facts: dict[str, Any]) -> list[Path]:
     """A picture with a column a space, a line of JSON and a row of a table for each."""
-    scale = shown_scale(originals.shape[2])
+    scale = pixel_scale(originals.shape[2])
     panels = [("original", originals)] + [(name, result.images) for name, result in results.items()]
     sheet = side_by_side([(title, image_grid(images[:SHOWN], num_columns=1, scale=scale)) for title, images in panels])
     lines, table = [], ["| " + " | ".join(INVERSION_COLUMNS) + " |", "|" + "---|" * len(INVERSION_COLUMNS)]

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from generative.rendering.colours import overlay
-from generative.rendering.images import from_uint8, image_grid, save_picture, shown_scale, side_by_side, text_column
+from generative.rendering.images import from_uint8, image_grid, pixel_scale, save_picture, side_by_side, text_column
 from lightning_modules.base import HasMaps, ImageData
 from lightning_modules.tasks.compared_models import (
     decisions,
@@ -30,7 +30,7 @@ CORRUPTED_BY = "imagecorruptions-imaug"  # the package that datamodules.corrupti
 
 def column(title: str, images: Tensor) -> Panel:
     """Images [B, C, H, W] below each other."""
-    return title, image_grid(images, num_columns=1, scale=shown_scale(images.shape[2]))
+    return title, image_grid(images, num_columns=1, scale=pixel_scale(images.shape[2]))
 
 
 def labelled_rows(numbers: Tensor, labels: Tensor, named: Mapping[str, Tensor], *, height: int) -> Panel:
@@ -39,7 +39,7 @@ def labelled_rows(numbers: Tensor, labels: Tensor, named: Mapping[str, Tensor], 
         "\n".join([f"no. {number}", f"class {label}", *(f"{name}: {classes[row]}" for name, classes in named.items())])
         for row, (number, label) in enumerate(zip(numbers.tolist(), labels.tolist(), strict=True))
     ]
-    return "", text_column(texts, row_height=height * shown_scale(height))
+    return "", text_column(texts, row_height=height * pixel_scale(height))
 
 
 def maps(

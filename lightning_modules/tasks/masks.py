@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from generative.randomness import permutation
-from generative.rendering.images import from_uint8, image_grid, save_picture, shown_scale, side_by_side
+from generative.rendering.images import from_uint8, image_grid, pixel_scale, save_picture, side_by_side
 from generative.rendering.masks import NO_CLASS, NO_CLASS_COLOUR, Named, above, coloured, legend, palette
 from lightning_modules.base import ImageData, Segments
 
@@ -31,7 +31,7 @@ def masks(
         ("mask", coloured(truth, num_classes)),
         ("prediction", coloured(predicted, num_classes)),
     ]
-    scale = shown_scale(images.shape[2])
+    scale = pixel_scale(images.shape[2])
     sheet = side_by_side([(title, image_grid(shown, num_columns=1, scale=scale)) for title, shown in panels])
     below = legend(shown_classes(method.target_classes, truth, predicted), width=sheet.width)
     return [save_picture(above(sheet, below), output, "masks.png")]

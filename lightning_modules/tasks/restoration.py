@@ -13,7 +13,7 @@ from torch import Tensor
 from generative.inversion.fills import harmonic_fill, mean_fill, without_seam
 from generative.inversion.measurements import Masked
 from generative.rendering.holes import centre, random_blocks
-from generative.rendering.images import image_grid, save_picture, shown_scale, side_by_side, to_uint8
+from generative.rendering.images import image_grid, pixel_scale, save_picture, side_by_side, to_uint8
 from lightning_modules.base import ImageData, Invertible
 from lightning_modules.tasks.inversion import SHOWN, Inversion, Targets, images_of, make_objective
 from lightning_modules.tasks.originals import open_originals
@@ -123,7 +123,7 @@ def write_inpainting(
     """The picture, a line of JSON an arm and image, and the table of means; the rule of the holes in their names."""
     masked = Masked(holes.known)(originals)
     panels = [("original", originals), ("known", masked), *arms.items()]
-    scale = shown_scale(originals.shape[2])
+    scale = pixel_scale(originals.shape[2])
     sheet = side_by_side([(title, image_grid(images[:SHOWN], num_columns=1, scale=scale)) for title, images in panels])
     lines, table = [], ["| " + " | ".join(INPAINT_COLUMNS) + " |", "|" + "---|" * len(INPAINT_COLUMNS)]
     for arm, images in arms.items():

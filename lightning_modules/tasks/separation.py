@@ -10,7 +10,7 @@ from torch import Tensor
 from torchmetrics.functional.classification import binary_auroc
 
 from generative.precision import full_precision
-from generative.rendering.images import image_grid, save_picture, shown_scale, side_by_side
+from generative.rendering.images import image_grid, pixel_scale, save_picture, side_by_side
 from generative.rendering.patches import other_orders, shuffled
 from lightning_modules.base import HasCritic, ImageData
 from lightning_modules.tasks.held_out import held_out, some_numbers
@@ -88,7 +88,7 @@ def separation(
             }
         )
     path = write_lines(lines, output / "separation.jsonl")
-    scale = shown_scale(images.shape[2])
+    scale = pixel_scale(images.shape[2])
     panels = [("whole", images[:SHOWN]), *((f"order {i + 1}", versions[i][:SHOWN]) for i in (0, 7, 15, 22))]
     sheet = side_by_side([(title, image_grid(some, num_columns=1, scale=scale)) for title, some in panels])
     return [path, save_picture(sheet, output, "separation.png")]

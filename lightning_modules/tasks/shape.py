@@ -12,7 +12,7 @@ from torch import Tensor
 
 from generative.precision import full_precision
 from generative.randomness import Stream
-from generative.rendering.images import image_grid, save_picture, shown_scale, side_by_side
+from generative.rendering.images import image_grid, pixel_scale, save_picture, side_by_side
 from generative.rendering.patches import patch_orders, shuffled
 from generative.rendering.spectra import with_amplitudes_of
 from generative.rendering.warping import rotation, scaling, shearing, warped
@@ -212,7 +212,7 @@ def examples(data: ImageData, some: Tensor, numbers: Tensor, output: Path, *, se
     images, _ = held_out(data, some)
     partner = partners(numbers, data.split("test")[1][numbers], seed=seed)[: len(some)]
     others, _ = held_out(data, numbers[partner])
-    draw = partial(image_grid, num_columns=1, scale=shown_scale(images.shape[2]))
+    draw = partial(image_grid, num_columns=1, scale=pixel_scale(images.shape[2]))
     largest = {test: (amount, distort) for test, amount, distort in distortions(seed=seed, fill=fill)}
     panels = [("image", draw(images))]
     panels += [(f"{test} {amount:g}", draw(distort(images, some))) for test, (amount, distort) in largest.items()]

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from generative.rendering.images import from_uint8, image_grid, save_picture, shown_scale, side_by_side
+from generative.rendering.images import from_uint8, image_grid, pixel_scale, save_picture, side_by_side
 from lightning_modules.base import Draws, ImageData
 from lightning_modules.tasks.tables import write_lines
 from metrics.topology import distance_and_floor, pieces_and_holes, shapes
@@ -125,5 +125,5 @@ def picture(shown: list[list[Tensor]]) -> Image.Image:
         columns = max(len(group) for group in groups)
         rows = [torch.cat([group, group.new_zeros(columns - len(group), *group.shape[1:])]) for group in groups]
         images = torch.cat(rows)[:, None].float() * 2 - 1
-        panels.append((title, image_grid(images, num_columns=columns, scale=shown_scale(images.shape[2]))))
+        panels.append((title, image_grid(images, num_columns=columns, scale=pixel_scale(images.shape[2]))))
     return side_by_side(panels)
