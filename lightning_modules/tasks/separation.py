@@ -11,7 +11,7 @@ from torchmetrics.functional.classification import binary_auroc
 
 from generative.precision import full_precision
 from generative.rendering.images import image_grid, pixel_scale, save_picture, side_by_side
-from generative.rendering.patches import other_orders, shuffled
+from generative.rendering.patches import other_orders, shuffle_patches
 from lightning_modules.base import HasCritic, ImageData
 from lightning_modules.tasks.held_out import held_out, some_numbers
 from lightning_modules.tasks.tables import write_lines
@@ -60,7 +60,7 @@ def separation(
     """
     numbers = some_numbers(datamodule, count, seed=seed)
     images, labels = held_out(datamodule, numbers)
-    versions = [shuffled(images, order.expand(len(images), -1)) for order in other_orders(SIDE)]
+    versions = [shuffle_patches(images, order.expand(len(images), -1)) for order in other_orders(SIDE)]
     lines = []
     for model in [method, *(baselines or [])]:
         if model.image_shape != method.image_shape or model.num_classes not in (0, method.num_classes):

@@ -13,7 +13,7 @@ from torch import Tensor
 from generative.precision import full_precision
 from generative.randomness import Stream
 from generative.rendering.images import image_grid, pixel_scale, save_picture, side_by_side
-from generative.rendering.patches import patch_orders, shuffled
+from generative.rendering.patches import patch_orders, shuffle_patches
 from generative.rendering.spectra import with_amplitudes_of
 from generative.rendering.warping import rotation, scaling, shearing, warped
 from lightning_modules.base import Classifies, ImageData
@@ -66,7 +66,7 @@ def warped_by(matrix: Tensor, fill: str) -> Distort:
 
 
 def patches_shuffled(side: int, seed: int) -> Distort:
-    return lambda images, numbers: shuffled(images, patch_orders(numbers, side, seed=seed))
+    return lambda images, numbers: shuffle_patches(images, patch_orders(numbers, side, seed=seed))
 
 
 def distortions(*, seed: int, fill: str) -> Iterator[tuple[str, float, Distort]]:
