@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from generative.rendering.colours import hot, normalized
+from generative.rendering.colours import hot, min_max_scaled
 from generative.rendering.coordinates import coordinate_grid
 from generative.rendering.images import image_grid, pixel_scale, save_picture, side_by_side
 from lightning_modules.poly_inr.module import PolyINR
@@ -105,7 +105,7 @@ def heatmaps(
     panels = [("image", image_grid(images, num_columns=1, scale=scale))]
     for i, level in enumerate(features):
         maps = heat_maps(level).unflatten(1, (resolution, resolution)).cpu()
-        panels.append((f"level {i}", image_grid(hot(normalized(maps)), num_columns=1, scale=scale)))
+        panels.append((f"level {i}", image_grid(hot(min_max_scaled(maps)), num_columns=1, scale=scale)))
     return [save_picture(side_by_side(panels), output, "heatmaps.png")]
 
 
