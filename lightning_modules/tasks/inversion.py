@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from generative.inversion.measurements import Measurement, Whole
-from generative.inversion.objective import Reconstruction
+from generative.inversion.objective import ReconstructionLoss
 from generative.inversion.search import Found, nearest, search
 from generative.inversion.tuning import BatchLoss, check_tuning, tuned
 from generative.rendering.images import image_grid, pixel_scale, save_picture, side_by_side, to_uint8
@@ -34,11 +34,11 @@ INVERSION_COLUMNS = ("space", "PSNR", "SSIM", "seconds an image", "in a batch of
 SHOWN = 16  # images of a large set that the picture has rows for
 
 
-def make_objective(method: Invertible, *, pixel: str, perceptual: float | None) -> Reconstruction:
+def make_objective(method: Invertible, *, pixel: str, perceptual: float | None) -> ReconstructionLoss:
     """ValueError where the loss is none, or where the weights of its network are missing."""
     if perceptual is None:
         perceptual = PERCEPTUAL if method.image_shape[1] >= TOO_SMALL else 0.0
-    objective = Reconstruction(pixel, perceptual)  # which refuses what is neither
+    objective = ReconstructionLoss(pixel, perceptual)  # which refuses what is neither
     if perceptual == 0:
         return objective
     side = min(max(method.image_shape[1], LEAST_SIDE), LITE_SIDES[0])
@@ -79,7 +79,7 @@ class Inversion:
     """
 
     method: Invertible
-    objective: Reconstruction
+    objective: ReconstructionLoss
     _: KW_ONLY
     seed: int
     steps: int
