@@ -103,7 +103,6 @@ class Inversion:
     @torch.no_grad()
     def nearest_samples(self, targets: Tensor, labels: Tensor | None, *, through: Measurement) -> Tensor:
         """For each target the latent of the nearest of the samples of its class, by what is known of the pixels."""
-        found = self.samples.new_empty(len(targets), *self.samples.shape[1:])
         if labels is None:
             return self.samples[nearest(self.drawn_samples(None), targets, through=through)]
         found = self.samples.new_empty(len(targets), *self.samples.shape[1:])
