@@ -8,13 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from generative.inversion.measurements import Grey
 from generative.rendering.files import ARRAYS, ImageFiles, read_array, shape_in_words
 from generative.rendering.images import from_uint8
 from lightning_modules.base import Draws, ImageData
 from lightning_modules.tasks.held_out import held_out
 from lightning_modules.tasks.samples import check_at_least
-
-GREY_OF_RGB = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow
 
 
 def open_originals(
@@ -80,7 +79,7 @@ def fitted(method: Draws, images: Tensor, *, name: str, fit: bool) -> Tensor:
             "add fit=true"
         )
     if wanted[0] == 1 and found[0] == 3:
-        values = (values * torch.tensor(GREY_OF_RGB).view(3, 1, 1)).sum(dim=1, keepdim=True)
+        values = Grey()(values)
     values = values.expand(-1, wanted[0], -1, -1)
     scale = max(wanted[1] / found[1], wanted[2] / found[2])
     size = [round(length * scale) for length in found[1:]]
