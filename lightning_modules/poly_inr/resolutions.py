@@ -67,7 +67,7 @@ def upsample_scored(
         summaries[name] = (extractor, real_summary(real, extractor, metrics=METRICS, work=work))
     lines = []
     for what, images in candidates(method, small, cycle, resolution=resolution, seed=seed).items():
-        fakes = ImagesInMemory(what, drawn(images, count, what=what))
+        fakes = ImagesInMemory(what, draw_all(images, count, what=what))
         for name, (extractor, summary) in summaries.items():
             values = evaluate(fakes, summary, Instruments(extractor=extractor, metrics=METRICS, work=work))
             lines.append({"images": what, "extractor": name, **values})
@@ -106,7 +106,7 @@ def candidates(
 
 
 @torch.no_grad()
-def drawn(batch: Batch, count: int, *, what: str) -> Tensor:
+def draw_all(batch: Batch, count: int, *, what: str) -> Tensor:
     """uint8 [count, C, H, W]."""
     starts = tqdm(range(0, count, BATCH), desc=what, unit=" batches", file=sys.stderr, delay=1, leave=False)
     return torch.cat([to_uint8(batch(first, min(BATCH, count - first))).cpu() for first in starts])

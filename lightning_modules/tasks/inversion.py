@@ -175,7 +175,7 @@ class Inversion:
         return tuned(self.method.tunable(), losses, num_images=len(targets), steps=steps, rate=rate)
 
     @torch.no_grad()
-    def drawn(self, targets: Targets, found: list[Found], *, space: str) -> Tensor:
+    def images_at(self, targets: Targets, found: list[Found], *, space: str) -> Tensor:
         """The images of points that were found in ``space`` for ``targets``, by the weights of now: on the CPU."""
         batches = zip(targets.batches(self.batch_size), found, strict=True)
         return torch.cat(
@@ -265,7 +265,7 @@ def reconstructions(
         start = time.perf_counter()
         with inversion.tuned(targets, found[space], space=space, steps=tuning_steps, rate=tuning_rate):
             seconds = results[space].seconds + (time.perf_counter() - start) / len(targets)
-            images = inversion.drawn(targets, found[space], space=space)
+            images = inversion.images_at(targets, found[space], space=space)
         results["pivotal"] = Embedded(images, seconds, {"rate": results[space].facts["rate"]})
     return results
 

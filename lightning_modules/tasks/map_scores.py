@@ -30,7 +30,7 @@ def objects_of(masks: Tensor) -> tuple[Tensor, Tensor]:
     return counted & (masks != BACKGROUND), counted
 
 
-def fitted(images: Tensor, masks: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor]:
+def at_size(images: Tensor, masks: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Photos and their masks at the size that a model takes: means over pixels, and the nearest pixel's class."""
     if masks.shape[1:] == tuple(size):
         return images, masks
@@ -87,7 +87,7 @@ def scores_of(
     """
     found: dict[str, list[Scores]] = {name: [] for name in ("even map", "middle", *models)}
     for some in numbers.split(BATCH):
-        images, masks = fitted(held_out(masked, some)[0], masked.targets("test")["mask"][some], size)
+        images, masks = at_size(held_out(masked, some)[0], masked.targets("test")["mask"][some], size)
         inside, counted = objects_of(masks)
         shows = inside.any(dim=(1, 2))
         images, inside, counted = images[shows], inside[shows], counted[shows]
@@ -99,10 +99,10 @@ def scores_of(
         of_batch |= {name: last_shares(model, images, decisions(model, images)) for name, model in models.items()}
         for name, shares in of_batch.items():
             found[name].append((energy_inside(shares, inside, counted), pointing_game(shares, inside, counted)))
-    return {name: joined(parts) for name, parts in found.items() if parts}
+    return {name: concatenated(parts) for name, parts in found.items() if parts}
 
 
-def joined(parts: Sequence[Scores]) -> Scores:
+def concatenated(parts: Sequence[Scores]) -> Scores:
     """Of all batches together."""
     energy, hits = zip(*parts, strict=True)
     return torch.cat(energy), torch.cat(hits)

@@ -34,7 +34,7 @@ def open_originals(
     check_at_least("count", count, 1)
     labels: Tensor | None = None
     if isinstance(images, str):
-        found = fitted(method, read(Path(images).expanduser(), count), name=images, fit=fit)
+        found = fitted(method, read_images(Path(images).expanduser(), count), name=images, fit=fit)
     else:
         num_images = len(datamodule.split("test")[1])
         numbers = list(range(min(count, num_images))) if images is None else images
@@ -45,10 +45,12 @@ def open_originals(
                 f"got {images}"
             )
         found, labels = held_out(datamodule, chosen)
-    return found.to(next(method.parameters())), asked_labels(method, labels, classes, len(found))
+    return found.to(next(method.parameters())), labels_of_originals(method, labels, classes, len(found))
 
 
-def asked_labels(method: Draws, own: Tensor | None, classes: list[int] | int | None, count: int) -> Tensor | None:
+def labels_of_originals(
+    method: Draws, own: Tensor | None, classes: list[int] | int | None, count: int
+) -> Tensor | None:
     if classes is None:
         return own.to(method.device) if own is not None and method.num_classes > 0 else None
     asked = torch.tensor([classes] if isinstance(classes, int) else classes)
@@ -59,7 +61,7 @@ def asked_labels(method: Draws, own: Tensor | None, classes: list[int] | int | N
     return method.check_labels(asked.expand(count))
 
 
-def read(path: Path, count: int) -> Tensor:
+def read_images(path: Path, count: int) -> Tensor:
     """The first ``count`` images as uint8 [N, C, H, W]."""
     if not path.exists():
         raise ValueError(f"there is no folder or file {path} of images")

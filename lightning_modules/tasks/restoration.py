@@ -96,11 +96,11 @@ def inpaint(
     facts |= {"seconds_an_image": sum(part.seconds for part in found) / len(chosen)}
     if method.num_classes > 0:
         facts["classes"] = "found" if targets.labels is None else "given"
-    arms = filled(chosen.cpu(), holes.known, drawn=images_of(found))
+    arms = all_fills(chosen.cpu(), holes.known, drawn=images_of(found))
     return write_inpainting(output, arms, chosen.cpu(), holes, facts)
 
 
-def filled(originals: Tensor, known: Tensor, *, drawn: Tensor) -> dict[str, Tensor]:
+def all_fills(originals: Tensor, known: Tensor, *, drawn: Tensor) -> dict[str, Tensor]:
     """Each way to fill the holes of ``originals`` [N, C, H, W] -> the images, ``drawn`` by a generator or without it.
 
     ``raw`` is what was drawn; ``pasted`` has the known pixels back; ``seamless`` also lacks the edge between the two, see

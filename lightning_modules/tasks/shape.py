@@ -94,7 +94,7 @@ def all_decisions(model: Classifies, data: ImageData, numbers: Tensor, distort: 
         return torch.cat([decisions(model, distort(held_out(data, some)[0], some)) for some in numbers.split(BATCH)])
 
 
-def measure(
+def measure_shape(
     models: Mapping[str, Classifies], data: ImageData, numbers: Tensor, *, seed: int, fill: str
 ) -> tuple[list[Point], list[Cues]]:
     """All tests of all models on the same distorted images."""
@@ -136,8 +136,8 @@ def shape(
     """
     models = named_models(method, baselines)
     numbers = some_numbers(datamodule, count, seed=seed)
-    written = [examples(datamodule, numbers[:SHOWN], numbers, output, seed=seed, fill=fill)]
-    points, cues = measure(models, datamodule, numbers, seed=seed, fill=fill)
+    written = [save_examples(datamodule, numbers[:SHOWN], numbers, output, seed=seed, fill=fill)]
+    points, cues = measure_shape(models, datamodule, numbers, seed=seed, fill=fill)
     facts = {"data": datamodule.name, "seed": seed, "fill": fill, "resolution": list(method.image_shape[1:])}
     trained = {name: training_of(model) for name, model in models.items()}
     rows: list[Mapping[str, Any]] = [{**row._asdict(), **trained[row.model], **facts} for row in points]
@@ -146,7 +146,7 @@ def shape(
     table.write_text(
         accuracy_table(points, list(models), data=datamodule.name, fill=fill) + "\n" + cue_conflict_table(cues)
     )
-    return [*written, write_lines(rows, output / "shape.jsonl"), table, curves(points, output / "shape.png")]
+    return [*written, write_lines(rows, output / "shape.jsonl"), table, save_curves(points, output / "shape.png")]
 
 
 def accuracy_table(points: Sequence[Point], models: Sequence[str], *, data: str, fill: str) -> str:
@@ -186,7 +186,7 @@ def cue_conflict_table(cues: Sequence[Cues]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def curves(points: Sequence[Point], path: Path) -> Path:
+def save_curves(points: Sequence[Point], path: Path) -> Path:
     """A panel a test, a line a model with its interval."""
     from matplotlib.figure import Figure  # a second that no other task waits for
 
@@ -207,7 +207,7 @@ def curves(points: Sequence[Point], path: Path) -> Path:
     return path
 
 
-def examples(data: ImageData, some: Tensor, numbers: Tensor, output: Path, *, seed: int, fill: str) -> Path:
+def save_examples(data: ImageData, some: Tensor, numbers: Tensor, output: Path, *, seed: int, fill: str) -> Path:
     """The first images as each test shows them, at its largest amount, and what the mixed ones were mixed of."""
     images, _ = held_out(data, some)
     partner = partners(numbers, data.split("test")[1][numbers], seed=seed)[: len(some)]

@@ -48,7 +48,7 @@ def topology(
         images = images_of_class(method, number, len(real_of_class), seed=seed)
         generated = shapes(images, threshold=threshold, enlarge=enlarge)
         lines.append(
-            {"class": number} | compared(pieces_and_holes(generated), pieces_and_holes(real_of_class), seed=seed)
+            {"class": number} | compare_counts(pieces_and_holes(generated), pieces_and_holes(real_of_class), seed=seed)
         )
         shown.append([some[:SHOWN] for some in (real_of_class, generated)])
     facts = {
@@ -65,7 +65,7 @@ def topology(
     written = write_lines([line | facts for line in lines], output / "topology.jsonl")
     table = output / "topology.md"
     table.write_text(topology_table(lines))
-    return [written, table, save_picture(picture(shown), output, "topology.png")]
+    return [written, table, save_picture(topology_picture(shown), output, "topology.png")]
 
 
 @torch.no_grad()
@@ -78,7 +78,7 @@ def images_of_class(method: Draws, number: int, count: int, *, seed: int) -> Ten
     return torch.cat(found)
 
 
-def compared(generated: Tensor, real: Tensor, *, seed: int) -> dict[str, Any]:
+def compare_counts(generated: Tensor, real: Tensor, *, seed: int) -> dict[str, Any]:
     """Of counts [N, 2] and [M, 2] of one class: means, the commonest real pair and its shares, distance and floor."""
     rows, times = real.unique(dim=0, return_counts=True)
     commonest = rows[times.argmax()]
@@ -118,7 +118,7 @@ def topology_table(lines: list[dict[str, Any]]) -> str:
     return "\n".join(table) + "\n"
 
 
-def picture(shown: list[list[Tensor]]) -> Image.Image:
+def topology_picture(shown: list[list[Tensor]]) -> Image.Image:
     """A row a class: real and generated shapes as they are counted, white on black."""
     panels = []
     for title, groups in zip(("real", "generated"), zip(*shown, strict=True), strict=True):

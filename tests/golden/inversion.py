@@ -58,7 +58,7 @@ def found_by(kind: str) -> dict[str, Any]:
         affine = affine_of(inversion, targets, ends[space], space=space)
         found[space] = {"affine": affine.flatten(1).tolist(), **values(images_of(ends[space]))}
     with inversion.tuned(targets, ends["w"], space="w", steps=20, rate=0.01):
-        found["pivotal"] = values(inversion.drawn(targets, ends["w"], space="w"))
+        found["pivotal"] = values(inversion.images_at(targets, ends["w"], space="w"))
     if method.num_classes:
         found["best_classes"] = inversion.best_classes(targets).tolist()
     return found

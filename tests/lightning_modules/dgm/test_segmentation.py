@@ -391,7 +391,7 @@ def test_a_task_is_offered_to_the_methods_that_it_is_for(classifier: Path) -> No
     assert "masks" in tasks_of(method())
     trained, _ = load_method(classifier)
     assert "maps" in tasks_of(trained)
-    assert not {"masks", "examples"} & tasks_of(trained).keys(), "of another method; of no method"
+    assert not {"masks", "save_examples"} & tasks_of(trained).keys(), "of another method; of no method"
     with pytest.raises(ValueError, match="DGMClassifier has no task 'masks'"):
         find_task(trained, "masks")
 

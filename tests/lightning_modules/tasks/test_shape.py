@@ -16,7 +16,7 @@ from lightning_modules.tasks.shape import (
     SCALES,
     SHEARS,
     distortions,
-    measure,
+    measure_shape,
     partners,
     shape,
 )
@@ -72,7 +72,7 @@ def test_a_classifier_of_one_answer_is_right_for_a_third_and_for_no_pair() -> No
     method = dgm()
     with torch.no_grad():
         method.averaged_network.classifier.bias[1] += 100
-    points, cues = measure({"always 1": method}, data(count=12), torch.arange(12), seed=0, fill="reflection")
+    points, cues = measure_shape({"always 1": method}, data(count=12), torch.arange(12), seed=0, fill="reflection")
     assert {point.accuracy for point in points} == {4 / 12}
     whole, rightly = cues
     assert whole.phase == 4 / 12
