@@ -28,6 +28,11 @@ def from_uint8(images: Tensor) -> Tensor:
     return images.float().div_(127.5).sub_(1.0) if images.dtype == torch.uint8 else images / 127.5 - 1.0
 
 
+def as_floats(stored: Tensor) -> Tensor:
+    """Images as data modules keep them, bytes or in [-1, 1] -> in [-1, 1]."""
+    return from_uint8(stored) if stored.dtype == torch.uint8 else stored
+
+
 def fingerprint(images: Tensor) -> str:
     """The start of a hash of uint8 images [N, C, H, W], or of what is indexed like such a tensor: shape and pixels."""
     shape = (int(images.shape[1]), int(images.shape[2]), int(images.shape[3]))

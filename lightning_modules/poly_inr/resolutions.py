@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from generative.rendering.images import from_uint8, to_uint8
+from generative.rendering.images import as_floats, to_uint8
 from generative.rendering.upsampling import METHODS as CLASSICAL
 from generative.rendering.upsampling import upsample
 from lightning_modules.base import ImageData
@@ -96,7 +96,7 @@ def candidates(
 
     def of_real(first: int, count: int) -> Tensor:
         images = small[first : first + count]
-        return upsample(from_uint8(images) if images.dtype == torch.uint8 else images, resolution, method="bicubic")
+        return upsample(as_floats(images), resolution, method="bicubic")
 
     return {
         "Poly-INR": lambda first, count: samples(first, count, resolution),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from generative.randomness import permutation
-from generative.rendering.images import from_uint8, image_grid, pixel_scale, save_picture, side_by_side
+from generative.rendering.images import as_floats, image_grid, pixel_scale, save_picture, side_by_side
 from generative.rendering.masks import NO_CLASS, NO_CLASS_COLOUR, Named, above, coloured, legend, palette
 from lightning_modules.base import ImageData, Segments
 
@@ -22,8 +22,7 @@ def masks(
         raise ValueError(f"count must be at least 1, got {count}")
     pictures, _ = datamodule.split(split)
     chosen = torch.from_numpy(permutation(seed, 0, len(pictures))[:count].copy())
-    images, truth = pictures[chosen], datamodule.targets(split)["mask"][chosen]
-    images = from_uint8(images) if images.dtype == torch.uint8 else images
+    images, truth = as_floats(pictures[chosen]), datamodule.targets(split)["mask"][chosen]
     predicted = torch.cat([method.segment(image[None].to(method.device)).argmax(dim=1).cpu() for image in images])
     num_classes = len(method.target_classes)
     panels = [

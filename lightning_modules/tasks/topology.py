@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from generative.rendering.images import from_uint8, image_grid, pixel_scale, save_picture, side_by_side
+from generative.rendering.images import as_floats, image_grid, pixel_scale, save_picture, side_by_side
 from lightning_modules.base import Draws, ImageData
 from lightning_modules.tasks.tables import write_lines
 from metrics.topology import distance_and_floor, pieces_and_holes, shapes
@@ -41,7 +41,7 @@ def topology(
     if enlarge < 1:
         raise ValueError(f"enlarge must be at least 1, got {enlarge}")
     stored, labels = datamodule.split("train")
-    real = shapes(from_uint8(stored) if stored.dtype == torch.uint8 else stored, threshold=threshold, enlarge=enlarge)
+    real = shapes(as_floats(stored), threshold=threshold, enlarge=enlarge)
     lines, shown = [], []
     for number in range(method.num_classes):
         real_of_class = real[labels == number]
