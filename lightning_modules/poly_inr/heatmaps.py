@@ -16,7 +16,7 @@ from generative.rendering.colours import hot, min_max_scaled
 from generative.rendering.coordinates import coordinate_grid
 from generative.rendering.images import image_grid, pixel_scale, save_picture, side_by_side
 from lightning_modules.poly_inr.module import PolyINR
-from lightning_modules.poly_inr.networks import Synthesis
+from lightning_modules.poly_inr.synthesis import Synthesis
 from lightning_modules.poly_inr.tasks import draw_affine, render
 from lightning_modules.tasks.samples import check_at_least, labels_for
 
