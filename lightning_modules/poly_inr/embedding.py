@@ -15,7 +15,7 @@ from lightning_modules.base import ImageData
 from lightning_modules.poly_inr.mixing import check_levels, mixing_table, spelt
 from lightning_modules.poly_inr.module import PolyINR
 from lightning_modules.poly_inr.tasks import draw_affine, render
-from lightning_modules.tasks.inversion import Inversion, Targets, check_space, make_objective
+from lightning_modules.tasks.inversion import Inversion, Targets, check_space_name, make_objective
 from lightning_modules.tasks.originals import open_originals
 from lightning_modules.tasks.samples import check_at_least
 
@@ -44,11 +44,11 @@ def edit(
     """Embedded images with samples of their class: a strip of ``frames`` from each to its sample, and tables of mixed levels.
 
     ``images``, ``count``, ``classes`` and ``fit`` as in `invert`: images of another set are out of distribution. They are
-    embedded in ``space``; with ``tuning_steps`` the synthesis network is tuned on them first, in a copy.
+    embedded in ``space``; with ``tuning_steps`` the synthesis network is tuned on them first, and put back at the end.
     """
     check_tuning(tuning_steps, tuning_rate)
     check_at_least("frames", frames, 2)
-    check_space(method, space)
+    check_space_name(method, space)
     groups = check_levels(method, levels)
     originals = open_originals(method, datamodule, images=images, count=count, classes=classes, fit=fit)
     objective = make_objective(method, pixel="l2", perceptual=perceptual)

@@ -80,18 +80,18 @@ def upsample_scored(
     return written
 
 
-Batch = Callable[[int, int], Tensor]  # first, count -> images [count, C, resolution, resolution]
+DrawBatch = Callable[[int, int], Tensor]  # first, count -> images [count, C, resolution, resolution]
 
 
 def candidates(
     method: PolyINR, small: Tensor, cycle: Tensor | None = None, *, resolution: int, seed: int
-) -> dict[str, Batch]:
+) -> dict[str, DrawBatch]:
     """Name -> what makes a batch of it; all but the last of the same codes and classes, those of ``cycle`` in turn or balanced."""
 
     def samples(first: int, count: int, image_size: int | None = None) -> Tensor:
         return method.sample(first, count, seed=seed, labels=in_turn(cycle, first, count), image_size=image_size)
 
-    def classical(way: str) -> Batch:
+    def classical(way: str) -> DrawBatch:
         return lambda first, count: upsample(samples(first, count), resolution, method=way)
 
     def of_real(first: int, count: int) -> Tensor:
@@ -106,7 +106,7 @@ def candidates(
 
 
 @torch.no_grad()
-def draw_all(batch: Batch, count: int, *, what: str) -> Tensor:
+def draw_all(batch: DrawBatch, count: int, *, what: str) -> Tensor:
     """uint8 [count, C, H, W]."""
     starts = tqdm(range(0, count, BATCH), desc=what, unit=" batches", file=sys.stderr, delay=1, leave=False)
     return torch.cat([to_uint8(batch(first, min(BATCH, count - first))).cpu() for first in starts])

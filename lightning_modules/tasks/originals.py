@@ -34,7 +34,7 @@ def open_originals(
     check_at_least("count", count, 1)
     labels: Tensor | None = None
     if isinstance(images, str):
-        found = fitted(method, read_images(Path(images).expanduser(), count), name=images, fit=fit)
+        found = fitted(method, first_images(Path(images).expanduser(), count), name=images, fit=fit)
     else:
         num_images = len(datamodule.split("test")[1])
         numbers = list(range(min(count, num_images))) if images is None else images
@@ -61,7 +61,7 @@ def labels_of_originals(
     return method.check_labels(asked.expand(count))
 
 
-def read_images(path: Path, count: int) -> Tensor:
+def first_images(path: Path, count: int) -> Tensor:
     """The first ``count`` images as uint8 [N, C, H, W]."""
     if not path.exists():
         raise ValueError(f"there is no folder or file {path} of images")

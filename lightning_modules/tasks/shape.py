@@ -34,7 +34,7 @@ SHOWN = 4  # images of the picture of examples
 Distort = Callable[[Tensor, Tensor], Tensor]  # images [B, C, H, W], their numbers [B] -> images
 
 
-class Point(NamedTuple):
+class Accuracy(NamedTuple):
     """The accuracy of one model on ``num_images`` images of one test, and its interval at 95 %."""
 
     model: str
@@ -83,9 +83,9 @@ def distortions(*, seed: int, fill: str) -> Iterator[tuple[str, float, Distort]]
         yield "patches", float(side), patches_shuffled(side, seed) if side > 1 else unmoved
 
 
-def accuracy_on(name: str, test: str, amount: float, right: Tensor) -> Point:
+def accuracy_on(name: str, test: str, amount: float, right: Tensor) -> Accuracy:
     """Of bools [N]: whether the model ``name`` was right about each image."""
-    return Point(name, test, amount, *wilson(int(right.sum()), len(right)), len(right))
+    return Accuracy(name, test, amount, *wilson(int(right.sum()), len(right)), len(right))
 
 
 def all_decisions(model: Classifies, data: ImageData, numbers: Tensor, distort: Distort) -> Tensor:
@@ -96,7 +96,7 @@ def all_decisions(model: Classifies, data: ImageData, numbers: Tensor, distort: 
 
 def measure_shape(
     models: Mapping[str, Classifies], data: ImageData, numbers: Tensor, *, seed: int, fill: str
-) -> tuple[list[Point], list[Cues]]:
+) -> tuple[list[Accuracy], list[Cues]]:
     """All tests of all models on the same distorted images."""
     labels = data.split("test")[1][numbers]
     partner = partners(numbers, labels, seed=seed)
@@ -149,7 +149,7 @@ def shape(
     return [*written, write_lines(rows, output / "shape.jsonl"), table, save_curves(points, output / "shape.png")]
 
 
-def accuracy_table(points: Sequence[Point], models: Sequence[str], *, data: str, fill: str) -> str:
+def accuracy_table(points: Sequence[Accuracy], models: Sequence[str], *, data: str, fill: str) -> str:
     """In Markdown: a row a test and amount, a column a model."""
     of = {(point.test, point.amount, point.model): point for point in points}
     lines = [
@@ -186,7 +186,7 @@ def cue_conflict_table(cues: Sequence[Cues]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def save_curves(points: Sequence[Point], path: Path) -> Path:
+def save_curves(points: Sequence[Accuracy], path: Path) -> Path:
     """A panel a test, a line a model with its interval."""
     from matplotlib.figure import Figure  # a second that no other task waits for
 
