@@ -107,7 +107,7 @@ def candidates(
 
 @torch.no_grad()
 def draw_all(batch: DrawBatch, count: int, *, what: str) -> Tensor:
-    """uint8 [count, C, H, W]."""
+    """The images 0 .. count - 1 that ``batch`` draws, in bytes: uint8 [count, C, H, W] on the CPU."""
     starts = tqdm(range(0, count, BATCH), desc=what, unit=" batches", file=sys.stderr, delay=1, leave=False)
     return torch.cat([to_uint8(batch(first, min(BATCH, count - first))).cpu() for first in starts])
 

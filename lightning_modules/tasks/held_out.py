@@ -21,6 +21,6 @@ def some_numbers(data: ImageData, count: int | None, *, seed: int) -> Tensor:
 
 
 def held_out(data: ImageData, numbers: Tensor) -> tuple[Tensor, Tensor]:
-    """Images [N, C, H, W] in [-1, 1] and labels [N]."""
+    """The test images number ``numbers`` [N]: [N, C, H, W] in [-1, 1], and their labels [N]."""
     images, labels = data.split("test")
     return as_floats(images[numbers]), labels[numbers]

@@ -61,7 +61,7 @@ class Targets:
         return len(self.images)
 
     def of(self, numbers: Tensor) -> Targets:
-        """Those of the images number ``numbers`` alone."""
+        """The targets of the images number ``numbers`` alone."""
         labels = None if self.labels is None else self.labels[numbers]
         return Targets(self.images[numbers], labels, self.through.of(numbers))
 
@@ -252,7 +252,7 @@ def invert(
 def reconstructions(
     inversion: Inversion, targets: Targets, *, tuning_steps: int, tuning_rate: float
 ) -> dict[str, Embedded]:
-    """Of each space, and ``pivotal``: what was drawn."""
+    """The name of a space, or ``pivotal`` -> what was drawn there."""
     method, results, found = inversion.method, {}, {}
     for space in method.space_names:
         start = time.perf_counter()

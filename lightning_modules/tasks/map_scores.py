@@ -83,7 +83,7 @@ def scores_of(
 ) -> dict[str, Scores]:
     """The scores of an even map, of one that knows only the middle, and of each model, at ``size`` (height, width).
 
-    Of the images among ``numbers`` that show an object.
+    Only those of the images ``numbers`` that show an object are scored.
     """
     found: dict[str, list[Scores]] = {name: [] for name in ("even map", "middle", *models)}
     for some in numbers.split(BATCH):
@@ -103,7 +103,7 @@ def scores_of(
 
 
 def concatenated(parts: Sequence[Scores]) -> Scores:
-    """Of all batches together."""
+    """The scores of all batches together."""
     energy, hits = zip(*parts, strict=True)
     return torch.cat(energy), torch.cat(hits)
 

@@ -84,7 +84,7 @@ def distortions(*, seed: int, fill: str) -> Iterator[tuple[str, float, Distort]]
 
 
 def accuracy_on(name: str, test: str, amount: float, right: Tensor) -> Accuracy:
-    """Of bools [N]: whether the model ``name`` was right about each image."""
+    """The accuracy of the model ``name`` from bools [N]: whether it was ``right`` about each image."""
     return Accuracy(name, test, amount, *wilson(int(right.sum()), len(right)), len(right))
 
 

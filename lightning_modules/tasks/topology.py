@@ -79,7 +79,7 @@ def images_of_class(method: Draws, number: int, count: int, *, seed: int) -> Ten
 
 
 def compare_counts(generated: Tensor, real: Tensor, *, seed: int) -> dict[str, Any]:
-    """Of counts [N, 2] and [M, 2] of one class: means, the commonest real pair and its shares, distance and floor."""
+    """What two counts [N, 2] and [M, 2] of one class say: means, the commonest real pair and its shares, distance, floor."""
     rows, times = real.unique(dim=0, return_counts=True)
     commonest = rows[times.argmax()]
     distance, floor = distance_and_floor(generated, real, splits=SPLITS, seed=seed)
