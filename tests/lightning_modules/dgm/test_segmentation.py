@@ -29,7 +29,6 @@ from tests.support.layouts import write_cityscapes, write_voc
 from tests.support.ranks import fit, on_ranks
 
 DEEPLAB = ("segmentation/head@method.head=deeplab", "method.head.width=8", "method.head.early_width=4")
-RESNET = ("segmentation/backbone@method.backbone=resnet", "method.backbone.blocks=[1,1,1,1]")
 SMALLER = {
     "voc2012": ["datamodule.resolution=48", "datamodule.crop_size=32"],
     "cityscapes": ["datamodule.resolution=40", "datamodule.crop_size=32"],
