@@ -15,7 +15,7 @@ from lightning_modules.base import ImageData
 from lightning_modules.poly_inr.mixing import check_levels, mixing_table, spelt
 from lightning_modules.poly_inr.module import PolyINR
 from lightning_modules.poly_inr.tasks import draw_affine, render
-from lightning_modules.tasks.inversion import Inversion, Targets, check_space_name, make_objective
+from lightning_modules.tasks.inversion import Inversion, Targets, check_space, make_objective
 from lightning_modules.tasks.originals import open_originals
 from lightning_modules.tasks.samples import check_at_least
 
@@ -48,7 +48,7 @@ def edit(
     """
     check_tuning(tuning_steps, tuning_rate)
     check_at_least("frames", frames, 2)
-    check_space_name(method, space)
+    check_space(method, space)
     groups = check_levels(method, levels)
     originals = open_originals(method, datamodule, images=images, count=count, classes=classes, fit=fit)
     objective = make_objective(method, pixel="l2", perceptual=perceptual)

@@ -123,7 +123,7 @@ class Inversion:
 
     def embed(self, targets: Targets, *, space: str) -> list[Found]:
         """Where the search in ``space`` ended, batch by batch."""
-        check_space_name(self.method, space)
+        check_space(self.method, space)
         started, done, found = time.perf_counter(), 0, []
         for batch in targets.batches(self.batch_size):
             share = len(batch) / (len(targets) - done)
@@ -183,7 +183,7 @@ class Inversion:
         )
 
 
-def check_space_name(method: Invertible, name: str) -> None:
+def check_space(method: Invertible, name: str) -> None:
     if name not in method.space_names:
         raise ValueError(f"space must be one of {', '.join(method.space_names)}, got {name!r}")
 
