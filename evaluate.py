@@ -29,7 +29,7 @@ from launch.compose import check_overrides, plain
 from launch.errors import one_line_errors
 
 if TYPE_CHECKING:  # they take seconds to import
-    from launch.evaluate.instruments import Picture
+    from launch.evaluate.instruments import PictureMaker
     from launch.evaluate.requests import MeasuringRequest
 
 
@@ -37,14 +37,14 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     """The result record, the first of several; rank 0 prints and appends each."""
     from generative.ranks import rank_and_world_size, ranks_of_launcher
     from launch.checkpoint import check_device
-    from launch.evaluate.comparison import compare
+    from launch.evaluate.comparison import compare_results
     from launch.evaluate.requests import ComparisonRequest, request_of
     from launch.ranks import name_ranks_of_srun
     from launch.threads import use_threads
 
     request = request_of(plain(config))
     if isinstance(request, ComparisonRequest):
-        return compare(request)
+        return compare_results(request)
     started = time.perf_counter()
     check_device(request.device)
     use_threads(request.num_threads)
@@ -65,13 +65,13 @@ def evaluate(config: DictConfig) -> dict[str, Any]:
     return records[0]
 
 
-def measure(request: MeasuringRequest) -> tuple[list[dict[str, Any]], Picture | None]:
+def measure(request: MeasuringRequest) -> tuple[list[dict[str, Any]], PictureMaker | None]:
     """The records of what is asked for, and the picture that ``show_nearest`` adds to them."""
     from launch.evaluate.capabilities import measure_checkpoint
     from launch.evaluate.corruptions import measure_corruptions
     from launch.evaluate.images import measure_images
     from launch.evaluate.requests import CheckpointRequest, CorruptionsRequest, ImagesRequest, StatisticsRequest
-    from launch.evaluate.statistics import keep_statistics
+    from launch.evaluate.statistics import measure_statistics
 
     match request:
         case CheckpointRequest():
@@ -81,7 +81,7 @@ def measure(request: MeasuringRequest) -> tuple[list[dict[str, Any]], Picture | 
         case ImagesRequest():
             return measure_images(request)
         case StatisticsRequest():
-            return [keep_statistics(request)], None
+            return [measure_statistics(request)], None
     raise AssertionError(request)
 
 

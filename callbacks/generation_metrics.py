@@ -21,16 +21,18 @@ from metrics.features import Extractor, default_extractor, make_extractor
 from metrics.image_sets import random_part
 from metrics.judge import PixelJudge, can_judge
 from metrics.protocols import check_judge, whole_names
-from metrics.quality import (
-    CLASS_METRICS,
-    COMPARISONS,
-    GenerationQuality,
-    check_metrics,
-)
+from metrics.quality import CLASS_METRICS, COMPARISONS, GenerationQuality, check_metrics
 from metrics.samples import DrawnImages, check_generated
 from metrics.splits import pixel_judge, real_images
 from records.results import TEST_STAGE, Drawing, Origin, published_result
 from records.run_files import append_line
+
+
+def check_counts(**counts: int | None) -> None:
+    """ValueError for a number of images, by its name, that no statistics can be made of."""
+    for name, count in counts.items():
+        if count is not None and count < 2:
+            raise ValueError(f"{name} must be at least 2, got {count}")
 
 
 class GenerationMetrics(MeasuringInTraining):
@@ -63,15 +65,8 @@ class GenerationMetrics(MeasuringInTraining):
         test_seed: int = 1,
     ) -> None:
         check_labels_setting(labels)
-        counts = {
-            "num_images": num_images,
-            "num_reference": num_reference,
-            "test_num_images": test_num_images,
-            "test_num_reference": test_num_reference,
-        }
-        for name, count in counts.items():
-            if count is not None and count < 2:
-                raise ValueError(f"{name} must be at least 2, got {count}")
+        check_counts(num_images=num_images, num_reference=num_reference)
+        check_counts(test_num_images=test_num_images, test_num_reference=test_num_reference)
         check_generated([*metrics, *test_metrics])
         if test_seed == seed:
             raise ValueError(f"test_seed must differ from seed, both are {seed}")
@@ -114,10 +109,8 @@ class GenerationMetrics(MeasuringInTraining):
         )
         if self.extractor is None:
             self.extractor = make_extractor(extractor, image_shape=method.image_shape, weights=self.weights)
-        for metrics in (
-            self.metrics,
-            self.test_metrics,
-        ):  # what the extractor does not give is told before the training
+        # What the extractor does not give is told before the training.
+        for metrics in (self.metrics, self.test_metrics):
             GenerationQuality(self.extractor, metrics=[name for name in metrics if name in COMPARISONS])
         # So are counts that the data do not have.
         datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from callbacks.loggers.entries import log_picture
 from datamodules.base import ImageDataModule
-from generative.rendering.images import GREY, from_uint8, image_grid
+from generative.rendering.images import GREY, as_floats, image_grid
 from lightning_modules.base import Draws, Method
 from records.run_files import REAL_IMAGES, grid_facts, grid_name, grids
 
@@ -147,8 +147,6 @@ class SampleGrid(Callback):
         numbers = real_numbers(asked, labels, count)
         rows = images[torch.tensor([number for number in numbers if number is not None], dtype=torch.long)]
         shown = torch.full((count, *rows.shape[1:]), BLANK)
-        shown[torch.tensor([number is not None for number in numbers])] = (
-            from_uint8(rows) if rows.dtype == torch.uint8 else rows
-        )
+        shown[torch.tensor([number is not None for number in numbers])] = as_floats(rows)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.picture(shown).save(path)

@@ -288,7 +288,7 @@ def prepare(
             "background": background,
             "channels": channels or channels_of(found),
         }
-        check_space(folder, len(found) * (settings["channels"] * sum(side**2 for side in set(resolutions)) + 8))
+        check_disk_space(folder, len(found) * (settings["channels"] * sum(side**2 for side in set(resolutions)) + 8))
         folder.mkdir(parents=True, exist_ok=True)
         with folder_lock(folder):
             check_unfinished(folder)  # again: another process may have finished it since
@@ -307,7 +307,7 @@ def check_places(source: Path, folder: Path) -> None:
         raise ValueError(f"{source} and {folder} are one, or one lies in the other: choose another folder for the set")
 
 
-def check_space(folder: Path, needed: int) -> None:
+def check_disk_space(folder: Path, needed: int) -> None:
     disk = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(disk).free
     if folder.exists():  # what an interrupted run has written

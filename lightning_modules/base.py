@@ -9,7 +9,7 @@ direction; whoever shows or measures a method asks for a capability, never for a
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -207,21 +207,6 @@ class Draws(Method):
                 f"class {int(outside[0])} is out of range: this model has classes 0 to {self.num_classes - 1}"
             )
         return labels.to(self.device)
-
-    def sample_batches(
-        self, count: int, *, seed: int, batch_size: int = 256, data_labels: Tensor | None = None
-    ) -> Iterator[Tensor]:
-        """The images 0 .. count - 1 of ``seed`` in batches, each image once.
-
-        Their classes are in the shares of ``data_labels`` [N], the labels of a data set, or balanced: :meth:`label_cycle`.
-        """
-        cycle = self.label_cycle(data_labels, seed=seed)
-        for first in range(0, count, batch_size):
-            size = min(batch_size, count - first)
-            labels = (
-                None if cycle is None else cycle[torch.arange(first, first + size, device=cycle.device) % len(cycle)]
-            )
-            yield self.sample(first, size, seed=seed, labels=labels)
 
 
 class HasLatents(Draws):

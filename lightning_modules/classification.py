@@ -69,7 +69,7 @@ class Classification(HasMaps):
         return self.make_optimizer(self.trained_parameters())
 
     def rate_factor(self) -> float:
-        """At the step's middle: neither the first step nor the last has a rate of 0."""
+        """The factor at the step's middle: neither the first step nor the last has a rate of 0."""
         middle = self.images_seen + self.global_batch // 2
         return warmup_cosine(middle, warmup=self.warmup_images, end=self.budget_images)
 

@@ -93,7 +93,7 @@ class PixelClassification(Segments):
         return self.make_optimizer(self.network.parameters())
 
     def rate_factor(self) -> float:
-        """At the step's middle."""
+        """The factor at the step's middle."""
         middle = self.images_seen + self.global_batch // 2
         return polynomial_decay(middle, end=self.budget_images, power=self.power)
 

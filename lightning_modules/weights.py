@@ -28,7 +28,7 @@ class Weights:
         return below(f"{AVERAGED}{network}.", self.state) or below(f"{network}.", self.state)
 
     def load_into(self, networks: Mapping[str, nn.Module]) -> None:
-        """Each of ``networks`` that the run has by its name; an average starts as its network does.
+        """Load each of ``networks`` that the run has by its name; an average starts as its network does.
 
         ValueError where the run has none of them, or one that does not fit.
         """
@@ -68,7 +68,7 @@ def read_weights(path: str, *, source: str) -> Weights:
 
 
 def method_settings(checkpoint: dict[str, Any], *, path: str) -> dict[str, Any]:
-    """Those of the method of a checkpoint's configuration; ValueError where they are not plain data."""
+    """The settings of the method in a checkpoint's configuration; ValueError where they are not plain data."""
     config = checkpoint.get("config")
     check_plain(config, f"the configuration in {path}")
     method = config.get("method") if isinstance(config, dict) else None
@@ -108,7 +108,7 @@ def misfits(network: nn.Module, state: dict[str, Tensor]) -> Misfits:
 
 
 def load(network: nn.Module, state: dict[str, Tensor], *, path: str, part: str) -> None:
-    """Every weight of ``network`` from ``state``; ValueError says what does not fit the method's ``part``."""
+    """Load every weight of ``network`` from ``state``; ValueError says what does not fit the method's ``part``."""
     found = misfits(network, state)
     if found:
         raise ValueError(f"{path} does not fit method.{part}, it {found}: give the {part} the settings of that run")

@@ -308,7 +308,7 @@ def resampled_positions(positions: Tensor, *, side: int) -> Tensor:
     return torch.cat([first, maps.flatten(2).transpose(1, 2)], dim=1)
 
 
-class ClassifierNetwork(Protocol):
+class ImageClassifier(Protocol):
     num_features: int
     num_classes: int
     image_shape: tuple[int, int, int]
@@ -325,7 +325,7 @@ class FromClassifier(Extractor):
 
     resize = "none"
 
-    def __init__(self, network: ClassifierNetwork) -> None:
+    def __init__(self, network: ImageClassifier) -> None:
         super().__init__()
         assert isinstance(network, nn.Module)
         self.network: Any = network.eval().requires_grad_(False)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lightning.pytorch import LightningModule
 
-from callbacks.loggers.csv_log import read_metrics
+from records.run_files import read_metrics
 from tests.conftest import ROOT
 from tests.support.copies import copied_to
 

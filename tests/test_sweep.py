@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from callbacks.loggers.csv_log import read_metrics
 from launch.compose import check_overrides
 from launch.sweep.journal import Journal
 from launch.sweep.processes import marked
+from records.run_files import read_metrics
 from sweep import check, make_slots, parse
 
 COMMAND = ["${env}", "${interpreter}", "${program}", "${args_no_hyphens}", "experiment=none", "num_threads=1"]

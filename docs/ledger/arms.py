@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from docs.ledger.claim import Filled, filled
 from docs.ledger.orders import FEW_SEEDS, Order, Row
-from docs.ledger.results import Arm, Facts, Line, Measure, direction_of, facts, stated, value
+from docs.ledger.results import Arm, Facts, Line, Measure, checked_direction, facts, stated, value
 from metrics.measures import Direction
 
 
@@ -126,14 +126,14 @@ class Ordered(Filled):
     reverse: str = Order.reverse
 
     def __post_init__(self) -> None:
-        direction_of(self.measure, self.direction)
+        checked_direction(self.measure, self.direction)
 
     def row(self) -> Row:
         order = Order(
             self.called or self.measure,
             self.better.values(self.measure),
             self.worse.values(self.measure),
-            lower=direction_of(self.measure, self.direction) == "lower",
+            lower=checked_direction(self.measure, self.direction) == "lower",
             holds=self.holds,
             reverse=self.reverse,
         )
@@ -142,7 +142,7 @@ class Ordered(Filled):
         return Row(
             self.where,
             filled(self.says, self.filling()),
-            filled(self.ours, self.filling() | in_words(order)),
+            filled(self.ours, self.filling() | order_in_words(order)),
             **self.facts_of_arms(),
             verdict="" if self.given is None else self.given.verdict(),
             order=order,
@@ -159,7 +159,7 @@ class Ordered(Filled):
         }
 
 
-def in_words(order: Order) -> dict[str, str]:
+def order_in_words(order: Order) -> dict[str, str]:
     arms = (order.better, order.worse)
     return {
         "each": " against ".join(", ".join(f"{value:.3f}" for value in arm) for arm in arms),

@@ -9,11 +9,10 @@ from typing import Any
 
 import yaml
 
-from callbacks.loggers.csv_log import read_metrics
 from docs.ledger.results import read_results, results_path
 from launch.compose import compose, plain
-from launch.train.run_folder import read_lines
 from metrics.protocols import asked_labels
+from records.run_files import read_lines, read_metrics
 from records.settings_hash import earlier_settings_hash, settings_hash
 
 NUM_NEIGHBOURS = 3

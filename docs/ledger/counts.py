@@ -25,7 +25,7 @@ class Beside:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Network:
+class CountedNetwork:
     """Arguments of a network's constructor, and the millions of parameters ``printed``, in quotes as they stand there."""
 
     settings: dict[str, Any]
@@ -59,7 +59,7 @@ class Counted(Claim, ABC):
     counted_by: str = "docs.ledger.counts.parameters"
     command: str
 
-    def count(self, network: Network) -> int:
+    def count(self, network: CountedNetwork) -> int:
         check_constructor_calls({"settings": {"_target_": self.constructor, **network.settings}})
         with torch.device("meta"):
             made = find_target(self.constructor, "constructor")(**network.settings)
@@ -68,7 +68,7 @@ class Counted(Claim, ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Count(Counted):
-    network: Network
+    network: CountedNetwork
     beside: Beside
 
     def row(self) -> Row:
@@ -88,7 +88,7 @@ class Count(Counted):
 class Counts(Counted):
     """``networks`` by the names of their rows; ``how`` ours come about."""
 
-    networks: dict[str, Network]
+    networks: dict[str, CountedNetwork]
     how: str
 
     def row(self) -> Row:

@@ -37,7 +37,7 @@ class Shown:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Head:
+class PageHead:
     """What a page says of itself: the source, its ``place`` among the pages, gates that are explained, README rows."""
 
     title: str
@@ -49,7 +49,7 @@ class Head:
 @dataclass(frozen=True)
 class Page:
     name: str
-    head: Head
+    head: PageHead
     claims: list[Claim]
 
     def rows(self) -> list[Row]:
@@ -67,7 +67,7 @@ def read_page(path: Path) -> Page:
     data = read_yaml(path)
     if not isinstance(data, dict) or not isinstance(data.get("claims"), list):
         raise ValueError(f"{path.name} must have a list 'claims'")
-    head = built(Head, {key: item for key, item in data.items() if key != "claims"}, place=path.name)
+    head = built(PageHead, {key: item for key, item in data.items() if key != "claims"}, place=path.name)
     claims = [read_claim(entry, place=f"{path.name}, claim {k}") for k, entry in enumerate(data["claims"], start=1)]
     return Page(path.stem, head, claims)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from docs.ledger.claim import Claim, filled
 from docs.ledger.orders import Row
-from docs.ledger.results import Line, WrittenFile, direction_of, entry, facts, results_path, selected, value
+from docs.ledger.results import Line, WrittenFile, checked_direction, entry, facts, results_path, selected, value
 from launch.errors import did_you_mean
 from metrics.measures import Direction, better
 
@@ -38,7 +38,7 @@ class Ranked(Claim):
     otherwise: str = ""
 
     def __post_init__(self) -> None:
-        direction_of(self.measure, self.direction)
+        checked_direction(self.measure, self.direction)
         if bool(self.best) != bool(self.otherwise):
             raise ValueError(
                 "'best' and 'otherwise' go together: a row that is to be best, and the verdict where it is not"
@@ -65,7 +65,7 @@ class Ranked(Claim):
             if name not in lines:
                 raise ValueError(f"docs/results/{self.of}.jsonl has no row {name!r}{did_you_mean(name, lines)}")
         values = {name: value(lines[name], self.measure) for name in self.among or lines}
-        direction = direction_of(self.measure, self.direction)
+        direction = checked_direction(self.measure, self.direction)
         best = next(iter(values))
         for name in values:
             if better(values[name], values[best], direction) != values[best]:

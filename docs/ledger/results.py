@@ -120,7 +120,7 @@ def facts(lines: Sequence[Line], command: str) -> Facts:
     }
 
 
-def direction_of(measure: str, stated: Direction | None) -> Direction:
+def checked_direction(measure: str, stated: Direction | None) -> Direction:
     """Which way a measure is better; of a number that only a task knows, the direction ``stated`` beside it."""
     known = directions()
     if measure in known:

@@ -16,7 +16,7 @@ from torch import Tensor
 def mean_fill(images: Tensor, known: Tensor) -> Tensor:
     """The mean of the known pixels of each channel, everywhere in the hole."""
     sums = torch.where(known, images, 0.0).sum(dim=(2, 3), keepdim=True)
-    return torch.where(known, images, sums / counted(known))
+    return torch.where(known, images, sums / known_counts(known))
 
 
 def harmonic_fill(images: Tensor, known: Tensor) -> Tensor:
@@ -25,7 +25,7 @@ def harmonic_fill(images: Tensor, known: Tensor) -> Tensor:
     Known pixels are the boundary; neighbours outside the image are left out (the natural boundary). One sparse
     factorisation in float64 an image serves its channels.
     """
-    counted(known)
+    known_counts(known)
     filled = images.clone()
     for image, mask, result in zip(images, known[:, 0], filled, strict=True):
         if not mask.all():
@@ -34,7 +34,7 @@ def harmonic_fill(images: Tensor, known: Tensor) -> Tensor:
     return filled
 
 
-def counted(known: Tensor) -> Tensor:
+def known_counts(known: Tensor) -> Tensor:
     """The number of known pixels of each image, [B, 1, 1, 1]; ValueError where there are none."""
     counts = known.sum(dim=(2, 3), keepdim=True)
     if not counts.all():

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LUMA_OF_RGB = (0.299, 0.587, 0.114)  # ITU-R BT.601
+LUMA_OF_RGB = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow
 
 
 class Measurement(ABC):

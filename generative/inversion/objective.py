@@ -18,7 +18,7 @@ PIXEL_LOSSES: dict[str, Callable[[Tensor], Tensor]] = {"l2": torch.square, "l1":
 
 
 @dataclass(frozen=True)
-class Reconstruction:
+class ReconstructionLoss:
     """``pixel`` (l2 or l1), a mean over all values, plus ``perceptual`` times the distance in the ``stages`` of a network."""
 
     pixel: str = "l2"

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def normalized(maps: Tensor) -> Tensor:
+def min_max_scaled(maps: Tensor) -> Tensor:
     """Each map of [B, H, W] from its least value, 0, to its largest, 1; a flat one is 0 everywhere."""
     low, high = maps.amin(dim=(1, 2), keepdim=True), maps.amax(dim=(1, 2), keepdim=True)
     spread = high - low
@@ -22,7 +22,7 @@ def enlarged(maps: Tensor, size: Sequence[int]) -> Tensor:
     As in the released code of deep geometric moments, also for the maps of a network with strides, whose own pixels lie
     a little further in.
     """
-    return F.interpolate(normalized(maps)[:, None], size=tuple(size), mode="bilinear", align_corners=True)[:, 0]
+    return F.interpolate(min_max_scaled(maps)[:, None], size=tuple(size), mode="bilinear", align_corners=True)[:, 0]
 
 
 def hot(shares: Tensor) -> Tensor:

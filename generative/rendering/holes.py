@@ -29,7 +29,7 @@ def random_blocks(count: int, height: int, width: int, *, share: float, block: i
 
 
 def one_mask(number: int, height: int, width: int, *, hidden: int, block: int, seed: int) -> Tensor:
-    """Image ``number``'s: bool [H, W]."""
+    """The mask of image ``number``: bool [H, W]."""
     known = torch.ones(height, width, dtype=torch.bool)
     for top, left in places(number, height - block + 1, width - block + 1, seed=seed):
         window = known[top : top + block, left : left + block]

@@ -28,6 +28,11 @@ def from_uint8(images: Tensor) -> Tensor:
     return images.float().div_(127.5).sub_(1.0) if images.dtype == torch.uint8 else images / 127.5 - 1.0
 
 
+def as_floats(stored: Tensor) -> Tensor:
+    """Images as data modules keep them, bytes or in [-1, 1] -> in [-1, 1]."""
+    return from_uint8(stored) if stored.dtype == torch.uint8 else stored
+
+
 def fingerprint(images: Tensor) -> str:
     """The start of a hash of uint8 images [N, C, H, W], or of what is indexed like such a tensor: shape and pixels."""
     shape = (int(images.shape[1]), int(images.shape[2]), int(images.shape[3]))
@@ -48,7 +53,7 @@ def to_pil(image: Tensor) -> Image.Image:
     )
 
 
-def shown_scale(resolution: int) -> int:
+def pixel_scale(resolution: int) -> int:
     """How many times as large :func:`image_grid` draws the pixels of a small image."""
     return max(1, SHOWN_PIXELS // resolution)
 
@@ -94,8 +99,8 @@ def text_column(texts: Sequence[str], *, row_height: int, gap: int = 2) -> Image
     return column
 
 
-def saved(picture: Image.Image, output: Path, name: str) -> Path:
-    """The path of ``picture``, written as ``name`` into the folder ``output``, which is made."""
+def save_picture(picture: Image.Image, output: Path, name: str) -> Path:
+    """Writes ``picture`` as ``name`` into the folder ``output``, which is made, and returns its path."""
     output.mkdir(parents=True, exist_ok=True)
     picture.save(output / name)
     return output / name

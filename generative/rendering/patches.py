@@ -22,7 +22,7 @@ def other_orders(side: int) -> Tensor:
     return torch.tensor(list(itertools.permutations(range(side * side)))[1:])
 
 
-def shuffled(images: Tensor, orders: Tensor) -> Tensor:
+def shuffle_patches(images: Tensor, orders: Tensor) -> Tensor:
     """Images [B, C, H, W] cut in k x k patches that lie in another order: orders [B, k * k]."""
     side = math.isqrt(orders.shape[1])
     height, width = images.shape[2:]

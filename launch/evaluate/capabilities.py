@@ -11,7 +11,7 @@ from generative.ranks import rank_and_world_size
 from launch.build import bare_trainer
 from launch.checkpoint import load_method
 from launch.evaluate.inputs import check_statistics, measured_shape, open_reference
-from launch.evaluate.instruments import Picture, picture_of, prepare_instruments
+from launch.evaluate.instruments import PictureMaker, picture_of, prepare_instruments
 from launch.evaluate.judges import extractor_of
 from launch.evaluate.requests import CheckpointRequest, MeasuringRequest, check_read, given, settings_in, settings_of
 from lightning_modules.base import Draws, Method, Reconstructs
@@ -31,7 +31,7 @@ OF_TESTS = settings_of(MeasuringRequest) | {"checkpoint"}
 OF_RECONSTRUCTIONS = OF_TESTS | {"extractor", "weights", "metrics", "batch_size"}
 
 
-def measure_checkpoint(request: CheckpointRequest) -> tuple[list[dict[str, Any]], Picture | None]:
+def measure_checkpoint(request: CheckpointRequest) -> tuple[list[dict[str, Any]], PictureMaker | None]:
     """A record for each capability that the method is measured by, and the picture that ``show_nearest`` asks for."""
     method, datamodule = load_method(Path(request.checkpoint), device=request.device)
     asked = asked_of(method, request.metrics)
@@ -81,7 +81,7 @@ def check_reads(method: Method, request: CheckpointRequest, asked: dict[str, lis
 
 def measure_samples(
     method: Draws, datamodule: ImageDataModule, request: CheckpointRequest, metrics: list[str] | None
-) -> tuple[dict[str, Any], Picture | None]:
+) -> tuple[dict[str, Any], PictureMaker | None]:
     """Samples of the averaged generator against the method's own data, or against the reference."""
     labelled = datamodule if method.num_classes > 0 and datamodule.num_classes == method.num_classes else None
     if metrics is None:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from launch.evaluate.requests import ComparisonRequest
-from launch.train.run_folder import read_lines
 from metrics.protocols import check_comparable
+from records.run_files import read_lines
 
 
-def compare(request: ComparisonRequest) -> dict[str, Any]:
+def compare_results(request: ComparisonRequest) -> dict[str, Any]:
     """A table on the screen of the last result of each file, the first file's metrics first.
 
     ValueError that names the difference where their protocols do not agree.

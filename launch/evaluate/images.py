@@ -9,7 +9,7 @@ from datamodules.base import ImageDataModule
 from generative.rendering.files import ImageFiles
 from launch.data_sets import datamodule_of
 from launch.evaluate.inputs import check_statistics, measured_shape, open_images, open_reference
-from launch.evaluate.instruments import Picture, picture_of, prepare_instruments
+from launch.evaluate.instruments import PictureMaker, picture_of, prepare_instruments
 from launch.evaluate.requests import ImagesRequest
 from metrics.evaluation import Instruments
 from metrics.image_sets import ChosenImages, KeptImageSet, random_part
@@ -19,7 +19,7 @@ from metrics.statistics import Summary
 from records.results import EVALUATION, Making, measured_result
 
 
-def measure_images(request: ImagesRequest) -> tuple[list[dict[str, Any]], Picture | None]:
+def measure_images(request: ImagesRequest) -> tuple[list[dict[str, Any]], PictureMaker | None]:
     """The record of a set of images, and the picture that ``show_nearest`` asks for."""
     whole = open_images(request.images, split=request.split)
     images = random_part(whole, request.num_images)
@@ -32,7 +32,8 @@ def measure_images(request: ImagesRequest) -> tuple[list[dict[str, Any]], Pictur
         check_classes(request.images, whole, instruments.judge)
     if isinstance(real, Summary):
         check_statistics(real, instruments.extractor, images.shape)
-    picture = None if request.show_nearest is None else nearest(images, real, instruments, count=request.show_nearest)
+    shown = request.show_nearest
+    picture = None if shown is None else nearest_picture(images, real, instruments, count=shown)
     origin = {"images": request.images, "stage": EVALUATION}
     record = measured_result(images, real, instruments, Making(samples="images as given"), origin)
     return [record | facts], picture
@@ -53,9 +54,9 @@ def reference_of(
     return real, datamodule if datamodule is not None and datamodule.num_classes else None
 
 
-def nearest(
+def nearest_picture(
     images: KeptImageSet, real: KeptImageSet | Summary | None, instruments: Instruments, *, count: int
-) -> Picture:
+) -> PictureMaker:
     """``count`` of the images, each above those of the reference that come nearest to it."""
     if real is None or isinstance(real, Summary):
         raise ValueError("show_nearest= looks for the nearest images: give images as reference")

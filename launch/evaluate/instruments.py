@@ -18,7 +18,7 @@ from metrics.judge import Judge
 from metrics.quality import CLASS_METRICS, COMPARISONS
 from metrics.splits import pixel_judge, real_images
 
-Picture = Callable[[], Image.Image]  # what show_nearest= asks for: drawn after the numbers are safe
+PictureMaker = Callable[[], Image.Image]  # what show_nearest= asks for: drawn after the numbers are safe
 
 
 def prepare_instruments(
@@ -72,6 +72,6 @@ def judge_of(
     return pixel_judge(labelled, metrics), real_images(labelled, "test")
 
 
-def picture_of(samples: ImageSet, real: KeptImageSet, instruments: Instruments) -> Picture:
+def picture_of(samples: ImageSet, real: KeptImageSet, instruments: Instruments) -> PictureMaker:
     """A picture of samples, each above the real images that come nearest to it."""
     return partial(nearest_originals, samples, real, extractor=instruments.extractor, work=instruments.work)

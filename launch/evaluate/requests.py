@@ -144,15 +144,15 @@ def request_of(settings: dict[str, Any]) -> Request:
     ValueError where they choose no mode or two, for a setting that the mode does not read, and for a value of the
     wrong kind; nothing is read from disk but evaluate.yaml.
     """
-    kind = kind_of(settings)
+    kind = request_kind(settings)
     check_read(given(settings), settings_of(kind), kind.what)
     if isinstance(settings["metrics"], str):
         settings = settings | {"metrics": [settings["metrics"]]}
     check_kinds(settings)
-    return filled(kind, settings)
+    return built_from(kind, settings)
 
 
-def kind_of(settings: dict[str, Any]) -> type[Request]:
+def request_kind(settings: dict[str, Any]) -> type[Request]:
     chosen = [name for name in ("checkpoint", "images", "compare") if settings[name] is not None]
     if len(chosen) != 1:
         raise ValueError("give one of checkpoint=<file>, images=<...> reference=<...> and compare=[<file>,<file>]")
@@ -163,18 +163,18 @@ def kind_of(settings: dict[str, Any]) -> type[Request]:
     return ImagesRequest if settings["save_statistics"] is None else StatisticsRequest
 
 
-def filled(kind: type, settings: dict[str, Any]) -> Any:
-    """A ``kind`` with the settings that its fields are called after; a field that is a dataclass is filled likewise."""
+def built_from(kind: type, settings: dict[str, Any]) -> Any:
+    """A ``kind`` with the settings that its fields are called after; a field that is a dataclass is built likewise."""
     nested = nested_kinds(kind)
     values = {
-        field.name: filled(nested[field.name], settings) if field.name in nested else settings[field.name]
+        field.name: built_from(nested[field.name], settings) if field.name in nested else settings[field.name]
         for field in dataclasses.fields(kind)
     }
     return kind(**values)
 
 
 def settings_of(kind: type) -> set[str]:
-    """The names of the settings that :func:`filled` reads."""
+    """The names of the settings that :func:`built_from` reads."""
     nested = nested_kinds(kind)
     own = {field.name for field in dataclasses.fields(kind)} - nested.keys()
     return own.union(*(settings_of(inner) for inner in nested.values()))
@@ -191,7 +191,7 @@ def nested_kinds(kind: type) -> dict[str, type]:
 
 
 def settings_in(request: Request) -> dict[str, Any]:
-    """The settings that a request was filled with."""
+    """The settings that a request was built from."""
     settings: dict[str, Any] = {}
     for name, value in dataclasses.asdict(request).items():
         settings |= value if isinstance(value, dict) else {name: value}

@@ -15,7 +15,7 @@ from metrics.quality import DEFAULT_METRICS, needs
 from metrics.statistics import Summary, save_summary
 
 
-def keep_statistics(request: StatisticsRequest) -> dict[str, Any]:
+def measure_statistics(request: StatisticsRequest) -> dict[str, Any]:
     """Write the file; the record says what of."""
     images = random_part(open_images(request.images, split=request.split), request.num_images)
     extractor, _ = extractor_of(

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from launch.errors import did_you_mean
 from launch.sweep.journal import TRIALS, Journal, Trial
 from launch.sweep.processes import end_all
-from launch.sweep.report import best_trial, write_report
+from launch.sweep.report import best_trial, write_sweep_report
 from launch.sweep.running import GRACE_SECONDS, RunningTrial, history
 from launch.sweep.search import propose
 from launch.sweep.sweep_file import PROGRAM, Sweep
@@ -203,7 +203,7 @@ class Engine:
 
     def report(self) -> None:
         with self.page_pace.timed():
-            write_report(self.folder, self.sweep, self.trials, num_trials=self.num_trials)
+            write_sweep_report(self.folder, self.sweep, self.trials, num_trials=self.num_trials)
         self.has_news = False
 
     @contextmanager

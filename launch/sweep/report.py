@@ -198,7 +198,7 @@ def sample_figures(folder: Path, sweep: Sweep, trials: Sequence[Trial]) -> str:
     return "".join(figures)
 
 
-def write_report(folder: Path, sweep: Sweep, trials: Sequence[Trial], *, num_trials: int) -> Path:
+def write_sweep_report(folder: Path, sweep: Sweep, trials: Sequence[Trial], *, num_trials: int) -> Path:
     """Make ``folder/report.html``; the old page stays until the new one is whole."""
     measured = [trial for trial in trials if trial.objective is not None]
     charts = [history_chart(sweep, measured)] if measured else []

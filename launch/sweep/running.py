@@ -91,9 +91,9 @@ class RunningTrial:
         if code < 0:
             memory = ": the system does so when memory runs out" if -code == signal.SIGKILL else ""
             return "killed", f"killed by signal {-code}{memory}"
-        return KINDS.get(code, "error"), self.last_words() or f"exit code {code}"
+        return KINDS.get(code, "error"), self.last_line() or f"exit code {code}"
 
-    def last_words(self) -> str:
+    def last_line(self) -> str:
         """The last line of the log that is not empty; what train.py says of an error stands there."""
         with self.log.open("rb") as file:
             file.seek(max(0, self.log.stat().st_size - TAIL_BYTES))

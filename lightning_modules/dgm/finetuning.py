@@ -53,7 +53,7 @@ def no_classifier(weights: Weights) -> str:
 
 
 def backbone_settings(weights: Weights) -> dict[str, Any]:
-    """Those of the backbone of a run."""
+    """The settings of the backbone of a run."""
     settings = (weights.settings or {}).get("backbone")
     if not isinstance(settings, dict) or not all(map(is_setting, settings.values())):
         raise ValueError(f"{weights.path} does not say how its backbone was made: give the last.ckpt of {SOURCE}")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from generative.inversion.search import Found
 from generative.inversion.tuning import check_tuning
-from generative.rendering.images import image_grid, saved, shown_scale, side_by_side
+from generative.rendering.images import image_grid, pixel_scale, save_picture, side_by_side
 from lightning_modules.base import ImageData
 from lightning_modules.poly_inr.mixing import check_levels, mixing_table, spelt
 from lightning_modules.poly_inr.module import PolyINR
@@ -44,7 +44,7 @@ def edit(
     """Embedded images with samples of their class: a strip of ``frames`` from each to its sample, and tables of mixed levels.
 
     ``images``, ``count``, ``classes`` and ``fit`` as in `invert`: images of another set are out of distribution. They are
-    embedded in ``space``; with ``tuning_steps`` the synthesis network is tuned on them first, in a copy.
+    embedded in ``space``; with ``tuning_steps`` the synthesis network is tuned on them first, and put back at the end.
     """
     check_tuning(tuning_steps, tuning_rate)
     check_at_least("frames", frames, 2)
@@ -59,10 +59,10 @@ def edit(
     samples = draw_affine(method, len(embedded), seed=seed, labels=targets.labels)
     with inversion.tuned(targets, found, space=space, steps=tuning_steps, rate=tuning_rate):
         strip = strip_to_samples(method, targets.images, embedded, samples, resolution=resolution, frames=frames)
-        written = [saved(strip, output, "edit_interpolate.png")]
+        written = [save_picture(strip, output, "edit_interpolate.png")]
         for group in groups:
             table = mixing_table(method, samples, embedded, group, resolution=resolution)
-            written.append(saved(table, output, f"edit_mix_levels_{spelt(group)}.png"))
+            written.append(save_picture(table, output, f"edit_mix_levels_{spelt(group)}.png"))
     return written
 
 
@@ -81,7 +81,7 @@ def strip_to_samples(
     """A row an image: the original, then ``frames`` on the straight line of affine parameters from it to a sample."""
     weights = torch.linspace(0, 1, frames).to(embedded).view(1, -1, 1, 1, 1)
     lines = torch.lerp(embedded[:, None], samples[:, None], weights)
-    images, scale = render(method, lines.flatten(0, 1), resolution), shown_scale(resolution)
+    images, scale = render(method, lines.flatten(0, 1), resolution), pixel_scale(resolution)
     enlarged = max(1, resolution * scale // originals.shape[2])
     return side_by_side(
         [

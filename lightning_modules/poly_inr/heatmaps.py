@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from generative.rendering.colours import hot, normalized
+from generative.rendering.colours import hot, min_max_scaled
 from generative.rendering.coordinates import coordinate_grid
-from generative.rendering.images import image_grid, saved, shown_scale, side_by_side
+from generative.rendering.images import image_grid, pixel_scale, save_picture, side_by_side
 from lightning_modules.poly_inr.module import PolyINR
-from lightning_modules.poly_inr.networks import Synthesis
+from lightning_modules.poly_inr.synthesis import Synthesis
 from lightning_modules.poly_inr.tasks import draw_affine, render
 from lightning_modules.tasks.samples import check_at_least, labels_for
 
@@ -100,13 +100,13 @@ def heatmaps(
     features = level_features(
         method.averaged_generator.synthesis, affine, method.grid(resolution, resolution).flatten(0, 1)
     )
-    scale = shown_scale(resolution)
+    scale = pixel_scale(resolution)
     images = render(method, affine, resolution)
     panels = [("image", image_grid(images, num_columns=1, scale=scale))]
     for i, level in enumerate(features):
         maps = heat_maps(level).unflatten(1, (resolution, resolution)).cpu()
-        panels.append((f"level {i}", image_grid(hot(normalized(maps)), num_columns=1, scale=scale)))
-    return [saved(side_by_side(panels), output, "heatmaps.png")]
+        panels.append((f"level {i}", image_grid(hot(min_max_scaled(maps)), num_columns=1, scale=scale)))
+    return [save_picture(side_by_side(panels), output, "heatmaps.png")]
 
 
 def few(method: PolyINR, samples: int, classes: list[int] | int | None, *, seed: int) -> Tensor:
@@ -161,7 +161,7 @@ def written_degrees(rows: list[Reached], output: Path, *, samples: int, max_degr
         "|---|---|---|",
         *(f"| {row.of} | {row.degree:.1f} | {row.beyond} |" for row in rows),
     ]
-    path = saved(bars(rows), output, "degrees.png")
+    path = save_picture(bars(rows), output, "degrees.png")
     written = [path, output / "degrees.json", output / "degrees.md"]
     written[1].write_text(json.dumps(facts, indent=2) + "\n")
     written[2].write_text("\n".join(table) + "\n")

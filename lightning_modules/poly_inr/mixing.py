@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from generative.rendering.images import image_grid, saved, shown_scale
+from generative.rendering.images import image_grid, pixel_scale, save_picture
 from lightning_modules.poly_inr.module import PolyINR
 from lightning_modules.poly_inr.tasks import draw_affine, render
 from lightning_modules.tasks.samples import check_at_least, labels_for
@@ -55,7 +55,7 @@ def mixing_table(method: PolyINR, a: Tensor, b: Tensor, levels: list[int], *, re
     corner = torch.ones_like(sources_a[:1])
     left = sources_a[:, None]
     rows = torch.cat([torch.cat([corner, sources_b])[None], torch.cat([left, between], dim=1)])
-    return image_grid(rows.flatten(0, 1), num_columns=1 + len(b), scale=shown_scale(resolution))
+    return image_grid(rows.flatten(0, 1), num_columns=1 + len(b), scale=pixel_scale(resolution))
 
 
 def mix(
@@ -80,7 +80,7 @@ def mix(
     both = None if labels is None else torch.cat([labels.repeat(sources)[:sources], labels])
     a, b = draw_affine(method, sources + columns, seed=seed, labels=both).split([sources, columns])
     return [
-        saved(mixing_table(method, a, b, group, resolution=resolution), output, f"mix_levels_{spelt(group)}.png")
+        save_picture(mixing_table(method, a, b, group, resolution=resolution), output, f"mix_levels_{spelt(group)}.png")
         for group in groups
     ]
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from generative.rendering.images import from_uint8, to_uint8
+from generative.rendering.images import as_floats, to_uint8
 from generative.rendering.upsampling import METHODS as CLASSICAL
 from generative.rendering.upsampling import upsample
 from lightning_modules.base import ImageData
@@ -67,7 +67,7 @@ def upsample_scored(
         summaries[name] = (extractor, real_summary(real, extractor, metrics=METRICS, work=work))
     lines = []
     for what, images in candidates(method, small, cycle, resolution=resolution, seed=seed).items():
-        fakes = ImagesInMemory(what, drawn(images, count, what=what))
+        fakes = ImagesInMemory(what, draw_all(images, count, what=what))
         for name, (extractor, summary) in summaries.items():
             values = evaluate(fakes, summary, Instruments(extractor=extractor, metrics=METRICS, work=work))
             lines.append({"images": what, "extractor": name, **values})
@@ -80,23 +80,23 @@ def upsample_scored(
     return written
 
 
-Batch = Callable[[int, int], Tensor]  # first, count -> images [count, C, resolution, resolution]
+DrawBatch = Callable[[int, int], Tensor]  # first, count -> images [count, C, resolution, resolution]
 
 
 def candidates(
     method: PolyINR, small: Tensor, cycle: Tensor | None = None, *, resolution: int, seed: int
-) -> dict[str, Batch]:
+) -> dict[str, DrawBatch]:
     """Name -> what makes a batch of it; all but the last of the same codes and classes, those of ``cycle`` in turn or balanced."""
 
     def samples(first: int, count: int, image_size: int | None = None) -> Tensor:
         return method.sample(first, count, seed=seed, labels=in_turn(cycle, first, count), image_size=image_size)
 
-    def classical(way: str) -> Batch:
+    def classical(way: str) -> DrawBatch:
         return lambda first, count: upsample(samples(first, count), resolution, method=way)
 
     def of_real(first: int, count: int) -> Tensor:
         images = small[first : first + count]
-        return upsample(from_uint8(images) if images.dtype == torch.uint8 else images, resolution, method="bicubic")
+        return upsample(as_floats(images), resolution, method="bicubic")
 
     return {
         "Poly-INR": lambda first, count: samples(first, count, resolution),
@@ -106,8 +106,8 @@ def candidates(
 
 
 @torch.no_grad()
-def drawn(batch: Batch, count: int, *, what: str) -> Tensor:
-    """uint8 [count, C, H, W]."""
+def draw_all(batch: DrawBatch, count: int, *, what: str) -> Tensor:
+    """The images 0 .. count - 1 that ``batch`` draws, in bytes: uint8 [count, C, H, W] on the CPU."""
     starts = tqdm(range(0, count, BATCH), desc=what, unit=" batches", file=sys.stderr, delay=1, leave=False)
     return torch.cat([to_uint8(batch(first, min(BATCH, count - first))).cpu() for first in starts])
 

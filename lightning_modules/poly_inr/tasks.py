@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from PIL import ImageDraw
 from torch import Tensor
 
-from generative.rendering.images import image_grid, save_animation, saved, shown_scale, side_by_side
+from generative.rendering.images import image_grid, pixel_scale, save_animation, save_picture, side_by_side
 from generative.rendering.upsampling import METHODS as CLASSICAL
 from generative.rendering.upsampling import upsample as classical
 from lightning_modules.poly_inr.module import PolyINR
@@ -51,9 +52,9 @@ def upsample(
     small = render(method, affine, native)
     panels = [(f"{name}, {native} to {resolution}", classical(small, resolution, method=name)) for name in CLASSICAL]
     panels.append((f"Poly-INR at {resolution}", render(method, affine, resolution)))
-    scale = shown_scale(resolution)
+    scale = pixel_scale(resolution)
     sheet = side_by_side([(title, image_grid(images, num_columns=columns, scale=scale)) for title, images in panels])
-    return [saved(sheet, output, f"upsample_{native}to{resolution}px.png")]
+    return [save_picture(sheet, output, f"upsample_{native}to{resolution}px.png")]
 
 
 def interpolate(
@@ -75,50 +76,74 @@ def interpolate(
     check_at_least("rows", rows, 1)
     check_at_least("steps", steps, 2)
     check_at_least("frames", frames, 2)
-    if isinstance(classes, int):
-        classes = [classes]
-    if classes is not None and len(classes) not in (1, 2):
-        raise ValueError(f"classes names the class of both ends or the two of them, got {len(classes)}")
-    z = method.latents(0, 2 * rows, seed=seed)
-    from_labels = to_labels = None
-    if method.num_classes > 0:
-        asked = list(range(method.num_classes)) if classes is None else classes
-        starts = [asked[0]] * rows if classes is not None else [asked[i % len(asked)] for i in range(rows)]
-        ends = [asked[-1]] * rows if classes is not None else starts
-        from_labels, to_labels = method.check_labels(torch.tensor(starts)), method.check_labels(torch.tensor(ends))
-    elif classes is not None:
-        raise ValueError("this model is unconditional: leave out classes")
-
-    @torch.no_grad()
-    def along(t: Tensor, space: str) -> Tensor:
-        """Affine parameters [rows, T, levels, 3, n] at the positions t [T] of the lines."""
-        generator = method.averaged_generator
-        t = t.to(method.device)
-        if space == "affine":
-            a, b = generator.affine(z[:rows], from_labels), generator.affine(z[rows:], to_labels)
-            weight = t.view(1, -1, 1, 1, 1)
-            return torch.lerp(a[:, None], b[:, None], weight)
-        points = torch.lerp(z[:rows, None], z[rows:, None], t.view(1, -1, 1)).flatten(0, 1)
-        if from_labels is None or to_labels is None:
-            return generator.affine(points).unflatten(0, (rows, len(t)))
-        # A class is a point of its own: between two of them the line runs in w, above the latents' line.
-        repeated = [labels.repeat_interleave(len(t)) for labels in (from_labels, to_labels)]
-        w_from, w_to = (generator.mapping(points, labels) for labels in repeated)
-        w = torch.lerp(w_from, w_to, t.repeat(rows)[:, None])
-        return generator.heads(generator.broadcast(w)).unflatten(0, (rows, len(t)))
-
-    written = []
+    lines = lines_between_samples(method, rows, seed=seed, classes=classes)
+    scale = pixel_scale(resolution)
     there_and_back = 0.5 - 0.5 * torch.cos(torch.arange(frames) * (2 * torch.pi / frames))
-    for space in ("z", "affine"):
-        strip = render(method, along(torch.linspace(0, 1, steps), space).flatten(0, 1), resolution)
-        scale = shown_scale(resolution)
-        written.append(saved(image_grid(strip, num_columns=steps, scale=scale), output, f"interpolate_{space}.png"))
-        moving = render(method, along(there_and_back, space).transpose(0, 1).flatten(0, 1), resolution)
+    written = []
+    for space, points in (("z", lines.in_latents), ("affine", lines.in_affine)):
+        strip = render(method, points(torch.linspace(0, 1, steps)).flatten(0, 1), resolution)
+        picture = image_grid(strip, num_columns=steps, scale=scale)
+        written.append(save_picture(picture, output, f"interpolate_{space}.png"))
+        moving = render(method, points(there_and_back).transpose(0, 1).flatten(0, 1), resolution)
         pictures = [image_grid(images, num_columns=rows, scale=scale) for images in moving.split(rows)]
         path = output / f"interpolate_{space}.gif"
         save_animation(pictures, path)
         written.append(path)
     return written
+
+
+@dataclass(frozen=True)
+class End:
+    """Where lines begin or end: latents [rows, latent_dim] and their classes [rows]."""
+
+    z: Tensor
+    labels: Tensor | None
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Straight lines from samples to others, a row each."""
+
+    method: PolyINR
+    start: End
+    end: End
+
+    @torch.no_grad()
+    def in_affine(self, t: Tensor) -> Tensor:
+        """Affine parameters [rows, T, levels, 3, n] at the positions t [T] of lines in their own space."""
+        a, b = (self.method.averaged_generator.affine(end.z, end.labels) for end in (self.start, self.end))
+        return torch.lerp(a[:, None], b[:, None], t.to(self.method.device).view(1, -1, 1, 1, 1))
+
+    @torch.no_grad()
+    def in_latents(self, t: Tensor) -> Tensor:
+        """Affine parameters [rows, T, levels, 3, n] at the positions t [T] of lines in z."""
+        generator, t = self.method.averaged_generator, t.to(self.method.device)
+        rows = len(self.start.z)
+        points = torch.lerp(self.start.z[:, None], self.end.z[:, None], t.view(1, -1, 1)).flatten(0, 1)
+        if self.start.labels is None or self.end.labels is None:
+            return generator.affine(points).unflatten(0, (rows, len(t)))
+        # A class is a point of its own: between two of them the line runs in w, above the latents' line.
+        repeated = [labels.repeat_interleave(len(t)) for labels in (self.start.labels, self.end.labels)]
+        w_from, w_to = (generator.mapping(points, labels) for labels in repeated)
+        w = torch.lerp(w_from, w_to, t.repeat(rows)[:, None])
+        return generator.heads(generator.broadcast(w)).unflatten(0, (rows, len(t)))
+
+
+def lines_between_samples(method: PolyINR, rows: int, *, seed: int, classes: list[int] | int | None) -> Lines:
+    """From the samples 0 .. rows - 1 of ``seed`` to the next ``rows``; ``classes``: that of both ends, or from and to."""
+    if isinstance(classes, int):
+        classes = [classes]
+    if classes is not None and len(classes) not in (1, 2):
+        raise ValueError(f"classes names the class of both ends or the two of them, got {len(classes)}")
+    z_from, z_to = method.latents(0, 2 * rows, seed=seed).split(rows)
+    if method.num_classes == 0:
+        if classes is not None:
+            raise ValueError("this model is unconditional: leave out classes")
+        return Lines(method, End(z_from, None), End(z_to, None))
+    starts = [i % method.num_classes for i in range(rows)] if classes is None else [classes[0]] * rows
+    ends = starts if classes is None else [classes[-1]] * rows
+    from_labels, to_labels = (method.check_labels(torch.tensor(labels)) for labels in (starts, ends))
+    return Lines(method, End(z_from, from_labels), End(z_to, to_labels))
 
 
 def extrapolate(
@@ -147,4 +172,4 @@ def extrapolate(
     for i in range(count):
         left, top = gap + (i % columns) * (resolution + gap), gap + (i // columns) * (resolution + gap)
         draw.rectangle((left + low, top + low, left + high, top + high), outline="yellow")
-    return [saved(picture, output, "extrapolate.png")]
+    return [save_picture(picture, output, "extrapolate.png")]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from generative.rendering.images import image_grid, saved, shown_scale
+from generative.rendering.images import image_grid, pixel_scale, save_picture
 from lightning_modules.base import Draws
-from lightning_modules.tasks.samples import batches, check_at_least, draw, labels_for
+from lightning_modules.tasks.samples import check_at_least, draw, labels_for, numbers_in_batches
 
 COLUMNS = 10  # of a grid without classes; of one with classes at most twice as many, unless they are named
 
@@ -45,7 +45,8 @@ def grid(
                 resolution=resolution,
                 psi=psi,
             )
-            for numbers in batches(count, (method.image_shape[0], size, size))
+            for numbers in numbers_in_batches(count, (method.image_shape[0], size, size))
         ]
     )
-    return [saved(image_grid(images, num_columns=count // rows, scale=shown_scale(size)), output, f"grid_{size}px.png")]
+    picture = image_grid(images, num_columns=count // rows, scale=pixel_scale(size))
+    return [save_picture(picture, output, f"grid_{size}px.png")]

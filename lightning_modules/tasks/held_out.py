@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from generative.randomness import permutation
-from generative.rendering.images import from_uint8
+from generative.rendering.images import as_floats
 from lightning_modules.base import ImageData
 
 
@@ -21,7 +21,6 @@ def some_numbers(data: ImageData, count: int | None, *, seed: int) -> Tensor:
 
 
 def held_out(data: ImageData, numbers: Tensor) -> tuple[Tensor, Tensor]:
-    """Images [N, C, H, W] in [-1, 1] and labels [N]."""
+    """The test images number ``numbers`` [N]: [N, C, H, W] in [-1, 1], and their labels [N]."""
     images, labels = data.split("test")
-    chosen = images[numbers]
-    return from_uint8(chosen) if chosen.dtype == torch.uint8 else chosen, labels[numbers]
+    return as_floats(images[numbers]), labels[numbers]

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from generative.inversion.measurements import Measurement, Whole
-from generative.inversion.objective import Reconstruction
+from generative.inversion.objective import ReconstructionLoss
 from generative.inversion.search import Found, nearest, search
 from generative.inversion.tuning import BatchLoss, check_tuning, tuned
-from generative.rendering.images import image_grid, saved, shown_scale, side_by_side, to_uint8
+from generative.rendering.images import image_grid, pixel_scale, save_picture, side_by_side, to_uint8
 from lightning_modules.base import ImageData, Invertible
 from lightning_modules.tasks.originals import open_originals
 from lightning_modules.tasks.samples import check_at_least
@@ -34,11 +34,11 @@ INVERSION_COLUMNS = ("space", "PSNR", "SSIM", "seconds an image", "in a batch of
 SHOWN = 16  # images of a large set that the picture has rows for
 
 
-def make_objective(method: Invertible, *, pixel: str, perceptual: float | None) -> Reconstruction:
+def make_objective(method: Invertible, *, pixel: str, perceptual: float | None) -> ReconstructionLoss:
     """ValueError where the loss is none, or where the weights of its network are missing."""
     if perceptual is None:
         perceptual = PERCEPTUAL if method.image_shape[1] >= TOO_SMALL else 0.0
-    objective = Reconstruction(pixel, perceptual)  # which refuses what is neither
+    objective = ReconstructionLoss(pixel, perceptual)  # which refuses what is neither
     if perceptual == 0:
         return objective
     side = min(max(method.image_shape[1], LEAST_SIDE), LITE_SIDES[0])
@@ -61,7 +61,7 @@ class Targets:
         return len(self.images)
 
     def of(self, numbers: Tensor) -> Targets:
-        """Those of the images number ``numbers`` alone."""
+        """The targets of the images number ``numbers`` alone."""
         labels = None if self.labels is None else self.labels[numbers]
         return Targets(self.images[numbers], labels, self.through.of(numbers))
 
@@ -79,7 +79,7 @@ class Inversion:
     """
 
     method: Invertible
-    objective: Reconstruction
+    objective: ReconstructionLoss
     _: KW_ONLY
     seed: int
     steps: int
@@ -103,7 +103,6 @@ class Inversion:
     @torch.no_grad()
     def nearest_samples(self, targets: Tensor, labels: Tensor | None, *, through: Measurement) -> Tensor:
         """For each target the latent of the nearest of the samples of its class, by what is known of the pixels."""
-        found = self.samples.new_empty(len(targets), *self.samples.shape[1:])
         if labels is None:
             return self.samples[nearest(self.drawn_samples(None), targets, through=through)]
         found = self.samples.new_empty(len(targets), *self.samples.shape[1:])
@@ -176,7 +175,7 @@ class Inversion:
         return tuned(self.method.tunable(), losses, num_images=len(targets), steps=steps, rate=rate)
 
     @torch.no_grad()
-    def drawn(self, targets: Targets, found: list[Found], *, space: str) -> Tensor:
+    def images_at(self, targets: Targets, found: list[Found], *, space: str) -> Tensor:
         """The images of points that were found in ``space`` for ``targets``, by the weights of now: on the CPU."""
         batches = zip(targets.batches(self.batch_size), found, strict=True)
         return torch.cat(
@@ -253,7 +252,7 @@ def invert(
 def reconstructions(
     inversion: Inversion, targets: Targets, *, tuning_steps: int, tuning_rate: float
 ) -> dict[str, Embedded]:
-    """Of each space, and ``pivotal``: what was drawn."""
+    """The name of a space, or ``pivotal`` -> what was drawn there."""
     method, results, found = inversion.method, {}, {}
     for space in method.space_names:
         start = time.perf_counter()
@@ -266,7 +265,7 @@ def reconstructions(
         start = time.perf_counter()
         with inversion.tuned(targets, found[space], space=space, steps=tuning_steps, rate=tuning_rate):
             seconds = results[space].seconds + (time.perf_counter() - start) / len(targets)
-            images = inversion.drawn(targets, found[space], space=space)
+            images = inversion.images_at(targets, found[space], space=space)
         results["pivotal"] = Embedded(images, seconds, {"rate": results[space].facts["rate"]})
     return results
 
@@ -288,7 +287,7 @@ def with_embedded_alone(inversion: Inversion, targets: Targets, results: dict[st
 
 def write_inversion(output: Path, originals: Tensor, results: dict[str, Embedded], facts: dict[str, Any]) -> list[Path]:
     """A picture with a column a space, a line of JSON and a row of a table for each."""
-    scale = shown_scale(originals.shape[2])
+    scale = pixel_scale(originals.shape[2])
     panels = [("original", originals)] + [(name, result.images) for name, result in results.items()]
     sheet = side_by_side([(title, image_grid(images[:SHOWN], num_columns=1, scale=scale)) for title, images in panels])
     lines, table = [], ["| " + " | ".join(INVERSION_COLUMNS) + " |", "|" + "---|" * len(INVERSION_COLUMNS)]
@@ -301,7 +300,7 @@ def write_inversion(output: Path, originals: Tensor, results: dict[str, Embedded
         if "seconds_alone" in line:
             single = f"{line['seconds_alone']:.3f} | {line['psnr_difference']:.2g} dB"
         table.append(f"| {name} | {values['psnr']:.2f} | {ssim} | {result.seconds:.3f} | {single} |")
-    written = [saved(sheet, output, "invert.png"), output / "invert.jsonl", output / "invert.md"]
+    written = [save_picture(sheet, output, "invert.png"), output / "invert.jsonl", output / "invert.md"]
     written[1].write_text("\n".join(lines) + "\n")
     written[2].write_text("\n".join(table) + "\n")
     return written

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from generative.rendering.images import image_grid, saved, shown_scale, side_by_side
+from generative.rendering.images import image_grid, pixel_scale, save_picture, side_by_side
 from lightning_modules.base import HasLatents
 from lightning_modules.tasks.samples import check_at_least, draw, labels_for
 
@@ -34,6 +34,6 @@ def truncation(
     count = rows if labels is None else len(labels)
     strips = [draw(method, 0, count, seed=seed, labels=labels, resolution=resolution, psi=float(psi)) for psi in psis]
     images = torch.stack(strips, dim=1).flatten(0, 1)
-    picture = image_grid(images, num_columns=len(psis), scale=shown_scale(resolution))
+    picture = image_grid(images, num_columns=len(psis), scale=pixel_scale(resolution))
     title = "psi = " + ", ".join(f"{psi:g}" for psi in psis)
-    return [saved(side_by_side([(title, picture)]), output, "truncation.png")]
+    return [save_picture(side_by_side([(title, picture)]), output, "truncation.png")]

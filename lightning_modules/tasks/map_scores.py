@@ -30,7 +30,7 @@ def objects_of(masks: Tensor) -> tuple[Tensor, Tensor]:
     return counted & (masks != BACKGROUND), counted
 
 
-def fitted(images: Tensor, masks: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor]:
+def at_size(images: Tensor, masks: Tensor, size: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Photos and their masks at the size that a model takes: means over pixels, and the nearest pixel's class."""
     if masks.shape[1:] == tuple(size):
         return images, masks
@@ -83,11 +83,11 @@ def scores_of(
 ) -> dict[str, Scores]:
     """The scores of an even map, of one that knows only the middle, and of each model, at ``size`` (height, width).
 
-    Of the images among ``numbers`` that show an object.
+    Only those of the images ``numbers`` that show an object are scored.
     """
     found: dict[str, list[Scores]] = {name: [] for name in ("even map", "middle", *models)}
     for some in numbers.split(BATCH):
-        images, masks = fitted(held_out(masked, some)[0], masked.targets("test")["mask"][some], size)
+        images, masks = at_size(held_out(masked, some)[0], masked.targets("test")["mask"][some], size)
         inside, counted = objects_of(masks)
         shows = inside.any(dim=(1, 2))
         images, inside, counted = images[shows], inside[shows], counted[shows]
@@ -99,11 +99,11 @@ def scores_of(
         of_batch |= {name: last_shares(model, images, decisions(model, images)) for name, model in models.items()}
         for name, shares in of_batch.items():
             found[name].append((energy_inside(shares, inside, counted), pointing_game(shares, inside, counted)))
-    return {name: joined(parts) for name, parts in found.items() if parts}
+    return {name: concatenated(parts) for name, parts in found.items() if parts}
 
 
-def joined(parts: Sequence[Scores]) -> Scores:
-    """Of all batches together."""
+def concatenated(parts: Sequence[Scores]) -> Scores:
+    """The scores of all batches together."""
     energy, hits = zip(*parts, strict=True)
     return torch.cat(energy), torch.cat(hits)
 

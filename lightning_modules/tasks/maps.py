@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from generative.rendering.colours import overlay
-from generative.rendering.images import from_uint8, image_grid, saved, shown_scale, side_by_side, text_column
+from generative.rendering.images import from_uint8, image_grid, pixel_scale, save_picture, side_by_side, text_column
 from lightning_modules.base import HasMaps, ImageData
 from lightning_modules.tasks.compared_models import (
     decisions,
@@ -30,7 +30,7 @@ CORRUPTED_BY = "imagecorruptions-imaug"  # the package that datamodules.corrupti
 
 def column(title: str, images: Tensor) -> Panel:
     """Images [B, C, H, W] below each other."""
-    return title, image_grid(images, num_columns=1, scale=shown_scale(images.shape[2]))
+    return title, image_grid(images, num_columns=1, scale=pixel_scale(images.shape[2]))
 
 
 def labelled_rows(numbers: Tensor, labels: Tensor, named: Mapping[str, Tensor], *, height: int) -> Panel:
@@ -39,7 +39,7 @@ def labelled_rows(numbers: Tensor, labels: Tensor, named: Mapping[str, Tensor], 
         "\n".join([f"no. {number}", f"class {label}", *(f"{name}: {classes[row]}" for name, classes in named.items())])
         for row, (number, label) in enumerate(zip(numbers.tolist(), labels.tolist(), strict=True))
     ]
-    return "", text_column(texts, row_height=height * shown_scale(height))
+    return "", text_column(texts, row_height=height * pixel_scale(height))
 
 
 def maps(
@@ -61,7 +61,7 @@ def maps(
     panels = [labelled_rows(numbers, labels, {"named": named}, height=images.shape[2]), column("image", images)]
     for level, shares in enumerate(shares_of_levels(method, images, named), start=1):
         panels.append(column(f"level {level}", overlay(images, shares, opacity=opacity)))
-    return [saved(side_by_side(panels), output, "maps.png")]
+    return [save_picture(side_by_side(panels), output, "maps.png")]
 
 
 def maps_compared(
@@ -82,7 +82,7 @@ def maps_compared(
     shares = {name: last_shares(model, images, named[name]) for name, model in models.items()}
     panels = [labelled_rows(numbers, labels, named, height=images.shape[2]), column("image", images)]
     panels += columns_of_maps(models, images, shares, opacity=opacity)
-    return [saved(side_by_side(panels), output, "maps_compared.png")]
+    return [save_picture(side_by_side(panels), output, "maps_compared.png")]
 
 
 def columns_of_maps(
@@ -135,7 +135,7 @@ def maps_corrupted(
             of_model = {"images": title, "model": name, **training_of(model), "map": model.kind_of_map}
             right = (named[name] == labels).float()
             rows.append(of_model | steadiness(right, maps_of_clean[name], shares[name]) | facts)
-    written = [saved(side_by_side(sheets), output, "maps_corrupted_regenerated.png")]
+    written = [save_picture(side_by_side(sheets), output, "maps_corrupted_regenerated.png")]
     return [*written, write_lines(rows, output / "maps_corrupted_regenerated.jsonl")]
 
 

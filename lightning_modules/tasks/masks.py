@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from generative.randomness import permutation
-from generative.rendering.images import from_uint8, image_grid, saved, shown_scale, side_by_side
+from generative.rendering.images import as_floats, image_grid, pixel_scale, save_picture, side_by_side
 from generative.rendering.masks import NO_CLASS, NO_CLASS_COLOUR, Named, above, coloured, legend, palette
 from lightning_modules.base import ImageData, Segments
 
@@ -22,8 +22,7 @@ def masks(
         raise ValueError(f"count must be at least 1, got {count}")
     pictures, _ = datamodule.split(split)
     chosen = torch.from_numpy(permutation(seed, 0, len(pictures))[:count].copy())
-    images, truth = pictures[chosen], datamodule.targets(split)["mask"][chosen]
-    images = from_uint8(images) if images.dtype == torch.uint8 else images
+    images, truth = as_floats(pictures[chosen]), datamodule.targets(split)["mask"][chosen]
     predicted = torch.cat([method.segment(image[None].to(method.device)).argmax(dim=1).cpu() for image in images])
     num_classes = len(method.target_classes)
     panels = [
@@ -31,10 +30,10 @@ def masks(
         ("mask", coloured(truth, num_classes)),
         ("prediction", coloured(predicted, num_classes)),
     ]
-    scale = shown_scale(images.shape[2])
+    scale = pixel_scale(images.shape[2])
     sheet = side_by_side([(title, image_grid(shown, num_columns=1, scale=scale)) for title, shown in panels])
     below = legend(shown_classes(method.target_classes, truth, predicted), width=sheet.width)
-    return [saved(above(sheet, below), output, "masks.png")]
+    return [save_picture(above(sheet, below), output, "masks.png")]
 
 
 def shown_classes(names: tuple[str, ...], truth: Tensor, predicted: Tensor) -> list[Named]:

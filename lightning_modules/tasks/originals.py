@@ -8,13 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from generative.inversion.measurements import Grey
 from generative.rendering.files import ARRAYS, ImageFiles, read_array, shape_in_words
 from generative.rendering.images import from_uint8
 from lightning_modules.base import Draws, ImageData
 from lightning_modules.tasks.held_out import held_out
 from lightning_modules.tasks.samples import check_at_least
-
-GREY_OF_RGB = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow
 
 
 def open_originals(
@@ -35,7 +34,7 @@ def open_originals(
     check_at_least("count", count, 1)
     labels: Tensor | None = None
     if isinstance(images, str):
-        found = fitted(method, read(Path(images).expanduser(), count), name=images, fit=fit)
+        found = fitted(method, first_images(Path(images).expanduser(), count), name=images, fit=fit)
     else:
         num_images = len(datamodule.split("test")[1])
         numbers = list(range(min(count, num_images))) if images is None else images
@@ -46,10 +45,12 @@ def open_originals(
                 f"got {images}"
             )
         found, labels = held_out(datamodule, chosen)
-    return found.to(next(method.parameters())), asked_labels(method, labels, classes, len(found))
+    return found.to(next(method.parameters())), labels_of_originals(method, labels, classes, len(found))
 
 
-def asked_labels(method: Draws, own: Tensor | None, classes: list[int] | int | None, count: int) -> Tensor | None:
+def labels_of_originals(
+    method: Draws, own: Tensor | None, classes: list[int] | int | None, count: int
+) -> Tensor | None:
     if classes is None:
         return own.to(method.device) if own is not None and method.num_classes > 0 else None
     asked = torch.tensor([classes] if isinstance(classes, int) else classes)
@@ -60,7 +61,7 @@ def asked_labels(method: Draws, own: Tensor | None, classes: list[int] | int | N
     return method.check_labels(asked.expand(count))
 
 
-def read(path: Path, count: int) -> Tensor:
+def first_images(path: Path, count: int) -> Tensor:
     """The first ``count`` images as uint8 [N, C, H, W]."""
     if not path.exists():
         raise ValueError(f"there is no folder or file {path} of images")
@@ -80,7 +81,7 @@ def fitted(method: Draws, images: Tensor, *, name: str, fit: bool) -> Tensor:
             "add fit=true"
         )
     if wanted[0] == 1 and found[0] == 3:
-        values = (values * torch.tensor(GREY_OF_RGB).view(3, 1, 1)).sum(dim=1, keepdim=True)
+        values = Grey()(values)
     values = values.expand(-1, wanted[0], -1, -1)
     scale = max(wanted[1] / found[1], wanted[2] / found[2])
     size = [round(length * scale) for length in found[1:]]

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from generative.rendering.images import image_grid, saved, shown_scale
+from generative.rendering.images import image_grid, pixel_scale, save_picture
 from lightning_modules.base import ImageData, Reconstructs
 from lightning_modules.tasks.held_out import held_out, some_numbers
 from lightning_modules.tasks.inversion import quality
@@ -30,13 +30,13 @@ def reconstruct(
         of_batch = None if asked is None else asked[numbers.to(asked.device)]
         found.append(method.reconstruct(originals[numbers].to(method.device), of_batch).cpu())
     images = torch.cat(found)
-    picture = image_grid(in_pairs(originals, images), num_columns=COLUMNS, scale=shown_scale(originals.shape[2]))
-    written = [saved(picture, output, "reconstruct.png"), output / "reconstruct.jsonl"]
+    picture = image_grid(interleaved(originals, images), num_columns=COLUMNS, scale=pixel_scale(originals.shape[2]))
+    written = [save_picture(picture, output, "reconstruct.png"), output / "reconstruct.jsonl"]
     written[1].write_text(json.dumps({"images": count, **quality(images, originals)}) + "\n")
     return written
 
 
-def in_pairs(above: Tensor, below: Tensor) -> Tensor:
+def interleaved(above: Tensor, below: Tensor) -> Tensor:
     """Rows of ``COLUMNS`` images and under each row its counterparts; a last row that is not full ends in black."""
     missing = -len(above) % COLUMNS
     rows = [

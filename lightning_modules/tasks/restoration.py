@@ -13,7 +13,7 @@ from torch import Tensor
 from generative.inversion.fills import harmonic_fill, mean_fill, without_seam
 from generative.inversion.measurements import Masked
 from generative.rendering.holes import centre, random_blocks
-from generative.rendering.images import image_grid, saved, shown_scale, side_by_side, to_uint8
+from generative.rendering.images import image_grid, pixel_scale, save_picture, side_by_side, to_uint8
 from lightning_modules.base import ImageData, Invertible
 from lightning_modules.tasks.inversion import SHOWN, Inversion, Targets, images_of, make_objective
 from lightning_modules.tasks.originals import open_originals
@@ -96,11 +96,11 @@ def inpaint(
     facts |= {"seconds_an_image": sum(part.seconds for part in found) / len(chosen)}
     if method.num_classes > 0:
         facts["classes"] = "found" if targets.labels is None else "given"
-    arms = filled(chosen.cpu(), holes.known, drawn=images_of(found))
+    arms = all_fills(chosen.cpu(), holes.known, drawn=images_of(found))
     return write_inpainting(output, arms, chosen.cpu(), holes, facts)
 
 
-def filled(originals: Tensor, known: Tensor, *, drawn: Tensor) -> dict[str, Tensor]:
+def all_fills(originals: Tensor, known: Tensor, *, drawn: Tensor) -> dict[str, Tensor]:
     """Each way to fill the holes of ``originals`` [N, C, H, W] -> the images, ``drawn`` by a generator or without it.
 
     ``raw`` is what was drawn; ``pasted`` has the known pixels back; ``seamless`` also lacks the edge between the two, see
@@ -123,7 +123,7 @@ def write_inpainting(
     """The picture, a line of JSON an arm and image, and the table of means; the rule of the holes in their names."""
     masked = Masked(holes.known)(originals)
     panels = [("original", originals), ("known", masked), *arms.items()]
-    scale = shown_scale(originals.shape[2])
+    scale = pixel_scale(originals.shape[2])
     sheet = side_by_side([(title, image_grid(images[:SHOWN], num_columns=1, scale=scale)) for title, images in panels])
     lines, table = [], ["| " + " | ".join(INPAINT_COLUMNS) + " |", "|" + "---|" * len(INPAINT_COLUMNS)]
     for arm, images in arms.items():
@@ -144,7 +144,7 @@ def write_inpainting(
         ]
         table.append(f"| {arm} | " + " | ".join(f"{value:.2f}" for value in shown) + " |")
     name = f"inpaint_{holes.name}"
-    written = [saved(sheet, output, f"{name}.png"), output / f"{name}.jsonl", output / f"{name}.md"]
+    written = [save_picture(sheet, output, f"{name}.png"), output / f"{name}.jsonl", output / f"{name}.md"]
     written[1].write_text("\n".join(lines) + "\n")
     written[2].write_text("\n".join(table) + "\n")
     return written

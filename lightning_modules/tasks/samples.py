@@ -107,7 +107,7 @@ def samples(
     shape = method.image_shape if resolution is None else (method.image_shape[0], resolution, resolution)
     target = output / ("samples" if format == "png" else f"samples.{format}")
     with unfinished(target) as path, WRITERS[format](path, count, shape) as write, progress(count, target.name) as bar:
-        for numbers in batches(count, shape):
+        for numbers in numbers_in_batches(count, shape):
             first, of_batch = int(numbers[0]), in_turn(cycle, int(numbers[0]), len(numbers))
             images = draw(method, first, len(numbers), seed=seed, labels=of_batch, resolution=resolution, psi=psi)
             write(first, to_uint8(images), None if of_batch is None else of_batch.cpu())
@@ -127,7 +127,7 @@ def asked_cycle(
     return method.label_cycle(labels_to_follow(method, datamodule, labels or "data"), seed=seed)
 
 
-def batches(count: int, shape: tuple[int, int, int]) -> Iterator[Tensor]:
+def numbers_in_batches(count: int, shape: tuple[int, int, int]) -> Iterator[Tensor]:
     """The numbers 0 .. count - 1 in parts that are drawn at once."""
     yield from torch.arange(count).split(max(1, min(BATCH, BATCH_PIXELS // max(1, shape[1] * shape[2]))))
 

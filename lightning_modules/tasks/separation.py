@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from torchmetrics.functional.classification import binary_auroc
 
 from generative.precision import full_precision
-from generative.rendering.images import image_grid, saved, shown_scale, side_by_side
-from generative.rendering.patches import other_orders, shuffled
+from generative.rendering.images import image_grid, pixel_scale, save_picture, side_by_side
+from generative.rendering.patches import other_orders, shuffle_patches
 from lightning_modules.base import HasCritic, ImageData
 from lightning_modules.tasks.held_out import held_out, some_numbers
 from lightning_modules.tasks.tables import write_lines
@@ -43,6 +44,35 @@ def auroc(whole: Tensor, moved: Tensor) -> float:
     return float(binary_auroc(ranks, truth))
 
 
+def separated(whole: Tensor, moved: Tensor) -> dict[str, float | None]:
+    """How far scores of images [N] lie above those of their moved versions [K, N]."""
+    below = ((moved < whole).double() + 0.5 * (moved == whole).double()).mean(dim=0)
+    return {
+        "auroc": auroc(whole, moved.flatten()),
+        "pairs": float(below.mean()),
+        "pairs_95": half_width(below) if len(below) > 1 else None,
+    }
+
+
+def check_same_data(model: HasCritic, method: HasCritic) -> None:
+    """ValueError where the critic of ``model`` does not take the images and classes of ``method``."""
+    if model.image_shape != method.image_shape or model.num_classes not in (0, method.num_classes):
+        raise ValueError(
+            f"a baseline takes images {model.image_shape} of {model.num_classes} classes, and the checkpoint "
+            f"{method.image_shape} of {method.num_classes}: compare models of the same data"
+        )
+
+
+def identity_of(model: HasCritic) -> dict[str, Any]:
+    """What tells the critic of a run from that of another."""
+    return {
+        "experiment": model.run_config.get("experiment_name"),
+        "critic": type(model.critic).__name__,
+        "train_seed": model.seed,
+        "images_seen": model.images_seen,
+    }
+
+
 def separation(
     method: HasCritic,
     output: Path,
@@ -60,35 +90,17 @@ def separation(
     """
     numbers = some_numbers(datamodule, count, seed=seed)
     images, labels = held_out(datamodule, numbers)
-    versions = [shuffled(images, order.expand(len(images), -1)) for order in other_orders(SIDE)]
+    versions = [shuffle_patches(images, order.expand(len(images), -1)) for order in other_orders(SIDE)]
+    facts = {"num_images": len(images), "orders": len(versions), "data": datamodule.name, "seed": seed}
     lines = []
     for model in [method, *(baselines or [])]:
-        if model.image_shape != method.image_shape or model.num_classes not in (0, method.num_classes):
-            raise ValueError(
-                f"a baseline takes images {model.image_shape} of {model.num_classes} classes, and the checkpoint "
-                f"{method.image_shape} of {method.num_classes}: compare models of the same data"
-            )
+        check_same_data(model, method)
         with full_precision(model.device.type):
             whole = scores(model, images, labels)
             moved = torch.stack([scores(model, version, labels) for version in versions])
-        below = ((moved < whole).double() + 0.5 * (moved == whole).double()).mean(dim=0)
-        lines.append(
-            {
-                "experiment": model.run_config.get("experiment_name"),
-                "critic": type(model.critic).__name__,
-                "train_seed": model.seed,
-                "images_seen": model.images_seen,
-                "auroc": auroc(whole, moved.flatten()),
-                "pairs": float(below.mean()),
-                "pairs_95": half_width(below) if len(below) > 1 else None,
-                "num_images": len(images),
-                "orders": len(versions),
-                "data": datamodule.name,
-                "seed": seed,
-            }
-        )
+        lines.append(identity_of(model) | separated(whole, moved) | facts)
     path = write_lines(lines, output / "separation.jsonl")
-    scale = shown_scale(images.shape[2])
+    scale = pixel_scale(images.shape[2])
     panels = [("whole", images[:SHOWN]), *((f"order {i + 1}", versions[i][:SHOWN]) for i in (0, 7, 15, 22))]
     sheet = side_by_side([(title, image_grid(some, num_columns=1, scale=scale)) for title, some in panels])
-    return [path, saved(sheet, output, "separation.png")]
+    return [path, save_picture(sheet, output, "separation.png")]

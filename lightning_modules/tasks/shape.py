@@ -12,8 +12,8 @@ from torch import Tensor
 
 from generative.precision import full_precision
 from generative.randomness import Stream
-from generative.rendering.images import image_grid, saved, shown_scale, side_by_side
-from generative.rendering.patches import patch_orders, shuffled
+from generative.rendering.images import image_grid, pixel_scale, save_picture, side_by_side
+from generative.rendering.patches import patch_orders, shuffle_patches
 from generative.rendering.spectra import with_amplitudes_of
 from generative.rendering.warping import rotation, scaling, shearing, warped
 from lightning_modules.base import Classifies, ImageData
@@ -34,7 +34,7 @@ SHOWN = 4  # images of the picture of examples
 Distort = Callable[[Tensor, Tensor], Tensor]  # images [B, C, H, W], their numbers [B] -> images
 
 
-class Point(NamedTuple):
+class Accuracy(NamedTuple):
     """The accuracy of one model on ``num_images`` images of one test, and its interval at 95 %."""
 
     model: str
@@ -66,7 +66,7 @@ def warped_by(matrix: Tensor, fill: str) -> Distort:
 
 
 def patches_shuffled(side: int, seed: int) -> Distort:
-    return lambda images, numbers: shuffled(images, patch_orders(numbers, side, seed=seed))
+    return lambda images, numbers: shuffle_patches(images, patch_orders(numbers, side, seed=seed))
 
 
 def distortions(*, seed: int, fill: str) -> Iterator[tuple[str, float, Distort]]:
@@ -83,9 +83,9 @@ def distortions(*, seed: int, fill: str) -> Iterator[tuple[str, float, Distort]]
         yield "patches", float(side), patches_shuffled(side, seed) if side > 1 else unmoved
 
 
-def accuracy_on(name: str, test: str, amount: float, right: Tensor) -> Point:
-    """Of bools [N]: whether the model ``name`` was right about each image."""
-    return Point(name, test, amount, *wilson(int(right.sum()), len(right)), len(right))
+def accuracy_on(name: str, test: str, amount: float, right: Tensor) -> Accuracy:
+    """The accuracy of the model ``name`` from bools [N]: whether it was ``right`` about each image."""
+    return Accuracy(name, test, amount, *wilson(int(right.sum()), len(right)), len(right))
 
 
 def all_decisions(model: Classifies, data: ImageData, numbers: Tensor, distort: Distort) -> Tensor:
@@ -94,9 +94,9 @@ def all_decisions(model: Classifies, data: ImageData, numbers: Tensor, distort: 
         return torch.cat([decisions(model, distort(held_out(data, some)[0], some)) for some in numbers.split(BATCH)])
 
 
-def measure(
+def measure_shape(
     models: Mapping[str, Classifies], data: ImageData, numbers: Tensor, *, seed: int, fill: str
-) -> tuple[list[Point], list[Cues]]:
+) -> tuple[list[Accuracy], list[Cues]]:
     """All tests of all models on the same distorted images."""
     labels = data.split("test")[1][numbers]
     partner = partners(numbers, labels, seed=seed)
@@ -136,8 +136,8 @@ def shape(
     """
     models = named_models(method, baselines)
     numbers = some_numbers(datamodule, count, seed=seed)
-    written = [examples(datamodule, numbers[:SHOWN], numbers, output, seed=seed, fill=fill)]
-    points, cues = measure(models, datamodule, numbers, seed=seed, fill=fill)
+    written = [save_examples(datamodule, numbers[:SHOWN], numbers, output, seed=seed, fill=fill)]
+    points, cues = measure_shape(models, datamodule, numbers, seed=seed, fill=fill)
     facts = {"data": datamodule.name, "seed": seed, "fill": fill, "resolution": list(method.image_shape[1:])}
     trained = {name: training_of(model) for name, model in models.items()}
     rows: list[Mapping[str, Any]] = [{**row._asdict(), **trained[row.model], **facts} for row in points]
@@ -146,10 +146,10 @@ def shape(
     table.write_text(
         accuracy_table(points, list(models), data=datamodule.name, fill=fill) + "\n" + cue_conflict_table(cues)
     )
-    return [*written, write_lines(rows, output / "shape.jsonl"), table, curves(points, output / "shape.png")]
+    return [*written, write_lines(rows, output / "shape.jsonl"), table, save_curves(points, output / "shape.png")]
 
 
-def accuracy_table(points: Sequence[Point], models: Sequence[str], *, data: str, fill: str) -> str:
+def accuracy_table(points: Sequence[Accuracy], models: Sequence[str], *, data: str, fill: str) -> str:
     """In Markdown: a row a test and amount, a column a model."""
     of = {(point.test, point.amount, point.model): point for point in points}
     lines = [
@@ -186,7 +186,7 @@ def cue_conflict_table(cues: Sequence[Cues]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def curves(points: Sequence[Point], path: Path) -> Path:
+def save_curves(points: Sequence[Accuracy], path: Path) -> Path:
     """A panel a test, a line a model with its interval."""
     from matplotlib.figure import Figure  # a second that no other task waits for
 
@@ -207,14 +207,14 @@ def curves(points: Sequence[Point], path: Path) -> Path:
     return path
 
 
-def examples(data: ImageData, some: Tensor, numbers: Tensor, output: Path, *, seed: int, fill: str) -> Path:
+def save_examples(data: ImageData, some: Tensor, numbers: Tensor, output: Path, *, seed: int, fill: str) -> Path:
     """The first images as each test shows them, at its largest amount, and what the mixed ones were mixed of."""
     images, _ = held_out(data, some)
     partner = partners(numbers, data.split("test")[1][numbers], seed=seed)[: len(some)]
     others, _ = held_out(data, numbers[partner])
-    draw = partial(image_grid, num_columns=1, scale=shown_scale(images.shape[2]))
+    draw = partial(image_grid, num_columns=1, scale=pixel_scale(images.shape[2]))
     largest = {test: (amount, distort) for test, amount, distort in distortions(seed=seed, fill=fill)}
     panels = [("image", draw(images))]
     panels += [(f"{test} {amount:g}", draw(distort(images, some))) for test, (amount, distort) in largest.items()]
     panels += [("other", draw(others)), ("its amplitudes", draw(with_amplitudes_of(images, others)))]
-    return saved(side_by_side(panels), output, "shape_examples.png")
+    return save_picture(side_by_side(panels), output, "shape_examples.png")

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def write_lines(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
-    """``path``, with an object a line; its folder is made."""
+    """Write ``rows`` into ``path``, an object of JSON a line, and return it; its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path

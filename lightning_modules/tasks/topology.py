@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from generative.rendering.images import from_uint8, image_grid, saved, shown_scale, side_by_side
+from generative.rendering.images import as_floats, image_grid, pixel_scale, save_picture, side_by_side
 from lightning_modules.base import Draws, ImageData
 from lightning_modules.tasks.tables import write_lines
 from metrics.topology import distance_and_floor, pieces_and_holes, shapes
@@ -41,14 +41,14 @@ def topology(
     if enlarge < 1:
         raise ValueError(f"enlarge must be at least 1, got {enlarge}")
     stored, labels = datamodule.split("train")
-    real = shapes(from_uint8(stored) if stored.dtype == torch.uint8 else stored, threshold=threshold, enlarge=enlarge)
+    real = shapes(as_floats(stored), threshold=threshold, enlarge=enlarge)
     lines, shown = [], []
     for number in range(method.num_classes):
         real_of_class = real[labels == number]
         images = images_of_class(method, number, len(real_of_class), seed=seed)
         generated = shapes(images, threshold=threshold, enlarge=enlarge)
         lines.append(
-            {"class": number} | compared(pieces_and_holes(generated), pieces_and_holes(real_of_class), seed=seed)
+            {"class": number} | compare_counts(pieces_and_holes(generated), pieces_and_holes(real_of_class), seed=seed)
         )
         shown.append([some[:SHOWN] for some in (real_of_class, generated)])
     facts = {
@@ -65,7 +65,7 @@ def topology(
     written = write_lines([line | facts for line in lines], output / "topology.jsonl")
     table = output / "topology.md"
     table.write_text(topology_table(lines))
-    return [written, table, saved(picture(shown), output, "topology.png")]
+    return [written, table, save_picture(topology_picture(shown), output, "topology.png")]
 
 
 @torch.no_grad()
@@ -78,8 +78,8 @@ def images_of_class(method: Draws, number: int, count: int, *, seed: int) -> Ten
     return torch.cat(found)
 
 
-def compared(generated: Tensor, real: Tensor, *, seed: int) -> dict[str, Any]:
-    """Of counts [N, 2] and [M, 2] of one class: means, the commonest real pair and its shares, distance and floor."""
+def compare_counts(generated: Tensor, real: Tensor, *, seed: int) -> dict[str, Any]:
+    """What two counts [N, 2] and [M, 2] of one class say: means, the commonest real pair and its shares, distance, floor."""
     rows, times = real.unique(dim=0, return_counts=True)
     commonest = rows[times.argmax()]
     distance, floor = distance_and_floor(generated, real, splits=SPLITS, seed=seed)
@@ -118,12 +118,12 @@ def topology_table(lines: list[dict[str, Any]]) -> str:
     return "\n".join(table) + "\n"
 
 
-def picture(shown: list[list[Tensor]]) -> Image.Image:
+def topology_picture(shown: list[list[Tensor]]) -> Image.Image:
     """A row a class: real and generated shapes as they are counted, white on black."""
     panels = []
     for title, groups in zip(("real", "generated"), zip(*shown, strict=True), strict=True):
         columns = max(len(group) for group in groups)
         rows = [torch.cat([group, group.new_zeros(columns - len(group), *group.shape[1:])]) for group in groups]
         images = torch.cat(rows)[:, None].float() * 2 - 1
-        panels.append((title, image_grid(images, num_columns=columns, scale=shown_scale(images.shape[2]))))
+        panels.append((title, image_grid(images, num_columns=columns, scale=pixel_scale(images.shape[2]))))
     return side_by_side(panels)

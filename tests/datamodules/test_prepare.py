@@ -26,7 +26,7 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from datamodules import preparation, prepared_set
 from datamodules import prepare as program
-from datamodules.preparation import check_space, prepare
+from datamodules.preparation import check_disk_space, prepare
 from datamodules.prepared_set import read_description, read_split
 from datamodules.presets import crop_bilinear
 from tests.conftest import ROOT
@@ -336,10 +336,10 @@ def test_a_full_disk_is_told_before_starting(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(ValueError, match=r"the set takes 0\.0 GB and \S+ has 0\.0 GB left: choose another disk"):
         prepare(source, tmp_path / "b", resolutions=[8])
     assert not (tmp_path / "b").exists()
-    check_space(tmp_path / "b", 8 * 8 * 3 + 7)
+    check_disk_space(tmp_path / "b", 8 * 8 * 3 + 7)
     (tmp_path / "b").mkdir()
     (tmp_path / "b/train_8px.u8").write_bytes(bytes(100))
-    check_space(tmp_path / "b", 8 * 8 * 3 + 107)
+    check_disk_space(tmp_path / "b", 8 * 8 * 3 + 107)
 
 
 def test_source_and_set_lie_apart(tmp_path: Path) -> None:

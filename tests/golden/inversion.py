@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from generative.inversion.objective import Reconstruction
+from generative.inversion.objective import ReconstructionLoss
 from generative.inversion.search import Found
 from lightning_modules.poly_inr.embedding import affine_of
 from lightning_modules.poly_inr.module import PolyINR
@@ -45,7 +45,7 @@ def found_by(kind: str) -> dict[str, Any]:
     method = tiny(KINDS[kind])
     noise = torch.rand(3, 1, 6, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 2 - 1
     targets = Targets(noise, torch.arange(3) if method.num_classes else None)
-    inversion = Inversion(method, Reconstruction(), seed=0, steps=20, rate=None, batch_size=2)
+    inversion = Inversion(method, ReconstructionLoss(), seed=0, steps=20, rate=None, batch_size=2)
     loss = inversion.objective.to(noise)
 
     def values(images: torch.Tensor) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def found_by(kind: str) -> dict[str, Any]:
         affine = affine_of(inversion, targets, ends[space], space=space)
         found[space] = {"affine": affine.flatten(1).tolist(), **values(images_of(ends[space]))}
     with inversion.tuned(targets, ends["w"], space="w", steps=20, rate=0.01):
-        found["pivotal"] = values(inversion.drawn(targets, ends["w"], space="w"))
+        found["pivotal"] = values(inversion.images_at(targets, ends["w"], space="w"))
     if method.num_classes:
         found["best_classes"] = inversion.best_classes(targets).tolist()
     return found

@@ -70,17 +70,10 @@ def test_samples_have_exactly_the_shares_of_the_data() -> None:
 
 
 def test_an_image_is_the_same_in_any_batch_and_so_on_any_rank() -> None:
-    drawn = DrawnImages(PaintsItsLabel(), 101, seed=3, data_labels=TRAIN)
-    in_parts = torch.cat([drawn.images(first, min(8, 101 - first)) for first in range(0, 101, 8)])
-    assert torch.equal(in_parts, drawn.images(0, 101))
     for data_labels in (TRAIN, None):
-        whole, parts = (
-            torch.cat(list(PaintsItsLabel().sample_batches(101, seed=3, batch_size=size, data_labels=data_labels)))
-            for size in (256, 7)
-        )
-        assert torch.equal(whole, parts)
-        same = DrawnImages(PaintsItsLabel(), 101, seed=3, data_labels=data_labels).images(0, 101)
-        assert torch.equal(((whole + 1) * 127.5).round().to(torch.uint8), same)
+        drawn = DrawnImages(PaintsItsLabel(), 101, seed=3, data_labels=data_labels)
+        in_parts = torch.cat([drawn.images(first, min(8, 101 - first)) for first in range(0, 101, 8)])
+        assert torch.equal(in_parts, drawn.images(0, 101))
 
 
 def test_balanced_is_class_k_mod_n_and_without_classes_there_is_nothing_to_ask() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from docs.ledger.results import Arm, direction_of, directions, interval, selected, stated
+from docs.ledger.results import Arm, checked_direction, directions, interval, selected, stated
 from lightning_modules.classifier.module import Classifier
 
 
@@ -21,20 +21,20 @@ def test_values_are_stated_with_their_interval() -> None:
 
 
 def test_a_direction_is_that_of_the_measures() -> None:
-    assert (direction_of("fd", None), direction_of("accuracy", None)) == ("lower", "higher")
-    assert direction_of("auroc", "higher") == "higher", "a value that only a task knows"
+    assert (checked_direction("fd", None), checked_direction("accuracy", None)) == ("lower", "higher")
+    assert checked_direction("auroc", "higher") == "higher", "a value that only a task knows"
     with pytest.raises(ValueError, match=r"leave out 'direction': the measure 'fd' has one, which is 'lower'"):
-        direction_of("fd", "higher")
+        checked_direction("fd", "higher")
     with pytest.raises(ValueError, match="there is no measure 'recal'; did you mean 'recall'"):
-        direction_of("recal", None)
+        checked_direction("recal", None)
 
 
 def test_a_measure_that_only_a_method_names_needs_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Classifier, "measures", {"bits_per_dim": "lower"}, raising=False)
     directions.cache_clear()
     try:
-        assert direction_of("bits_per_dim", None) == "lower"
-        assert direction_of("energy_inside", None) == "higher", "and those of all groups of metrics/measures.py"
+        assert checked_direction("bits_per_dim", None) == "lower"
+        assert checked_direction("energy_inside", None) == "higher", "and those of all groups of metrics/measures.py"
     finally:
         directions.cache_clear()
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from generative.inversion.measurements import Masked, Whole
-from generative.inversion.objective import Reconstruction
+from generative.inversion.objective import ReconstructionLoss
 from generative.inversion.search import nearest, search
 from tests.generative.inversion.linear import LinearSpace
 
@@ -25,17 +25,17 @@ def start(count: int) -> dict[str, torch.Tensor]:
 
 def test_it_finds_what_draws_the_images() -> None:
     targets = noise(4)
-    found = search(SPACE, Reconstruction().to(targets), start(4), steps=300)
+    found = search(SPACE, ReconstructionLoss().to(targets), start(4), steps=300)
     assert found.images.shape == targets.shape
     torch.testing.assert_close(found.images, targets, rtol=0, atol=1e-3)
     assert torch.equal(found.images, SPACE.draw(found.point))
-    assert torch.equal(found.losses, Reconstruction().to(targets)(found.images))
+    assert torch.equal(found.losses, ReconstructionLoss().to(targets)(found.images))
     assert found.point.keys() == {"code", "shift"}
 
 
 def test_the_trace_is_that_of_every_image_and_step() -> None:
     targets = noise(3)
-    found = search(SPACE, Reconstruction().to(targets), start(3), steps=50)
+    found = search(SPACE, ReconstructionLoss().to(targets), start(3), steps=50)
     assert found.trace.shape == (50, 3)
     torch.testing.assert_close(found.trace[0], targets.square().mean(dim=(1, 2, 3)))
     assert (found.losses < 0.1 * found.trace[0]).all()
@@ -45,9 +45,9 @@ def test_the_trace_is_that_of_every_image_and_step() -> None:
 def test_rows_are_independent() -> None:
     targets, known = noise(5), torch.rand(5, 1, 3, 4, generator=torch.Generator().manual_seed(2)) > 0.4
     measure = Masked(known)
-    together = search(SPACE, Reconstruction().to(targets, through=measure), start(5), steps=40)
+    together = search(SPACE, ReconstructionLoss().to(targets, through=measure), start(5), steps=40)
     for k in range(5):
-        own = Reconstruction().to(targets[k : k + 1], through=measure.of(torch.tensor([k])))
+        own = ReconstructionLoss().to(targets[k : k + 1], through=measure.of(torch.tensor([k])))
         alone = search(SPACE, own, start(1), steps=40)
         torch.testing.assert_close(alone.images[0], together.images[k], rtol=1e-9, atol=1e-9)
         torch.testing.assert_close(alone.trace[:, 0], together.trace[:, k], rtol=1e-9, atol=1e-9)
@@ -55,7 +55,7 @@ def test_rows_are_independent() -> None:
 
 def test_a_step_has_the_length_of_rate_times_unit() -> None:
     """The first step of Adam is its rate, whatever the gradient."""
-    found = search(SPACE, Reconstruction().to(noise(2)), start(2), steps=1, rate=0.01)
+    found = search(SPACE, ReconstructionLoss().to(noise(2)), start(2), steps=1, rate=0.01)
     torch.testing.assert_close(
         found.point["code"].abs(), torch.full((2, 12), 0.01, dtype=torch.float64), rtol=1e-4, atol=0
     )
@@ -90,7 +90,7 @@ def test_seconds_end_it_within_a_step() -> None:
 
 
 def test_time_that_does_not_run_out_changes_nothing() -> None:
-    loss = Reconstruction().to(noise(2))
+    loss = ReconstructionLoss().to(noise(2))
     free, timed = (search(SPACE, loss, start(2), steps=30, seconds=seconds) for seconds in (None, 1e6))
     torch.testing.assert_close(timed.images, free.images, rtol=1e-12, atol=1e-12)
 
@@ -107,7 +107,7 @@ def test_the_nearest_is_that_of_brute_force() -> None:
 
 
 def test_bad_input() -> None:
-    loss = Reconstruction().to(noise(1))
+    loss = ReconstructionLoss().to(noise(1))
     with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
         search(SPACE, loss, start(1), steps=0)
     with pytest.raises(ValueError, match="rate must be positive and finite, got 0"):

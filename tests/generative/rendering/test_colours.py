@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from generative.rendering.colours import enlarged, hot, normalized, overlay
+from generative.rendering.colours import enlarged, hot, min_max_scaled, overlay
 
 
 def test_maps_run_from_black_to_white() -> None:
     maps = torch.tensor([[[0.0, 1.0], [2.0, 3.0]], [[5e-20, 5e-20], [5e-20, 6e-20]], [[7.0, 7.0], [7.0, 7.0]]])
-    shares = normalized(maps)
+    shares = min_max_scaled(maps)
     torch.testing.assert_close(shares[0], torch.tensor([[0.0, 1 / 3], [2 / 3, 1.0]]))
     assert shares[1].tolist() == [[0, 0], [0, 1]], "however small the values are"
     assert not shares[2].any(), "a flat map says nothing"

@@ -9,7 +9,15 @@ import pytest
 import torch
 from PIL import Image
 
-from generative.rendering.images import from_uint8, image_grid, save_animation, side_by_side, text_column, to_uint8
+from generative.rendering.images import (
+    as_floats,
+    from_uint8,
+    image_grid,
+    save_animation,
+    side_by_side,
+    text_column,
+    to_uint8,
+)
 
 
 def test_bytes_round_and_clamp() -> None:
@@ -17,6 +25,12 @@ def test_bytes_round_and_clamp() -> None:
     assert to_uint8(values).tolist() == [0, 0, 1, 128, 255, 255]
     every = torch.arange(256, dtype=torch.uint8)
     assert torch.equal(to_uint8(from_uint8(every)), every)
+
+
+def test_stored_images_are_floats_whatever_they_are_kept_as() -> None:
+    assert as_floats(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == [-1.0, 1.0]
+    kept = torch.tensor([-1.0, 0.5])
+    assert as_floats(kept) is kept, "a second division would darken them"
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from launch.sweep.journal import Trial
-from launch.sweep.report import MAX_SHOWN, Axis, best_command, best_trial, rows, write_report
+from launch.sweep.report import MAX_SHOWN, Axis, best_command, best_trial, rows, write_sweep_report
 from tests.launch.sweep.test_search import sweep_of
 
 PARAMETERS = {
@@ -48,7 +48,7 @@ def test_axes_have_round_ticks_and_bear_one_value() -> None:
 
 def test_the_page_is_whole(tmp_path: Path) -> None:
     sweep = sweep_of("random", PARAMETERS)
-    page = write_report(tmp_path, sweep, TRIALS, num_trials=9).read_text()
+    page = write_sweep_report(tmp_path, sweep, TRIALS, num_trials=9).read_text()
     assert "4 of 9 trials" in page
     assert "no &lt;room&gt; &amp; no time" in page
     assert page.count("<svg") == 3, "in time, over x, over kind"
@@ -56,7 +56,7 @@ def test_the_page_is_whole(tmp_path: Path) -> None:
     assert 'href="trials' not in page, "no trial has left anything"
     (stairs,) = re.findall(r'<path d="M([^"]+)"', page)
     assert len(stairs.split("L")) == 6
-    assert write_report(tmp_path, sweep, [], num_trials=9).read_text().count("<svg") == 0
+    assert write_sweep_report(tmp_path, sweep, [], num_trials=9).read_text().count("<svg") == 0
 
 
 def test_trials_are_linked_and_show_their_last_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +73,7 @@ def test_trials_are_linked_and_show_their_last_samples(tmp_path: Path, monkeypat
             Image.effect_noise((300, 200), 90).save(samples / f"kimg_{kimg:010.3f}_8px.png")
         (tmp_path / f"{trial.place}.log").touch()
     (tmp_path / "trials" / "0002" / "report.html").touch()
-    page = write_report(tmp_path, sweep, trials, num_trials=20).read_text()
+    page = write_sweep_report(tmp_path, sweep, trials, num_trials=20).read_text()
     assert page.count("<img ") == MAX_SHOWN
     assert re.findall(r"<figcaption>trial (\d+) · metric/fd \d+ · 8px · 10 kimg", page) == [
         str(k) for k in range(MAX_SHOWN)

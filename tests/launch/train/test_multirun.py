@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from launch.compose import compose, plain
-from launch.train.multirun import check_command_line, quoted
+from launch.compose import compose, plain, quoted
+from launch.train.multirun import check_command_line
 from tests.conftest import ROOT, SMALL_RUN
 
 Program = Callable[..., subprocess.CompletedProcess[str]]

@@ -29,7 +29,6 @@ from tests.support.layouts import write_cityscapes, write_voc
 from tests.support.ranks import fit, on_ranks
 
 DEEPLAB = ("segmentation/head@method.head=deeplab", "method.head.width=8", "method.head.early_width=4")
-RESNET = ("segmentation/backbone@method.backbone=resnet", "method.backbone.blocks=[1,1,1,1]")
 SMALLER = {
     "voc2012": ["datamodule.resolution=48", "datamodule.crop_size=32"],
     "cityscapes": ["datamodule.resolution=40", "datamodule.crop_size=32"],
@@ -391,7 +390,7 @@ def test_a_task_is_offered_to_the_methods_that_it_is_for(classifier: Path) -> No
     assert "masks" in tasks_of(method())
     trained, _ = load_method(classifier)
     assert "maps" in tasks_of(trained)
-    assert not {"masks", "examples"} & tasks_of(trained).keys(), "of another method; of no method"
+    assert not {"masks", "save_examples"} & tasks_of(trained).keys(), "of another method; of no method"
     with pytest.raises(ValueError, match="DGMClassifier has no task 'masks'"):
         find_task(trained, "masks")
 

@@ -17,7 +17,7 @@ from launch.compose import compose, plain
 from launch.generate.tasks import tasks_of
 from lightning_modules.poly_inr.module import PolyINR
 from lightning_modules.tasks.separation import auroc, scores, separation
-from lightning_modules.tasks.topology import compared, topology
+from lightning_modules.tasks.topology import compare_counts, topology
 
 DATA = Digits(batch_size=8, seed=0)
 
@@ -135,7 +135,7 @@ def test_copies_have_the_topology_of_the_images(tmp_path: Path) -> None:
 
 def test_counts_of_one_class() -> None:
     real = torch.tensor([[1, 2]] * 3 + [[1, 1]])
-    found = compared(torch.tensor([[2, 0]] * 4), real, seed=0)
+    found = compare_counts(torch.tensor([[2, 0]] * 4), real, seed=0)
     assert found["commonest"] == [1, 2]
     assert found["real_commonest"] == 0.75
     assert (found["real_holes"], found["generated_holes"], found["generated_pieces"]) == (1.75, 0, 2)

@@ -108,17 +108,17 @@ def test_pivotal_tuning_moves_the_tunable_and_lets_it_go(method: Invertible) -> 
     before = copy.deepcopy(method.state_dict())
     pivots = inversion.embed(targets, space="w")
     with inversion.tuned(targets, pivots, space="w", steps=10, rate=1e-3):
-        images = inversion.drawn(targets, pivots, space="w")
+        images = inversion.images_at(targets, pivots, space="w")
         moved = {name for name, value in method.state_dict().items() if not torch.equal(value, before[name])}
     assert moved == {name for name in before if name.startswith("averaged_generator.synthesis.")}
     assert all(torch.equal(value, before[name]) for name, value in method.state_dict().items())
     assert not any(parameter.requires_grad for parameter in method.tunable())
-    untuned = inversion.drawn(targets, pivots, space="w")
+    untuned = inversion.images_at(targets, pivots, space="w")
     assert (images - targets.images).square().mean() < (untuned - targets.images).square().mean() - 0.001
     apart = searching(method, batch_size=2)
     in_two = [part for batch in targets.batches(2) for part in apart.embed(batch, space="w")]
     with apart.tuned(targets, in_two, space="w", steps=10, rate=1e-3):
-        torch.testing.assert_close(apart.drawn(targets, in_two, space="w"), images, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(apart.images_at(targets, in_two, space="w"), images, rtol=1e-3, atol=1e-3)
 
 
 def test_small_images_have_no_features(method: Invertible) -> None:

@@ -14,14 +14,14 @@ from datamodules.voc import VOC2012
 from launch.build import build
 from launch.compose import compose, plain
 from lightning_modules.dgm.module import DGMClassifier
-from lightning_modules.tasks.map_scores import fitted, maps_scored, objects_of
+from lightning_modules.tasks.map_scores import at_size, maps_scored, objects_of
 from tests.support.classifiers import data, dgm, resnet
 from tests.support.layouts import write_voc
 
 
 def test_masks_at_the_size_of_the_model() -> None:
     masks = torch.tensor([[[0, 0, 7, 7], [0, 0, 7, 7], [255, 255, 0, 0], [255, 255, 0, 0]]], dtype=torch.uint8)
-    images, small = fitted(torch.ones(1, 3, 4, 4), masks, (2, 2))
+    images, small = at_size(torch.ones(1, 3, 4, 4), masks, (2, 2))
     assert images.shape == (1, 3, 2, 2)
     assert small.tolist() == [[[0, 7], [255, 0]]]
     inside, counted = objects_of(small)

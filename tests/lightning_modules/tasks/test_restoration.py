@@ -15,7 +15,7 @@ from generative.inversion.fills import harmonic_fill
 from generative.rendering.holes import random_blocks
 from generative.rendering.images import to_uint8
 from lightning_modules.base import Invertible
-from lightning_modules.tasks.restoration import filled, inpaint, make_holes
+from lightning_modules.tasks.restoration import all_fills, inpaint, make_holes
 from metrics.quality import hole_psnr
 from tests.support.waves import Waves
 
@@ -64,7 +64,7 @@ def test_the_picture_shows_what_is_known(method: Invertible, tmp_path: Path) -> 
 def test_all_but_the_drawing_is_consistent() -> None:
     originals, drawn = torch.rand(2, 2, 1, 8, 8) * 2 - 1
     known = random_blocks(2, 8, 8, share=0.3, block=3, seed=1)
-    arms = filled(torch.where(known, originals, float("nan")), known, drawn=drawn)
+    arms = all_fills(torch.where(known, originals, float("nan")), known, drawn=drawn)
     assert torch.equal(arms.pop("raw"), drawn)
     for images in arms.values():
         assert images.isfinite().all()

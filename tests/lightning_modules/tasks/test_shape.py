@@ -9,14 +9,14 @@ import pytest
 import torch
 from PIL import Image
 
-from generative.rendering.patches import patch_orders, shuffled
+from generative.rendering.patches import patch_orders, shuffle_patches
 from lightning_modules.tasks.shape import (
     PATCHES,
     ROTATIONS,
     SCALES,
     SHEARS,
     distortions,
-    measure,
+    measure_shape,
     partners,
     shape,
 )
@@ -72,7 +72,7 @@ def test_a_classifier_of_one_answer_is_right_for_a_third_and_for_no_pair() -> No
     method = dgm()
     with torch.no_grad():
         method.averaged_network.classifier.bias[1] += 100
-    points, cues = measure({"always 1": method}, data(count=12), torch.arange(12), seed=0, fill="reflection")
+    points, cues = measure_shape({"always 1": method}, data(count=12), torch.arange(12), seed=0, fill="reflection")
     assert {point.accuracy for point in points} == {4 / 12}
     whole, rightly = cues
     assert whole.phase == 4 / 12
@@ -91,7 +91,7 @@ def test_a_classifier_of_mean_colours_is_blind_to_where_patches_lie() -> None:
         with torch.no_grad():
             network.stem.weight *= torch.nn.functional.pad(torch.ones(1, 1), (2, 2, 2, 2))
     images = noise(3, 16)
-    mixed = shuffled(images, patch_orders(torch.arange(3), 4, seed=0))
+    mixed = shuffle_patches(images, patch_orders(torch.arange(3), 4, seed=0))
     assert not torch.equal(mixed, images)
     with torch.no_grad():
         torch.testing.assert_close(method(mixed), method(images))
