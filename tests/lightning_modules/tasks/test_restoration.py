@@ -95,7 +95,7 @@ def test_classes_can_be_guessed(method: Invertible, tmp_path: Path) -> None:
 
 
 def test_a_space_that_is_none_is_refused_before_an_image_is_read(method: Invertible, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="space must be one of .*, got 'zz'"):
+    with pytest.raises(ValueError, match=r"space must be one of .*, got 'zz'"):
         inpaint(method, tmp_path, space="zz", images="nowhere", **FAST)  # type: ignore[arg-type]
 
 
