@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from launch.evaluate.requests import ComparisonRequest
-from launch.train.run_folder import read_lines
 from metrics.protocols import check_comparable
+from records.run_files import read_lines
 
 
 def compare(request: ComparisonRequest) -> dict[str, Any]:
