@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import launch.build
+import launch.constructors
 from generative.randomness import Stream
 from launch.build import build
 from launch.checkpoint import AtomicCheckpointIO
@@ -72,7 +72,9 @@ class DrawsAndCounts(DimsAndDraws):
 @pytest.fixture(autouse=True)
 def _trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Methods of this file may stand in a checkpoint."""
-    monkeypatch.setattr(launch.build, "TRUSTED_PACKAGES", (*launch.build.TRUSTED_PACKAGES, f"{__name__}."))
+    monkeypatch.setattr(
+        launch.constructors, "TRUSTED_PACKAGES", (*launch.constructors.TRUSTED_PACKAGES, f"{__name__}.")
+    )
 
 
 def saved(kind: type, path: Path, *overrides: str) -> str:
