@@ -82,7 +82,8 @@ def train_alone(config: DictConfig, lock: FolderLock) -> dict[str, float]:
         if not run.is_trained:
             trainer.fit(method, datamodule, ckpt_path=run.resume_from, weights_only=True)
         tested = run.resume_from if run.is_trained else None  # None: the weights as they are now
-        trainer.test(method, datamodule, ckpt_path=tested, verbose=False, weights_only=True)
+        with run.test_stage(marks=trainer.is_global_zero):
+            trainer.test(method, datamodule, ckpt_path=tested, verbose=False, weights_only=True)
     if trainer.is_global_zero:
         print_summary(run, trainer, method, seconds=time.perf_counter() - started)
     return all_measured(trainer)

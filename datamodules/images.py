@@ -19,6 +19,7 @@ class OwnImages(StoredImages):
     title = "the set"
     counts = {}  # noqa: RUF012
     source = "take your folder, zip, tar archive or LMDB of images as SOURCE"
+    stated_arguments = ("download",)  # of the constructor of the base: one's own images come from nowhere
 
     def __init__(
         self,
@@ -30,7 +31,7 @@ class OwnImages(StoredImages):
         if channels not in (1, 3, None):
             raise ValueError(f"channels must be 1 (grey) or 3 (colour), got {channels}")
         self.given_classes, self.given_channels = num_classes, channels
-        super().__init__(**given)
+        super().__init__(download=False, **given)
 
     @property
     def num_classes(self) -> int:  # type: ignore[override] # of the other sets a constant

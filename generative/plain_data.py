@@ -36,6 +36,15 @@ def read_tensors(path: Path) -> Any:
         ) from error
 
 
+def are_weights(content: Any) -> bool:
+    """Whether ``content`` holds tensors by their names and nothing else."""
+    import torch
+
+    return isinstance(content, dict) and all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in content.items()
+    )
+
+
 def check_plain(content: Any, what: str) -> None:
     """ValueError unless ``content`` is made of dictionaries with text as keys, lists, text, numbers, true, false and null.
 

@@ -9,10 +9,9 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
-from torch import Tensor
 
 from datamodules.base import ImageDataModule
-from generative.plain_data import DamagedFile, read_tensors
+from generative.plain_data import DamagedFile, are_weights, read_tensors
 from launch.build import build, check_run_settings, check_trusted
 from launch.errors import causes, failure_kind
 from lightning_modules.base import Method
@@ -133,7 +132,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     state, images_seen = checkpoint["state_dict"], checkpoint["images_seen"]
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not are_weights(state):
         raise ValueError(f"{path} holds no weights by their names")
     if type(images_seen) is not int or images_seen < 0:
         raise ValueError(f"{path} says that it has seen {images_seen!r} images: it is not a checkpoint of polymorph")

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from generative.plain_data import check_plain, read_tensors
+from generative.plain_data import are_weights, check_plain, read_tensors
 from lightning_modules.steps import AVERAGED
 
 COUNTER = "num_batches_tracked"  # of batch norms; older files have none
@@ -62,7 +62,7 @@ def read_weights(path: str, *, source: str) -> Weights:
         raise ValueError(f"{error}: {remedy}") from error
     is_of_run = isinstance(content, dict) and "state_dict" in content
     state = content["state_dict"] if is_of_run else content
-    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+    if not are_weights(state) or not state:
         raise ValueError(f"{path} holds no weights by their names: {remedy}")
     return Weights(path, state, method_settings(content, path=path) if is_of_run else None)
 

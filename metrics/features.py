@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 
-from generative.plain_data import read_tensors
+from generative.plain_data import are_weights, read_tensors
 from generative.precision import full_precision
 from generative.rendering.images import from_uint8
 
@@ -280,8 +280,8 @@ class DinoV2(Extractor):
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """A state dict from a file; ValueError where it is none. Never runs code from the file."""
-    state = read_tensors(path)
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    state: dict[str, Tensor] = read_tensors(path)
+    if not are_weights(state):
         raise ValueError(f"{path} holds no state dict of tensors")
     return state
 

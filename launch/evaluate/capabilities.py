@@ -153,8 +153,9 @@ def own_tests(method: Method, datamodule: ImageDataModule, origin: Origin) -> li
     """The test stage again: a record for each task whose measures the method takes of its own test images."""
     if not method.test_tasks():
         return []
-    trainer = bare_trainer(method.device)
-    trainer.test(method, datamodule, verbose=False)
+    device = method.device
+    bare_trainer(device).test(method, datamodule, verbose=False)
+    method.to(device)  # a trainer leaves it on the CPU
     return [test_record(method, datamodule, task, values, origin) for task, values in method.test_results().items()]
 
 

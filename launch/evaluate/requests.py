@@ -199,10 +199,11 @@ def settings_in(request: Request) -> dict[str, Any]:
 
 
 def given(settings: dict[str, Any]) -> list[str]:
-    """The settings that are not as evaluate.yaml has them, in its order."""
+    """The settings that are not as evaluate.yaml has them, in its order; last those that it does not have."""
     defaults = OmegaConf.to_container(OmegaConf.load(CONFIGS / "evaluate.yaml"), resolve=True)
     assert isinstance(defaults, dict)
-    return [key for key, value in defaults.items() if key in settings and settings[key] != value]
+    changed = [key for key, value in defaults.items() if key in settings and settings[key] != value]
+    return changed + [key for key in settings if key not in defaults]
 
 
 def check_read(names: Collection[str], read: Collection[str], what: str) -> None:

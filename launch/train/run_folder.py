@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig
 
-from launch.checkpoint import LAST, last_good_checkpoint, read_checkpoint
+from launch.checkpoint import LAST, flush_folder, last_good_checkpoint, read_checkpoint
 from launch.compose import check_budgets, dotted_keys
 from launch.constructors import constructor_calls
 from launch.errors import did_you_mean
@@ -30,6 +30,7 @@ from records.results import TEST_STAGE
 from records.run_files import lines_of, read_lines, replace_text
 
 RUN_VARIABLE = "POLYMORPH_RUN"  # rank 0 tells its decision to the processes it launches
+TESTING = ".testing"  # lies in the folder while the test stage writes its results, one after the other
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,20 @@ class RunFolder:
             yield
         finally:
             os.environ.pop(RUN_VARIABLE, None)
+
+    @contextmanager
+    def test_stage(self, *, marks: bool) -> Iterator[None]:
+        """Inside, the test stage runs; one that does not come to its end is taken anew by the next start.
+
+        ``marks``: whether this process says so in the folder, as rank 0 does.
+        """
+        mark = self.path / TESTING
+        if marks:
+            mark.touch()
+            flush_folder(self.path)
+        yield
+        if marks:
+            mark.unlink()
 
     def told(self) -> str:
         """For another process, which makes itself ``RunFolder.of_told`` from it."""
@@ -167,12 +182,25 @@ def open_run_folder(config: dict[str, Any], lock: FolderLock) -> RunFolder:
         raise ValueError(
             f"{resume_from} has seen {kimg:g} kimg: give a larger max_kimg than {config['max_kimg']:g} to continue it"
         )
-    is_finished = is_trained and any(
-        line.get("kimg") == kimg and line.get("stage") == TEST_STAGE for line in read_lines(path / "results.jsonl")
-    )
+    if (path / TESTING).exists():  # until a test stage has left all of its results
+        keep_results(path, lambda line: not is_of_test_stage(line, kimg))
+    is_finished = is_trained and any(is_of_test_stage(line, kimg) for line in read_lines(path / "results.jsonl"))
     if not is_finished:
         cut_rows_after(path, kimg)
     return RunFolder(path, resume_from, is_trained, is_finished, is_new=not is_used)
+
+
+def is_of_test_stage(line: dict[str, Any], kimg: float) -> bool:
+    """Whether a line of results.jsonl is a result of the test stage at ``kimg``."""
+    return line.get("kimg") == kimg and line.get("stage") == TEST_STAGE
+
+
+def keep_results(path: Path, is_kept: Callable[[dict[str, Any]], bool]) -> None:
+    """Drop the other lines of results.jsonl, and one that was not written to its end."""
+    results = path / "results.jsonl"
+    if results.exists():
+        kept = [line for line in read_lines(results) if is_kept(line)]
+        replace_text(results, "".join(json.dumps(line) + "\n" for line in kept))
 
 
 def remove_leftovers(path: Path) -> None:
@@ -243,10 +271,7 @@ def cut_rows_after(path: Path, kimg: float) -> None:
         column = header.index("progress/kimg") if "progress/kimg" in header else None
         kept = [row for row in rows if column is not None and len(row) == len(header) and float(row[column]) <= kimg]
         replace_text(metrics, "".join(",".join(row) + "\n" for row in ([header, *kept] if kept else [])))
-    results = path / "results.jsonl"
-    if results.exists():
-        kept_lines = [line for line in read_lines(results) if line.get("kimg", 0.0) <= kimg]
-        replace_text(results, "".join(json.dumps(line) + "\n" for line in kept_lines))
+    keep_results(path, lambda line: line.get("kimg", 0.0) <= kimg)
     for picture in (path / "samples").glob("kimg_*.png"):
         if float(picture.stem.split("_")[1]) > kimg:
             picture.unlink()

@@ -253,19 +253,21 @@ def reconstructions(
     inversion: Inversion, targets: Targets, *, tuning_steps: int, tuning_rate: float
 ) -> dict[str, Embedded]:
     """The name of a space, or ``pivotal`` -> what was drawn there."""
-    method, results, found = inversion.method, {}, {}
+    method, results = inversion.method, {}
+    pivots: list[Found] = []  # of the other spaces nothing stays on the device
     for space in method.space_names:
         start = time.perf_counter()
-        found[space] = inversion.embed(targets, space=space)
+        found = inversion.embed(targets, space=space)
         seconds = (time.perf_counter() - start) / len(targets)
         rate = method.space(space, samples=inversion.samples).rate if inversion.rate is None else inversion.rate
-        results[space] = Embedded(images_of(found[space]), seconds, {"rate": rate})
+        results[space] = Embedded(images_of(found), seconds, {"rate": rate})
+        pivots = found if space == method.pivot_space else pivots
     if tuning_steps > 0:
         space = method.pivot_space
         start = time.perf_counter()
-        with inversion.tuned(targets, found[space], space=space, steps=tuning_steps, rate=tuning_rate):
+        with inversion.tuned(targets, pivots, space=space, steps=tuning_steps, rate=tuning_rate):
             seconds = results[space].seconds + (time.perf_counter() - start) / len(targets)
-            images = inversion.images_at(targets, found[space], space=space)
+            images = inversion.images_at(targets, pivots, space=space)
         results["pivotal"] = Embedded(images, seconds, {"rate": results[space].facts["rate"]})
     return results
 

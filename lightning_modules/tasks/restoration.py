@@ -15,7 +15,7 @@ from generative.inversion.measurements import Masked
 from generative.rendering.holes import centre, random_blocks
 from generative.rendering.images import image_grid, pixel_scale, save_picture, side_by_side, to_uint8
 from lightning_modules.base import ImageData, Invertible
-from lightning_modules.tasks.inversion import SHOWN, Inversion, Targets, images_of, make_objective
+from lightning_modules.tasks.inversion import SHOWN, Inversion, Targets, check_space, images_of, make_objective
 from lightning_modules.tasks.originals import open_originals
 from metrics.quality import HoleQuality, hole_psnr
 
@@ -83,12 +83,13 @@ def inpaint(
     """
     if guess_classes and classes is not None:
         raise ValueError(f"classes={classes} says what guess_classes is to find: give one of them")
+    space = method.space_names[0] if space is None else space
+    check_space(method, space)
     chosen, labels = open_originals(method, datamodule, images=images, count=count, classes=classes, fit=fit)
     holes = make_holes(mask, len(chosen), method.image_shape[1:], share=share, block=block, seed=seed)
     objective = make_objective(method, pixel=pixel, perceptual=perceptual)
     inversion = Inversion(method, objective, seed=seed, steps=steps, rate=rate, batch_size=batch_size, seconds=seconds)
     targets = Targets(chosen, None if guess_classes else labels, Masked(holes.known.to(chosen.device)))
-    space = method.space_names[0] if space is None else space
     wanted = inversion.with_classes(targets)
     found = inversion.embed(wanted, space=space)
     facts: dict[str, Any] = {"mask": holes.name, "space": space, "pixel": pixel, "perceptual": objective.perceptual}

@@ -148,6 +148,12 @@ def test_an_argument_of_another_class_of_the_chain_is_told_from_the_command_line
         check_overrides("train", ["method=dgm", "experiment=none", "method.clip_norm=1"])
 
 
+def test_images_of_ones_own_are_not_to_be_downloaded() -> None:
+    config = plain(compose("train", ["experiment=none", "datamodule=images", "+datamodule.download=true"]))
+    with pytest.raises(ValueError, match=r"OwnImages has no argument 'download' \(datamodule\.download\)"):
+        check_constructor_calls({"datamodule": config["datamodule"]})
+
+
 def test_a_value_of_the_wrong_type_names_itself_wherever_the_argument_is_stated() -> None:
     config = plain(compose("train", ["experiment=none", "method=dgm", "run_dir=nowhere", "+method.accumulate=half"]))
     with pytest.raises(ValueError, match=r"method\.accumulate must be of type int, got 'half'"):

@@ -125,6 +125,7 @@ def test_data_without_end_are_refused() -> None:
 def test_weights_and_clock_are_what_they_should_be(runs: Callable[[str], Path]) -> None:
     for change, message in (
         ({"state_dict": [1]}, "holds no weights by their names"),
+        ({"state_dict": {0: torch.ones(1)}}, "holds no weights by their names"),
         ({"images_seen": "many"}, "has seen 'many' images"),
         ({"config": {}}, "the configuration has no method"),
         ({"config": []}, "the configuration is a list"),

@@ -124,6 +124,7 @@ def test_what_does_not_fit_is_named(first: Path, tmp_path: Path) -> None:
     [
         ("empty", {}, "holds no weights by their names"),
         ("numbers", {"state_dict": {"line.weight": 1.0}}, "holds no weights by their names"),
+        ("nameless", {"state_dict": {0: torch.ones(1)}}, "holds no weights by their names"),
         ("object", {"state_dict": {}, "config": Path("a")}, "holds pickled objects, which could run code: refused"),
         ("date", {"state_dict": {"line.weight": torch.ones(1)}, "config": date(2000, 1, 1)}, "could run code: refused"),
         (

@@ -16,8 +16,10 @@ from generative.randomness import Stream
 from launch.build import build
 from launch.checkpoint import AtomicCheckpointIO
 from launch.compose import compose, plain
-from lightning_modules.base import Draws, Reconstructs
+from launch.evaluate.capabilities import own_tests
+from lightning_modules.base import Draws, Method, Reconstructs
 from metrics.measures import Measures
+from records.results import EVALUATION, Origin
 from tests.test_evaluate import evaluated
 
 
@@ -165,3 +167,28 @@ def test_tests_of_its_own_are_a_record_beside_the_others(tmp_path: Path) -> None
     tasks = [record["protocol"].get("task", "samples") for record in lines(tmp_path / "out.jsonl")]
     assert tasks == ["samples", "reconstruction", "counting"]
     assert lines(tmp_path / "out.jsonl")[-1]["metrics"] == {"counted": 3.0}
+
+
+class Counts(Method):
+    """Nothing but a test of its own."""
+
+    test_task = "counting"
+
+    def test_results(self) -> dict[str, dict[str, float]]:
+        return {"counting": {"counted": 3.0}}
+
+
+def test_a_method_is_where_it_was_after_its_own_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A trainer leaves it on the CPU. What is tested next would be tested there, and the record would not name the GPU."""
+
+    class LeavesOnTheCPU:
+        def test(self, method: Method, datamodule: object, *, verbose: bool) -> None:
+            method.cpu()
+
+    monkeypatch.setattr("launch.evaluate.capabilities.bare_trainer", lambda device: LeavesOnTheCPU())
+    config = plain(compose("train", ["experiment=none", "datamodule=digits", "max_kimg=1", "run_dir=nowhere"]))
+    datamodule, _ = build(config)
+    method = Counts(image_shape=(1, 8, 8), num_classes=0, seed=0).to("meta")
+    method.run_config = config
+    own_tests(method, datamodule, Origin(stage=EVALUATION, checkpoint="last.ckpt"))
+    assert method.device.type == "meta"

@@ -58,6 +58,7 @@ def test_every_setting_is_read_by_a_mode() -> None:
     ("overrides", "message"),
     [
         (["checkpoint=a.ckpt", "save_statistics=a.npz"], "save_statistics= has no effect on a checkpoint: leave it out"),
+        (["checkpoint=a.ckpt", "+sedd=2"], "sedd= has no effect on a checkpoint: leave it out"),
         (["images=a", "corruptions=all"], "corruptions= has no effect on a set of images: leave it out"),
         (["images=a", "save_statistics=a.npz", "subset_size=9"], "subset_size= has no effect on saving statistics"),
         (["compare=[a,b]", "seed=2"], "seed= has no effect on a comparison: leave it out"),

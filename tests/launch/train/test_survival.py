@@ -25,7 +25,9 @@ from generative.generators import generator_states, restore_generators
 from launch.checkpoint import read_checkpoint
 from launch.errors import RunEnded, failure_kind, one_line_errors
 from lightning_modules.base import Method
+from records.run_files import read_lines
 from tests.conftest import SMALL_RUN
+from tests.support.echo import Mirror, instead_of_classifier
 from tests.support.same_run import TWENTY_STEPS, assert_same_run
 
 Run = Callable[..., tuple[Path, dict[str, float]]]
@@ -133,6 +135,22 @@ def test_a_signal_in_the_test_stage_ends_it(whole: Path, small_run: Run, monkeyp
     assert failure(Path("run"))["kind"] == "interrupted"
     small_run(*TWENTY_STEPS, "resume=auto")
     assert_same_run(Path("run"), whole)
+
+
+def test_a_kill_between_two_results_of_the_test_stage_loses_none(
+    small_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first result alone would say that the run is finished, and it must not stand there twice."""
+    settings = (*instead_of_classifier(Mirror), "max_kimg=0.032", "callbacks.metrics.test_metrics=[fd]")
+    with monkeypatch.context() as patch:
+        patch.setattr("callbacks.reconstruction_metrics.append_line", lambda *_: [][1])
+        with pytest.raises(IndexError):
+            small_run(*settings)
+    assert len(read_lines(Path("run/results.jsonl"))) == 1
+    for _ in range(2):  # the second time it is finished
+        small_run(*settings, "resume=auto")
+        records = read_lines(Path("run/results.jsonl"))
+        assert [set(record["metrics"]) for record in records] == [{"fd"}, {"psnr", "mae"}]
 
 
 def test_a_signal_before_the_first_step_ends_the_run(

@@ -94,6 +94,11 @@ def test_classes_can_be_guessed(method: Invertible, tmp_path: Path) -> None:
         inpaint(method, tmp_path, guess_classes=True, classes=[1], **FAST)  # type: ignore[arg-type]
 
 
+def test_a_space_that_is_none_is_refused_before_an_image_is_read(method: Invertible, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"space must be one of .*, got 'zz'"):
+        inpaint(method, tmp_path, space="zz", images="nowhere", **FAST)  # type: ignore[arg-type]
+
+
 def test_time_runs_out(method: Invertible, tmp_path: Path) -> None:
     written = inpaint(method, tmp_path, seconds=0.3, **(FAST | {"steps": 10**6}))  # type: ignore[arg-type]
     assert 1 <= json.loads(written[1].read_text().splitlines()[0])["steps"] < 10**6
