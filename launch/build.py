@@ -39,6 +39,9 @@ def build(config: dict[str, Any]) -> tuple[ImageDataModule, Method]:
     given = {"image_shape": datamodule.image_shape, "num_classes": datamodule.num_classes, "seed": config["seed"]}
     if takes_target_classes(parts["method"]):
         given["target_classes"] = datamodule.target_classes
+    for key in given.keys() & parts["method"].keys():
+        owner = "seed=" if key == "seed" else "the data module"
+        raise ValueError(f"method.{key} has no effect, since {owner} says what it is: leave it out")
     method = constructed(parts["method"], **given)
     method.run_config = config
     return datamodule, method

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from datamodules.images import OwnImages
-from launch.build import takes_target_classes
+from launch.build import build, takes_target_classes
 from launch.compose import check_overrides, compose, plain
 from launch.constructors import HANDED_ON, check_constructor_calls, constructor_arguments
 from lightning_modules.dgm.backbones import DGMBackbone
@@ -108,6 +108,13 @@ def test_an_argument_that_a_class_states_itself_is_not_to_be_given() -> None:
     call = {"_target_": "lightning_modules.dgm.backbones.DGMBackbone", "channels": 8, "blocks": [1], "dropout": 0.5}
     with pytest.raises(ValueError, match="DGMBackbone has no argument 'dropout'"):
         check_constructor_calls({"backbone": call})
+
+
+@pytest.mark.parametrize(("key", "owner"), [("num_classes", "the data module"), ("seed", "seed=")])
+def test_what_others_say_is_not_to_be_given_to_a_method(key: str, owner: str) -> None:
+    config = plain(compose("train", ["experiment=none", "run_dir=nowhere", f"+method.{key}=3"]))
+    with pytest.raises(ValueError, match=f"method.{key} has no effect, since {owner} says what it is"):
+        build(config)
 
 
 class Open:
