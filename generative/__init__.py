@@ -1,1 +1,1 @@
-"""Shared mathematics: losses, penalties, networks, averaging, metrics, rendering. Imports nothing of ours."""
+"""Parts of models: losses, penalties, networks, averaging, inversion, rendering. Imports nothing of ours."""

@@ -1,1 +1,1 @@
-"""What train.py, evaluate.py, generate.py and sweep.py share: configuration, run folders, checkpoints, one-line errors."""
+"""What the programs share: configuration, construction, checkpoints, ranks, one-line errors."""

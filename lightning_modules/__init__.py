@@ -1,1 +1,1 @@
-"""Training recipes, a folder per paper. Folders never import each other; what two need lives in `generative`."""
+"""Training recipes, a folder per paper. Folders never import each other; what two need lies beside them or in `generative`."""

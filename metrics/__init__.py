@@ -1,0 +1,1 @@
+"""What numbers mean: measures and their directions, extractors, statistics, protocols, judges."""

@@ -1,0 +1,1 @@
+"""What programs and callbacks write down and read back: results, environment, run files, pages, comparison."""

@@ -1,0 +1,1 @@
+"""How generate.py finds and runs the tasks of a method."""

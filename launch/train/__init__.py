@@ -1,0 +1,1 @@
+"""What train.py needs: run folders, multiruns, failures, several ranks."""

@@ -1,0 +1,1 @@
+"""What generate.py can show of every method that has a capability."""
