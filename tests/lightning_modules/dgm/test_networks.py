@@ -14,7 +14,7 @@ from skimage.measure import moments as raw_moments
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from docs.ledger.counts import Counts, Network
+from docs.ledger.counts import CountedNetwork, Counts
 from docs.ledger.pages import CLAIMS, read_page
 from generative.rendering.coordinates import coordinate_grid
 from lightning_modules.dgm import layers
@@ -96,7 +96,7 @@ def test_parameter_counts_of_the_tables(name: str, expected: int) -> None:
 def test_parameter_count_of_five_levels() -> None:
     """Table 5.8 says about 25 M."""
     settings = {"blocks": [3, 4, 6, 2, 1], "block": "bottleneck", "channels": 512, "patch_size": 8}
-    network = Network(settings={"image_channels": 3, "num_classes": 1000, **settings}, printed="25")
+    network = CountedNetwork(settings={"image_channels": 3, "num_classes": 1000, **settings}, printed="25")
     assert TABLES.count(network) == 25_344_000
 
 
