@@ -51,13 +51,17 @@ class Checkpoints(Callback):
 
     ``best`` names what any callback measures during training, in short (``fd``) or as it is logged
     (``metric/fd_pixels_1438``); none, no best. One that is not measured is refused before the first step. Its direction
-    is the method's. Writing is atomic, and the last checkpoint but one is kept, where the trainer has
+    is the method's. ``keep_every_kimg`` keeps the state of these times as ``<images seen>kimg.ckpt`` for good (0: none).
+    Writing is atomic, and the last checkpoint but one is kept, where the trainer has
     :class:`launch.checkpoint.AtomicCheckpointIO`. All ranks take part: the states of every rank's generators are saved.
     """
 
-    def __init__(self, *, run_dir: str, every_kimg: float, best: str | None = None) -> None:
+    def __init__(
+        self, *, run_dir: str, every_kimg: float, best: str | None = None, keep_every_kimg: float = 0.0
+    ) -> None:
         self.folder = Path(run_dir) / "checkpoints"
         self.every_kimg = every_kimg
+        self.keep_every_kimg = keep_every_kimg
         self.best = best
         self.best_name: str | None = None  # the whole one, once the run has begun
         self.measuring: Measuring | None = None  # who measures it
@@ -111,6 +115,8 @@ class Checkpoints(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, method: Method, *_: Any) -> None:  # type: ignore[override]
         self.save_best(trainer, method)
+        if method.crossed(self.keep_every_kimg):
+            self.save(trainer, f"{method.images_seen // 1000}kimg.ckpt")
         # After the last step it is saved with what is measured at the end: a run killed between would miss that.
         if method.crossed(self.every_kimg) and not trainer.should_stop:
             self.save_last(trainer, method)

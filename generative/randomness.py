@@ -30,8 +30,13 @@ class Stream:
     def __init__(self, seed: int, name: str) -> None:
         if seed < 0:
             raise ValueError(f"seed must be at least 0, got {seed}")
+        self.seed, self.name = seed, name
         digest = hashlib.sha256(name.encode()).digest()
         self.key = np.array([seed, int.from_bytes(digest[:8], "little")], dtype=np.uint64)
+
+    def branch(self, name: str) -> Stream:
+        """Another stream of the same seed, for what is drawn beside this one's numbers for the same images."""
+        return Stream(self.seed, f"{self.name}/{name}")
 
     def bits(self, first: int, count: int, words: int) -> np.ndarray:
         """``words`` 64-bit words for each of the images ``first .. first + count - 1``: uint64 [count, words]."""
@@ -45,6 +50,14 @@ class Stream:
         """Uniform on [0, 1): float32 [count, *shape], 24 random bits each."""
         bits = self.bits(first, count, math.prod(shape))
         return torch.from_numpy(((bits >> np.uint64(40)) * 2.0**-24).astype(np.float32)).view(count, *shape)
+
+    def open_uniform(self, first: int, count: int, *shape: int) -> Tensor:
+        """Uniform on (0, 1), neither end ever: float64 [count, *shape], 52 random bits each.
+
+        What a quantile function with infinite ends is to be given.
+        """
+        bits = self.bits(first, count, math.prod(shape))
+        return torch.from_numpy(((bits >> np.uint64(12)) + 0.5) * 2.0**-52).view(count, *shape)
 
     def integers(self, first: int, count: int, *, high: int) -> Tensor:
         """Uniform on 0 .. high - 1: int64 [count] (bias below high / 2^64)."""

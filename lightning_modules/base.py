@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from generative.inversion.search import Space
+from generative.priors.base import Prior
+from generative.priors.normal import Normal
 from generative.randomness import Stream, permutation
 from lightning_modules.steps import ManualSteps
 from lightning_modules.weights import Weights, read_weights
@@ -212,14 +214,18 @@ class Draws(Method):
 class HasLatents(Draws):
     """It draws images by decoding latents; a sample is a decoded latent of its prior.
 
-    The prior is the standard normal distribution of ``latent_dim`` numbers, unless :meth:`latents` says otherwise.
+    ``prior``: the law of the ``latent_dim`` numbers of a latent, by default the standard normal one.
     """
 
     latent_dim: int
 
+    def __init__(self, *, prior: Prior | None = None, **given: Any) -> None:
+        super().__init__(**given)
+        self.prior = Normal() if prior is None else prior
+
     def latents(self, first: int, count: int, *, seed: int, stream: str = "evaluation") -> Tensor:
         """Latents [count, ...] of the images ``first .. first + count - 1`` of ``seed``, one stream for each use."""
-        latents = Stream(seed, stream).normal(first, count, self.latent_dim)
+        latents = self.prior.sample(first, count, self.latent_dim, Stream(seed, stream))
         return latents.to(self.device).type(self.dtype)
 
     def training_latents(self, part: dict[str, Any]) -> Tensor:

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -33,11 +35,60 @@ def hinge_generator(fake: Tensor) -> Tensor:
     return -fake.mean()
 
 
-def loss_pair(name: str) -> tuple[DiscriminatorLoss, GeneratorLoss]:
-    """The two functions of the loss ``name``; ValueError lists the names there are."""
+def minimax_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """-E ln s(D(x)) - E ln(1 - s(D(G(z)))), s the logistic function: minus the value of the game of eq. 2.1."""
+    return logistic_discriminator(real, fake)
+
+
+def minimax_generator(fake: Tensor) -> Tensor:
+    """E ln(1 - s(D(G(z)))): the generator's part of eq. 2.1, whose gradient vanishes where the critic is sure of a fake."""
+    return -F.softplus(fake).mean()
+
+
+def least_squares_discriminator(
+    real: Tensor, fake: Tensor, *, real_target: float = 1.0, fake_target: float = 0.0
+) -> Tensor:
+    """E (D(x) - a)^2 / 2 + E (D(G(z)) - b)^2 / 2 (eq. 2.5) with a the ``real_target`` and b the ``fake_target``."""
+    return 0.5 * (real - real_target).square().mean() + 0.5 * (fake - fake_target).square().mean()
+
+
+def least_squares_generator(fake: Tensor, *, generator_target: float = 1.0) -> Tensor:
+    """E (D(G(z)) - c)^2 / 2 (eq. 2.5) with c the ``generator_target``."""
+    return 0.5 * (fake - generator_target).square().mean()
+
+
+def wasserstein_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """-E D(x) + E D(G(z)): minus eq. 2.7, if D has a slope of at most 1."""
+    return fake.mean() - real.mean()
+
+
+def wasserstein_generator(fake: Tensor) -> Tensor:
+    """-E D(G(z))."""
+    return -fake.mean()
+
+
+def loss_pair(name: str, **settings: float) -> tuple[DiscriminatorLoss, GeneratorLoss]:
+    """The two functions of the loss ``name``, with those ``settings`` that each takes.
+
+    ValueError lists the names there are, and the settings of the loss where it has no such one.
+    """
     module = sys.modules[__name__]
     suffix = "_discriminator"
     if not hasattr(module, name + suffix):
         names = sorted(key.removesuffix(suffix) for key in vars(module) if key.endswith(suffix))
         raise ValueError(f"unknown loss {name!r}: choose one of {', '.join(names)}")
-    return getattr(module, name + suffix), getattr(module, name + "_generator")
+    pair = getattr(module, name + suffix), getattr(module, name + "_generator")
+    taken = [keyword_arguments(function) for function in pair]
+    for key in settings:
+        if key not in {*taken[0], *taken[1]}:
+            known = ", ".join([*taken[0], *taken[1]]) or "none"
+            raise ValueError(f"loss {name!r} has no setting {key!r}: it takes {known}")
+    discriminator, generator = (
+        partial(function, **{key: settings[key] for key in own if key in settings}) if own else function
+        for function, own in zip(pair, taken, strict=True)
+    )
+    return discriminator, generator
+
+
+def keyword_arguments(function: Callable[..., Tensor]) -> list[str]:
+    return [name for name, p in inspect.signature(function).parameters.items() if p.kind is p.KEYWORD_ONLY]

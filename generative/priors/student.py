@@ -1,0 +1,34 @@
+"""The isotropic Student t prior: a family from Cauchy's tails (nu = 1) to the normal law (nu to infinity)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from scipy import special
+from torch import Tensor
+
+from generative.priors.base import Prior
+from generative.randomness import Stream
+
+
+class Student(Prior):
+    """z = g / sqrt(c / nu) with g ~ N(0, I) and one c ~ chi^2(nu) for all coordinates, times a scale.
+
+    ``unit_variance`` scales it so that a coordinate has variance 1, which takes ``nu`` above 2.
+    """
+
+    is_isotropic = True
+
+    def __init__(self, *, nu: float, unit_variance: bool = False) -> None:
+        if not nu > 0:
+            raise ValueError(f"nu must be positive, got {nu}")
+        if unit_variance and not nu > 2:
+            raise ValueError(f"a Student t law has a variance for nu above 2, got nu {nu}: give unit_variance=false")
+        self.nu = nu
+        self.scale = math.sqrt((nu - 2.0) / nu) if unit_variance else 1.0
+
+    def draw(self, first: int, count: int, dim: int, stream: Stream) -> Tensor:
+        uniform = stream.branch("norm").open_uniform(first, count, 1)
+        chi_squared = torch.from_numpy(2.0 * special.gammaincinv(self.nu / 2.0, uniform.numpy()))
+        return self.scale * stream.normal(first, count, dim).double() / (chi_squared / self.nu).sqrt()

@@ -1,0 +1,180 @@
+"""The networks of DCGAN (Radford et al. 2016) in the form of the base code that the priors' authors trained.
+
+Read top to bottom: normalisation and its two kinds of statistics, the generator, the critic. Both are four steps of
+stride 2 between an image of S x S pixels and S / 16 x S / 16 positions.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.parametrizations import spectral_norm as with_spectral_norm
+
+from generative.networks.normalization import group_norm
+
+NUM_STEPS = 4  # of stride 2
+INITIAL_DEVIATION = 0.02  # of all weights
+NORMALIZATIONS = {
+    "batch": partial(nn.BatchNorm2d, momentum=0.1, eps=1e-5),  # TensorFlow's decay of 0.9
+    "group": partial(group_norm, least_channels=8),
+    "none": lambda channels: nn.Identity(),
+}
+
+
+def check_choice(what: str, value: object, choices: tuple[object, ...]) -> None:
+    """ValueError unless ``value`` is one of ``choices``."""
+    if value not in choices:
+        raise ValueError(f"{what} must be {' or '.join(map(str, choices))}, got {value!r}")
+
+
+def positions_of(image_shape: tuple[int, int, int]) -> int:
+    """S / 16 of square images of S x S pixels; ValueError for others."""
+    _, height, width = image_shape
+    if height != width or height < 16 or height % 2**NUM_STEPS:
+        raise ValueError(
+            f"DCGAN takes square images of a multiple of 16 pixels, such as 32 or 64, got {height} x {width}"
+        )
+    return height // 2**NUM_STEPS
+
+
+def halving(kernel_size: int) -> dict[str, int]:
+    """Settings of a convolution of stride 2 that halves an even size."""
+    check_choice("kernel_size", kernel_size, (4, 5))
+    return {"kernel_size": kernel_size, "stride": 2, "padding": kernel_size - 3}
+
+
+def doubling(kernel_size: int) -> dict[str, int]:
+    """Settings of the transposed convolution that doubles a size."""
+    return halving(kernel_size) | {"output_padding": kernel_size - 4}
+
+
+def initialize(network: nn.Module) -> None:
+    """Weights N(0, 0.02^2) and biases 0; normalisations stay at 1 and 0."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.normal_(layer.weight, std=INITIAL_DEVIATION)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+@contextmanager
+def batch_statistics(network: nn.Module) -> Iterator[None]:
+    """For a time each batch norm of a ``network`` in evaluation mode normalises a batch by its own mean and variance.
+
+    The running averages stay as they are.
+    """
+    layers = [layer for layer in network.modules() if isinstance(layer, _BatchNorm)]
+    kept = [(layer.running_mean, layer.running_var) for layer in layers]
+    try:
+        for layer in layers:
+            layer.running_mean, layer.running_var = None, None
+        yield
+    finally:
+        for layer, (mean, variance) in zip(layers, kept, strict=True):
+            layer.running_mean, layer.running_var = mean, variance
+
+
+def one_hot(labels: Tensor | None, *, num_classes: int, like: Tensor) -> Tensor:
+    """Labels [B] -> [B, num_classes] of the type of ``like``; ValueError where there are none."""
+    if labels is None:
+        raise ValueError(f"this network is conditional: give a label below {num_classes} for each image")
+    return F.one_hot(labels, num_classes).to(like.dtype)
+
+
+class Generator(nn.Module):
+    """Latents [B, latent_dim] and labels [B] -> images [B, C, S, S] in [-1, 1].
+
+    A linear layer to S / 16 x S / 16 positions of 8 ``width`` channels, then transposed convolutions to 4, 2 and 1
+    ``width`` and to the image. With classes the label enters beside the latent, as one of ``num_classes`` numbers that
+    is 1 (eq. 2.4).
+    """
+
+    def __init__(
+        self,
+        *,
+        image_shape: tuple[int, int, int],
+        num_classes: int = 0,
+        latent_dim: int = 100,
+        width: int = 64,
+        kernel_size: int = 5,
+        bias: bool = True,
+        normalization: str = "batch",
+    ) -> None:
+        super().__init__()
+        check_choice("normalization", normalization, tuple(NORMALIZATIONS))
+        if latent_dim < 1:
+            raise ValueError(f"latent_dim must be at least 1, got {latent_dim}")
+        positions, norm = positions_of(image_shape), NORMALIZATIONS[normalization]
+        self.latent_dim = latent_dim
+        self.num_classes = num_classes
+        widths = [8 * width, 4 * width, 2 * width, width]
+        self.linear = nn.Linear(latent_dim + num_classes, widths[0] * positions**2, bias=bias)
+        self.unflatten = nn.Unflatten(1, (widths[0], positions, positions))
+        self.norms = nn.ModuleList(norm(channels) for channels in widths)
+        self.doublings = nn.ModuleList(
+            nn.ConvTranspose2d(a, b, bias=bias, **doubling(kernel_size))
+            for a, b in itertools.pairwise([*widths, image_shape[0]])
+        )
+        initialize(self)
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        if self.num_classes:
+            z = torch.cat([z, one_hot(labels, num_classes=self.num_classes, like=z)], dim=1)
+        h = self.unflatten(self.linear(z))
+        for norm, double in zip(self.norms, self.doublings, strict=True):
+            h = double(F.relu(norm(h)))
+        return h.tanh()
+
+
+class Critic(nn.Module):
+    """Images [B, C, S, S] in [-1, 1] and labels [B] -> logits [B], or features [B, num_outputs] for a learned kernel.
+
+    Convolutions of stride 2 to ``width`` channels (without normalisation), 2, 4 and 8 ``width``, and a linear layer. With
+    classes the label enters as ``num_classes`` more channels, that of its class 1 everywhere (eq. 2.4). Under
+    ``spectral_norm`` every layer has a largest singular value of 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_shape: tuple[int, int, int],
+        num_classes: int = 0,
+        num_outputs: int = 1,
+        width: int = 64,
+        kernel_size: int = 5,
+        bias: bool = True,
+        normalization: str = "batch",
+        spectral_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        check_choice("normalization", normalization, tuple(NORMALIZATIONS))
+        positions, norm = positions_of(image_shape), NORMALIZATIONS[normalization]
+        self.num_classes = num_classes
+        self.num_outputs = num_outputs
+        widths = [image_shape[0] + num_classes, width, 2 * width, 4 * width, 8 * width]
+        self.halvings = nn.ModuleList(
+            nn.Conv2d(a, b, bias=bias, **halving(kernel_size)) for a, b in itertools.pairwise(widths)
+        )
+        self.norms = nn.ModuleList([nn.Identity(), *(norm(channels) for channels in widths[2:])])
+        self.linear = nn.Linear(widths[-1] * positions**2, num_outputs, bias=bias)
+        initialize(self)
+        if spectral_norm:
+            for layer in [*self.halvings, self.linear]:
+                with_spectral_norm(layer)
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        h = images
+        if self.num_classes:
+            channels = one_hot(labels, num_classes=self.num_classes, like=images)[:, :, None, None]
+            h = torch.cat([h, channels.expand(-1, -1, *images.shape[2:])], dim=1)
+        for halve, norm in zip(self.halvings, self.norms, strict=True):
+            h = F.leaky_relu(norm(halve(h)), 0.2)
+        outputs = self.linear(h.flatten(1))
+        return outputs[:, 0] if self.num_outputs == 1 else outputs
