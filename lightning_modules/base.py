@@ -156,6 +156,9 @@ class Draws(Method):
 
     any_resolution: bool = False  # whether `sample` takes an image_size other than the data's
     truncates: bool = False  # whether `sample` takes psi: 1 as drawn, 0 the mean of its class, between them in between
+    # Ways to draw by the same weights, and the one in use: part of a protocol and of its names. None: there is one.
+    samplings: tuple[str, ...] = ()
+    sampling: str | None = None
     # Names of the extractors whose networks entered its training (a discriminator, guidance, a loss): no judges of it.
     trained_against: tuple[str, ...] = ()
 
@@ -214,10 +217,12 @@ class Draws(Method):
 class HasLatents(Draws):
     """It draws images by decoding latents; a sample is a decoded latent of its prior.
 
-    ``prior``: the law of the ``latent_dim`` numbers of a latent, by default the standard normal one.
+    ``prior``: the law of the ``latent_dim`` numbers of a latent, by default the standard normal one. ``drawn_together``:
+    how many images of a call of :meth:`decode` hang on each other, as under statistics of the batch.
     """
 
     latent_dim: int
+    drawn_together: int = 1
 
     def __init__(self, *, prior: Prior | None = None, **given: Any) -> None:
         super().__init__(**given)

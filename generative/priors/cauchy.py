@@ -6,17 +6,21 @@ import math
 
 from torch import Tensor
 
-from generative.priors.base import Prior
-from generative.randomness import Stream
+from generative.priors.base import ProductPrior
 
 
-class Cauchy(Prior):
+class Cauchy(ProductPrior):
     """Every coordinate Cauchy with ``scale``: density 1 / (pi scale (1 + (z / scale)^2))."""
+
+    stability = 1.0
 
     def __init__(self, *, scale: float = 1.0) -> None:
         if not scale > 0:
             raise ValueError(f"scale must be positive, got {scale}")
         self.scale = scale
 
-    def draw(self, first: int, count: int, dim: int, stream: Stream) -> Tensor:
-        return self.scale * (math.pi * (stream.open_uniform(first, count, dim) - 0.5)).tan()
+    def cdf(self, values: Tensor) -> Tensor:
+        return 0.5 + (values / self.scale).atan() / math.pi
+
+    def quantile(self, probabilities: Tensor) -> Tensor:
+        return self.scale * (math.pi * (probabilities - 0.5)).tan()

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
-from generative.priors.base import Prior, directions
+from generative.priors.base import IsotropicPrior, directions
 from generative.randomness import Stream
 
 
-class Gamma(Prior):
+class Gamma(IsotropicPrior):
     """z = sqrt(r) v, v uniform on the sphere, r ~ Gamma(1/2, theta) (eq. 4.7): the norm is half-normal.
 
     ``theta`` is a scale only, which the source does not print. None: 2 dim, by which a coordinate has variance 1.
     """
-
-    is_isotropic = True
 
     def __init__(self, *, theta: float | None = None) -> None:
         if theta is not None and not theta > 0:
             raise ValueError(f"theta must be positive, got {theta}")
         self.theta = theta
 
+    def theta_in(self, dim: int) -> float:
+        return 2.0 * dim if self.theta is None else self.theta
+
     def draw(self, first: int, count: int, dim: int, stream: Stream) -> Tensor:
-        theta = 2.0 * dim if self.theta is None else self.theta
         # r = theta / 2 times the square of a standard normal number has the law Gamma(1/2, theta).
-        norm = math.sqrt(theta / 2.0) * stream.branch("norm").normal(first, count, 1).double().abs()
+        norm = math.sqrt(self.theta_in(dim) / 2.0) * stream.branch("norm").normal(first, count, 1).double().abs()
         return norm * directions(first, count, dim, stream)
+
+    def norm_cdf(self, norms: Tensor, dim: int) -> Tensor:
+        return torch.erf(norms / math.sqrt(self.theta_in(dim)))
+
+    def norm_quantile(self, probabilities: Tensor, dim: int) -> Tensor:
+        return math.sqrt(self.theta_in(dim)) * torch.erfinv(probabilities)

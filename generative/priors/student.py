@@ -8,17 +8,15 @@ import torch
 from scipy import special
 from torch import Tensor
 
-from generative.priors.base import Prior
+from generative.priors.base import IsotropicPrior
 from generative.randomness import Stream
 
 
-class Student(Prior):
+class Student(IsotropicPrior):
     """z = g / sqrt(c / nu) with g ~ N(0, I) and one c ~ chi^2(nu) for all coordinates, times a scale.
 
     ``unit_variance`` scales it so that a coordinate has variance 1, which takes ``nu`` above 2.
     """
-
-    is_isotropic = True
 
     def __init__(self, *, nu: float, unit_variance: bool = False) -> None:
         if not nu > 0:
@@ -26,9 +24,19 @@ class Student(Prior):
         if unit_variance and not nu > 2:
             raise ValueError(f"a Student t law has a variance for nu above 2, got nu {nu}: give unit_variance=false")
         self.nu = nu
+        self.stability = 1.0 if nu == 1.0 else None
         self.scale = math.sqrt((nu - 2.0) / nu) if unit_variance else 1.0
 
     def draw(self, first: int, count: int, dim: int, stream: Stream) -> Tensor:
         uniform = stream.branch("norm").open_uniform(first, count, 1)
         chi_squared = torch.from_numpy(2.0 * special.gammaincinv(self.nu / 2.0, uniform.numpy()))
         return self.scale * stream.normal(first, count, dim).double() / (chi_squared / self.nu).sqrt()
+
+    def norm_cdf(self, norms: Tensor, dim: int) -> Tensor:
+        # (|z| / scale)^2 / dim has the law F(dim, nu).
+        squared = (norms / self.scale).square()
+        return torch.from_numpy(special.betainc(dim / 2.0, self.nu / 2.0, (squared / (squared + self.nu)).numpy()))
+
+    def norm_quantile(self, probabilities: Tensor, dim: int) -> Tensor:
+        share = torch.from_numpy(special.betaincinv(dim / 2.0, self.nu / 2.0, probabilities.numpy()))
+        return self.scale * (self.nu * share / (1.0 - share)).sqrt()

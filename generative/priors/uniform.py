@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from generative.priors.base import Prior
+from generative.priors.base import ProductPrior
 from generative.randomness import Stream
 
 
-class Uniform(Prior):
+class Uniform(ProductPrior):
     """Every coordinate uniform on [-half_width, half_width]."""
 
     def __init__(self, *, half_width: float = 1.0) -> None:
@@ -19,3 +19,9 @@ class Uniform(Prior):
 
     def draw(self, first: int, count: int, dim: int, stream: Stream) -> Tensor:
         return (2.0 * stream.uniform(first, count, dim).to(torch.float64) - 1.0) * self.half_width
+
+    def cdf(self, values: Tensor) -> Tensor:
+        return (0.5 * (values / self.half_width + 1.0)).clamp(0.0, 1.0)
+
+    def quantile(self, probabilities: Tensor) -> Tensor:
+        return (2.0 * probabilities - 1.0) * self.half_width

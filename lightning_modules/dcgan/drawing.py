@@ -6,14 +6,14 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from generative.averaging import averaged_copy
 from lightning_modules.base import HasLatents
 from lightning_modules.dcgan.networks import Generator, batch_statistics, check_choice
 
-STATISTICS = ("running", "batch")
+RUNNING, BATCH = "running_statistics", "batch_statistics"  # as protocols name them
+TOGETHER = 64  # images that are normalised by their own statistics, as many as in a batch of the training
 
 
 class DrawsByDCGAN(HasLatents):
@@ -33,15 +33,20 @@ class DrawsByDCGAN(HasLatents):
         **given: Any,
     ) -> None:
         super().__init__(num_classes=num_classes if conditional else 0, **given)
-        check_choice("sample_statistics", sample_statistics, STATISTICS)
+        check_choice("sample_statistics", sample_statistics, ("running", "batch"))
         self.generator = generator(image_shape=self.image_shape, num_classes=self.num_classes)
         self.averaged_generator = averaged_copy(self.generator)
         self.latent_dim = self.generator.latent_dim
-        self.sample_statistics = sample_statistics
+        if self.generator.normalization == "batch":
+            self.samplings = (RUNNING, BATCH)
+            self.sampling = RUNNING if sample_statistics == "running" else BATCH
+
+    @property
+    def drawn_together(self) -> int:  # type: ignore[override] # of most generators a constant
+        return TOGETHER if self.sampling == BATCH else 1
 
     def decode(
         self, latents: Tensor, labels: Tensor | None = None, *, image_size: int | None = None, psi: float = 1.0
     ) -> Tensor:
-        by_batch = self.sample_statistics == "batch"
-        with batch_statistics(self.averaged_generator) if by_batch else nullcontext():
+        with batch_statistics(self.averaged_generator) if self.sampling == BATCH else nullcontext():
             return self.averaged_generator(latents, labels)

@@ -1,13 +1,13 @@
 """The networks of DCGAN (Radford et al. 2016) in the form of the base code that the priors' authors trained.
 
-Read top to bottom: normalisation and its two kinds of statistics, the generator, the critic. Both are four steps of
-stride 2 between an image of S x S pixels and S / 16 x S / 16 positions.
+Read top to bottom: normalisation and its two kinds of statistics, the generator, the critic. Both are steps of stride 2
+between an image of S x S pixels and a few positions: four steps, as published, make S / 16 x S / 16 of them.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -19,9 +19,9 @@ from torch.nn.utils.parametrizations import spectral_norm as with_spectral_norm
 
 from generative.networks.normalization import group_norm
 
-NUM_STEPS = 4  # of stride 2
+MOST_STEPS = 4  # of stride 2
 INITIAL_DEVIATION = 0.02  # of all weights
-NORMALIZATIONS = {
+NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
     "batch": partial(nn.BatchNorm2d, momentum=0.1, eps=1e-5),  # TensorFlow's decay of 0.9
     "group": partial(group_norm, least_channels=8),
     "none": lambda channels: nn.Identity(),
@@ -34,25 +34,32 @@ def check_choice(what: str, value: object, choices: tuple[object, ...]) -> None:
         raise ValueError(f"{what} must be {' or '.join(map(str, choices))}, got {value!r}")
 
 
-def positions_of(image_shape: tuple[int, int, int]) -> int:
-    """S / 16 of square images of S x S pixels; ValueError for others."""
+def steps_of(image_shape: tuple[int, int, int]) -> tuple[int, int]:
+    """Steps of stride 2 and positions a side at their end, of square images of S x S pixels; ValueError for others.
+
+    Four steps, as published for 64 pixels, or as many as leave two positions: 32 -> (4, 2), 16 -> (3, 2), 8 -> (2, 2).
+    """
     _, height, width = image_shape
-    if height != width or height < 16 or height % 2**NUM_STEPS:
+    fitting = [steps for steps in range(1, MOST_STEPS + 1) if height % 2**steps == 0 and height // 2**steps >= 2]
+    if height != width or not fitting:
         raise ValueError(
-            f"DCGAN takes square images of a multiple of 16 pixels, such as 32 or 64, got {height} x {width}"
+            f"DCGAN takes square images of an even size from 4 pixels, such as 32 or 64, got {height} x {width}"
         )
-    return height // 2**NUM_STEPS
+    return fitting[-1], height // 2 ** fitting[-1]
 
 
-def halving(kernel_size: int) -> dict[str, int]:
-    """Settings of a convolution of stride 2 that halves an even size."""
-    check_choice("kernel_size", kernel_size, (4, 5))
-    return {"kernel_size": kernel_size, "stride": 2, "padding": kernel_size - 3}
+def halving(in_channels: int, out_channels: int, *, kernel_size: int, bias: bool) -> nn.Conv2d:
+    """A convolution of stride 2 that halves an even size."""
+    padding = kernel_size - 3
+    return nn.Conv2d(in_channels, out_channels, kernel_size, stride=2, padding=padding, bias=bias)
 
 
-def doubling(kernel_size: int) -> dict[str, int]:
-    """Settings of the transposed convolution that doubles a size."""
-    return halving(kernel_size) | {"output_padding": kernel_size - 4}
+def doubling(in_channels: int, out_channels: int, *, kernel_size: int, bias: bool) -> nn.ConvTranspose2d:
+    """A transposed convolution of stride 2 that doubles a size."""
+    padding, more = kernel_size - 3, kernel_size - 4
+    return nn.ConvTranspose2d(
+        in_channels, out_channels, kernel_size, stride=2, padding=padding, output_padding=more, bias=bias
+    )
 
 
 def initialize(network: nn.Module) -> None:
@@ -91,9 +98,9 @@ def one_hot(labels: Tensor | None, *, num_classes: int, like: Tensor) -> Tensor:
 class Generator(nn.Module):
     """Latents [B, latent_dim] and labels [B] -> images [B, C, S, S] in [-1, 1].
 
-    A linear layer to S / 16 x S / 16 positions of 8 ``width`` channels, then transposed convolutions to 4, 2 and 1
-    ``width`` and to the image. With classes the label enters beside the latent, as one of ``num_classes`` numbers that
-    is 1 (eq. 2.4).
+    A linear layer to a few positions of up to 8 ``width`` channels, then transposed convolutions
+    that halve the channels down to ``width``, and one to the image. With classes the label enters beside the latent, as one
+    of ``num_classes`` numbers that is 1 (eq. 2.4).
     """
 
     def __init__(
@@ -109,18 +116,19 @@ class Generator(nn.Module):
     ) -> None:
         super().__init__()
         check_choice("normalization", normalization, tuple(NORMALIZATIONS))
+        check_choice("kernel_size", kernel_size, (4, 5))
         if latent_dim < 1:
             raise ValueError(f"latent_dim must be at least 1, got {latent_dim}")
-        positions, norm = positions_of(image_shape), NORMALIZATIONS[normalization]
+        (num_steps, positions), norm = steps_of(image_shape), NORMALIZATIONS[normalization]
         self.latent_dim = latent_dim
         self.num_classes = num_classes
-        widths = [8 * width, 4 * width, 2 * width, width]
+        self.normalization = normalization
+        widths = [2**step * width for step in reversed(range(num_steps))]
         self.linear = nn.Linear(latent_dim + num_classes, widths[0] * positions**2, bias=bias)
         self.unflatten = nn.Unflatten(1, (widths[0], positions, positions))
         self.norms = nn.ModuleList(norm(channels) for channels in widths)
         self.doublings = nn.ModuleList(
-            nn.ConvTranspose2d(a, b, bias=bias, **doubling(kernel_size))
-            for a, b in itertools.pairwise([*widths, image_shape[0]])
+            doubling(a, b, kernel_size=kernel_size, bias=bias) for a, b in itertools.pairwise([*widths, image_shape[0]])
         )
         initialize(self)
 
@@ -155,12 +163,13 @@ class Critic(nn.Module):
     ) -> None:
         super().__init__()
         check_choice("normalization", normalization, tuple(NORMALIZATIONS))
-        positions, norm = positions_of(image_shape), NORMALIZATIONS[normalization]
+        check_choice("kernel_size", kernel_size, (4, 5))
+        (num_steps, positions), norm = steps_of(image_shape), NORMALIZATIONS[normalization]
         self.num_classes = num_classes
         self.num_outputs = num_outputs
-        widths = [image_shape[0] + num_classes, width, 2 * width, 4 * width, 8 * width]
+        widths = [image_shape[0] + num_classes, *(2**step * width for step in range(num_steps))]
         self.halvings = nn.ModuleList(
-            nn.Conv2d(a, b, bias=bias, **halving(kernel_size)) for a, b in itertools.pairwise(widths)
+            halving(a, b, kernel_size=kernel_size, bias=bias) for a, b in itertools.pairwise(widths)
         )
         self.norms = nn.ModuleList([nn.Identity(), *(norm(channels) for channels in widths[2:])])
         self.linear = nn.Linear(widths[-1] * positions**2, num_outputs, bias=bias)

@@ -279,7 +279,7 @@ class GradientRouting(Callback):
 def test_gradients_go_where_they_belong(name: str) -> None:
     routing = GradientRouting()
     trainer, method = fit(name, num_batches=3, callbacks=[routing])
-    assert routing.num_checked == 3 * len(trainer.optimizers)
+    assert routing.num_checked >= 3 * len(trainer.optimizers)  # a step may take several of one network
     trained = {id(p) for optimizer in trainer.optimizers for group in optimizer.param_groups for p in group["params"]}
     for key, parameter in method.named_parameters():
         if id(parameter) not in trained:
