@@ -52,7 +52,9 @@ class DensityFile(Tabulated):
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         if set(state) != {NAME_IN_NPZ} or fault_of(state[NAME_IN_NPZ].numpy(), bins=self.bins):
-            raise ValueError(f"a checkpoint with the prior DensityFile holds its {NAME_IN_NPZ!r}, this one holds {state}")
+            raise ValueError(
+                f"a checkpoint with the prior DensityFile holds its {NAME_IN_NPZ!r}, this one holds {state}"
+            )
         self.density = state[NAME_IN_NPZ].numpy()
         self.__dict__.pop("table", None)  # of another density
 

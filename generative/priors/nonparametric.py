@@ -31,6 +31,10 @@ class NonParametric(Tabulated):
         target = target_variance(bins, xi=xi, relative_deviation=relative_deviation)
         problem = Problem(target, OBJECTIVES[objective], DIVERGENCES["missed"])
         self.solution = minimise(problem, cauchy_start(bins, target))
+        if not self.solution.settled:
+            raise ValueError(
+                f"the density of {bins} bins and a variance of {target:g} squared bins was not found: choose others"
+            )
 
     @property
     def density(self) -> Array:

@@ -46,7 +46,7 @@ def target_variance(bins: int, *, xi: float | None = None, relative_deviation: f
     """The variance, in squared bins, that ``xi`` = Var / bins or ``relative_deviation`` = sigma / (bins / 2) asks for.
 
     ValueError for bins that are odd or fewer than 2, for both or none of the two, and for a variance that is not between that of
-    the two bins in the middle and that of the truncated Cauchy law, where a solve starts; the limit of that is the uniform law.
+    the two bins in the middle and that of the uniform law, which is the widest truncated Cauchy law, where a solve starts.
     """
     if bins < 2 or bins % 2:
         raise ValueError(f"bins must be an even number of at least 2, got {bins}")
@@ -116,8 +116,8 @@ def cauchy_scale(bins: int, target: float) -> float:
 
     if excess(NARROWEST) > 0:
         raise ValueError(
-            f"a truncated Cauchy law on {bins} bins has a variance of at least {variance(cauchy_masses(bins, NARROWEST)):g} squared "
-            f"bins, {target:g} were asked for: raise xi or relative_deviation"
+            f"a variance of {target:g} squared bins is too little for a truncated Cauchy law on {bins} bins, which has at least "
+            f"{variance(cauchy_masses(bins, NARROWEST)):g}: raise xi or relative_deviation"
         )
     return float(brentq(excess, NARROWEST, 1e6 * bins, xtol=1e-15))
 
@@ -232,7 +232,11 @@ def minimise(problem: Problem, start: Array, *, symmetric: bool = True) -> Solut
         roots = np.sqrt(density[half:])
         roots /= np.linalg.norm(roots)
         found = minimize(cost, roots, jac=True, method="L-BFGS-B", callback=follow, options=limits)
-        density, evaluations, settled = tilted(whole(found.x) ** 2, problem.target), evaluations + found.nfev, found.success
+        density, evaluations, settled = (
+            tilted(whole(found.x) ** 2, problem.target),
+            evaluations + found.nfev,
+            found.success,
+        )
         if found.nit < ROUND:
             break
     return Solution(density, costs, evaluations, settled)
