@@ -52,6 +52,11 @@ def test_a_coordinate_has_mean_0_and_the_deviation_that_is_asked_for(name: str) 
         assert central_moments(prior, 2) == pytest.approx(deviation**2, rel=1e-5)  # parts of 1e-6 of the mass
 
 
+def test_a_density_that_is_not_symmetric_has_mean_0_too(lopsided: DensityFile) -> None:
+    assert abs(central_moments(lopsided, 1)) < 1e-12
+    assert central_moments(lopsided, 2) == pytest.approx(1.0, rel=1e-5)
+
+
 def test_the_scale_of_the_authors() -> None:
     prior = NonParametric(xi=0.75, half_width=2.0)
     assert float(prior.quantile(torch.tensor([1.0], dtype=torch.float64))) == pytest.approx(2.0, abs=1e-12)

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from generative.priors.density_file import DensityFile
-from generative.priors.solution_tables import ablations, solved
+from generative.priors.solution_tables import ablations, other_laws, solved
 from generative.priors.solve import main
+from generative.priors.solver import variance
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,11 @@ def test_a_row_an_ablation(folder: Path) -> None:
     lines = (folder / "ablations.md").read_text().splitlines()
     assert len(lines) == 3
     assert lines[2].startswith("| start | exact | missed | delta | no | 64 | 0.3 | ")
+
+
+def test_laws_to_compare_with_have_the_variance_of_the_solved_one() -> None:
+    found = other_laws(1024, 768.0)
+    assert [variance(found[name]) for name in ("normal", "truncated_cauchy")] == pytest.approx([768.0] * 2, rel=1e-9)
 
 
 def test_ablations_vary_what_the_chapter_names() -> None:

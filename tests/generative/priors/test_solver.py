@@ -82,6 +82,15 @@ def test_with_symmetry_all_starts_end_in_one_optimum(start: str) -> None:
     assert solved(64, 3.0, start=start).costs[-1] == pytest.approx(solved(64, 3.0).costs[-1], abs=1e-8)
 
 
+@pytest.mark.parametrize("start", solver.STARTS)
+def test_starts_have_the_variance_and_the_symmetry_that_are_asked_for(start: str) -> None:
+    for symmetric in (True, False):
+        found = start_masses(start, 64, 7.0, symmetric=symmetric)
+        assert variance(found) == pytest.approx(7.0, rel=1e-9)
+        mirrored = np.abs(found - found[::-1]).max() < 1e-12
+        assert mirrored == (symmetric or not start.endswith("off_centre"))
+
+
 def test_without_symmetry_a_start_off_the_centre_finds_the_loophole() -> None:
     """The chapter's divergence then falls below that of its symmetric optimum, and the exact one rises above."""
     found = solved(256, 192.0, objective="paper", start="delta_off_centre", symmetric=False)
