@@ -46,12 +46,22 @@ def find_measure(name: str, measured: Mapping[str, str]) -> str:
     )
 
 
+def kept_name(images_seen: int, *, every_kimg: float) -> str:
+    """The file of the state kept for the last multiple of ``every_kimg`` in ``images_seen``: ``25kimg.ckpt``, ``0.5kimg.ckpt``.
+
+    A step seldom hits the multiple: the checkpoint itself states what it has seen.
+    """
+    every = round(every_kimg * 1000)
+    return f"{images_seen // every * every / 1000:.12g}kimg.ckpt"
+
+
 class Checkpoints(Callback):
     """Saves ``checkpoints/last.ckpt`` every ``every_kimg`` and at the end, ``best.ckpt`` when ``best`` improves.
 
     ``best`` names what any callback measures during training, in short (``fd``) or as it is logged
     (``metric/fd_pixels_1438``); none, no best. One that is not measured is refused before the first step. Its direction
-    is the method's. ``keep_every_kimg`` keeps the state of these times as ``<images seen>kimg.ckpt`` for good (0: none).
+    is the method's. ``keep_every_kimg`` keeps the states of these times for good as :func:`kept_name` says (0: none): as they
+    train, and at the end of the run as it is concluded.
     Writing is atomic, and the last checkpoint but one is kept, where the trainer has
     :class:`launch.checkpoint.AtomicCheckpointIO`. All ranks take part: the states of every rank's generators are saved.
     """
@@ -59,6 +69,10 @@ class Checkpoints(Callback):
     def __init__(
         self, *, run_dir: str, every_kimg: float, best: str | None = None, keep_every_kimg: float = 0.0
     ) -> None:
+        if keep_every_kimg != 0 and not keep_every_kimg >= 0.001:
+            raise ValueError(
+                f"callbacks.checkpoints.keep_every_kimg must be 0 (none) or at least 0.001, one image, got {keep_every_kimg}"
+            )
         self.folder = Path(run_dir) / "checkpoints"
         self.every_kimg = every_kimg
         self.keep_every_kimg = keep_every_kimg
@@ -115,15 +129,22 @@ class Checkpoints(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, method: Method, *_: Any) -> None:  # type: ignore[override]
         self.save_best(trainer, method)
-        if method.crossed(self.keep_every_kimg):
-            self.save(trainer, f"{method.images_seen // 1000}kimg.ckpt")
         # After the last step it is saved with what is measured at the end: a run killed between would miss that.
-        if method.crossed(self.every_kimg) and not trainer.should_stop:
+        if trainer.should_stop:
+            return
+        self.keep(trainer, method)
+        if method.crossed(self.every_kimg):
             self.save_last(trainer, method)
 
     def on_train_end(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
         self.save_best(trainer, method)
+        self.keep(trainer, method)
         self.save_last(trainer, method)
+
+    def keep(self, trainer: Trainer, method: Method) -> None:
+        # Before last.ckpt: a run that goes on from that has not seen this step.
+        if method.crossed(self.keep_every_kimg):
+            self.save(trainer, kept_name(method.images_seen, every_kimg=self.keep_every_kimg))
 
     def save_last(self, trainer: Trainer, method: Method) -> None:
         self.save(trainer, "last.ckpt")

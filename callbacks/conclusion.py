@@ -11,7 +11,7 @@ class Conclusion(Callback):
     """Lets a method conclude its training, by every rank, once its budget is met. Stands before all that show and measure.
 
     A run that goes on to a larger budget concludes again at its new end. ``best.ckpt`` of a state before the end is not
-    concluded.
+    concluded, nor is one that ``keep_every_kimg`` kept before it.
     """
 
     def on_train_end(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]

@@ -132,7 +132,7 @@ class GenerationMetrics(MeasuringInTraining):
         """How many are measured during training."""
         return self.num_images or self.num_reference or len(datamodule.split("train")[0])
 
-    def names(self, metrics: Iterable[str], *, method: Method, num_images: int) -> dict[str, str]:
+    def names(self, metrics: Iterable[str], *, method: Draws, num_images: int) -> dict[str, str]:
         """Metric -> its whole name, such as ``fd_pixels_1438``, of ``num_images`` samples."""
         assert self.extractor is not None
         return whole_names(
@@ -141,6 +141,7 @@ class GenerationMetrics(MeasuringInTraining):
             judge=PixelJudge.label,
             image_size=method.image_shape[1],
             num_images=num_images,
+            sampling=method.sampling,
         )
 
     def whole_names(self, trainer: Trainer, method: Method) -> dict[str, str]:

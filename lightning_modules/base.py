@@ -158,6 +158,7 @@ class Draws(Method):
     # Ways to draw by the same weights, and the one in use: part of a protocol and of its names. None: there is one.
     samplings: tuple[str, ...] = ()
     sampling: str | None = None
+    drawn_together: int = 1  # how many images hang on each other, as those normalised by the statistics of their batch
     # Names of the extractors whose networks entered its training (a discriminator, guidance, a loss): no judges of it.
     trained_against: tuple[str, ...] = ()
 
@@ -173,9 +174,26 @@ class Draws(Method):
     ) -> Tensor:
         """Images number ``first .. first + count - 1`` of evaluation seed ``seed``: [count, C, H, W], nominally [-1, 1].
 
-        Image k is a function of (weights, seed, k, its label) alone, so ranks can share the work. ``labels``, [count] classes,
-        default to :meth:`balanced_labels`; ``image_size`` to that of the data.
+        Image k is a function of (weights, seed, k, its label) alone, so ranks can share the work; of a method whose images are
+        :attr:`drawn_together`, of the labels of its group as well. ``labels``, [count] classes, default to
+        :meth:`balanced_labels`; ``image_size`` to that of the data.
         """
+
+    def use_sampling(self, name: str) -> None:
+        """Draw in the way ``name`` from now on; ValueError unless it is one of ``samplings``."""
+        if not self.samplings:
+            raise ValueError(f"{type(self).__name__} draws in one way only: leave out sampling={name}")
+        if name not in self.samplings:
+            raise ValueError(f"sampling must be {' or '.join(self.samplings)}, got {name!r}")
+        self.sampling = name
+
+    def whole_groups(self, first: int, count: int) -> range:
+        """The numbers ``first .. first + count - 1`` and those of all images that are drawn together with one of them.
+
+        A group begins at each multiple of ``drawn_together``, so an image has the same neighbours wherever one begins.
+        """
+        size = self.drawn_together
+        return range(first - first % size, -(-(first + count) // size) * size)
 
     def balanced_labels(self, first: int, count: int) -> Tensor | None:
         """Class k mod num_classes for image k; None without classes."""
@@ -214,18 +232,16 @@ class Draws(Method):
 
 
 class HasLatents(HasPrior, Draws):
-    """It draws images by decoding latents; a sample is a decoded latent of its prior (:class:`HasPrior`).
-
-    ``drawn_together``: how many images of a call of :meth:`decode` hang on each other, as under statistics of the batch.
-    """
-
-    drawn_together: int = 1
+    """It draws images by decoding latents; a sample is a decoded latent of its prior (:class:`HasPrior`)."""
 
     @abstractmethod
     def decode(
         self, latents: Tensor, labels: Tensor | None = None, *, image_size: int | None = None, psi: float = 1.0
     ) -> Tensor:
-        """Latents [B, ...] and classes [B] -> images [B, C, H, W], nominally [-1, 1], under the averaged weights."""
+        """Latents [B, ...] and classes [B] -> images [B, C, H, W], nominally [-1, 1], under the averaged weights.
+
+        Where images are drawn together, those of one call are: give it ``drawn_together`` of them.
+        """
 
     @torch.no_grad()
     def sample(
@@ -238,8 +254,23 @@ class HasLatents(HasPrior, Draws):
         image_size: int | None = None,
         psi: float = 1.0,
     ) -> Tensor:
-        chosen = self.balanced_labels(first, count) if labels is None else self.check_labels(labels, count=count)
-        return self.decode(self.latents(first, count, seed=seed), chosen, image_size=image_size, psi=psi)
+        """As :meth:`Draws.sample`; ``psi``: see :attr:`truncates`.
+
+        The neighbours in a group that are not asked for have the classes of ``labels`` in turn.
+        """
+        asked = None if labels is None else self.check_labels(labels, count=count)
+
+        def drawn(start: int, size: int) -> Tensor:
+            chosen = self.balanced_labels(start, size)
+            if asked is not None:
+                chosen = asked[(torch.arange(start, start + size, device=asked.device) - first) % count]
+            return self.decode(self.latents(start, size, seed=seed), chosen, image_size=image_size, psi=psi)
+
+        if self.drawn_together == 1:
+            return drawn(first, count)
+        numbers = self.whole_groups(first, count)
+        groups = [drawn(start, self.drawn_together) for start in numbers[:: self.drawn_together]]
+        return torch.cat(groups)[first - numbers.start :][:count]
 
 
 class Invertible(HasLatents):

@@ -40,9 +40,9 @@ class HasPrior(ManualSteps):
 
     def on_fit_start(self) -> None:
         super().on_fit_start()
-        note = self.lost_prior()
-        if note and self.images_seen == 0 and self.trainer.is_global_zero:
-            print(f"note: {note}", file=sys.stderr)
+        lost = self.lost_prior()
+        if lost and self.images_seen == 0 and self.trainer.is_global_zero:
+            print(f"warning: {lost}", file=sys.stderr)
 
     def lost_prior(self) -> str:
         """What the network leaves of a prior other than the normal one, and what keeps it whole; empty: it is whole."""

@@ -23,6 +23,11 @@ FIELD_NAMES = {
 QUANTIZATION = "uint8, rounded"
 PAIRED = ("psnr", "ssim", "mae")  # need no network
 OF_JUDGE = (*CLASS_METRICS, "judge_accuracy")
+# Field of a protocol -> how two results come to agree in it.
+REMEDIES = {
+    "labels": "measure both with evaluate.py labels=balanced, or both with labels=data",
+    "sampling": "measure both with evaluate.py sampling=<one of the two>",
+}
 
 
 @dataclass(frozen=True)
@@ -45,9 +50,10 @@ class MetricProtocol:
     num_splits: int
     judge: str  # of the asked class
     trained_against_judge: bool  # whether the generator's training used the extractor's network or the judge's
+    sampling: str | None = None  # how a generator drew that has several ways; the others do not state it
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return {key: value for key, value in asdict(self).items() if key != "sampling" or value is not None}
 
 
 def make_protocol(
@@ -61,6 +67,7 @@ def make_protocol(
     judge: str,
     settings: Settings,
     trained_against_judge: bool = False,
+    sampling: str | None = None,
     several_sizes: bool = False,
 ) -> MetricProtocol:
     """``several_sizes``: whether the images of a side have sizes of their own."""
@@ -81,6 +88,7 @@ def make_protocol(
         num_splits=settings.num_splits,
         judge=judge,
         trained_against_judge=trained_against_judge,
+        sampling=sampling,
     )
 
 
@@ -104,8 +112,18 @@ def short_count(number: int) -> str:
     return f"{number // 1000}k" if number % 1000 == 0 and number > 0 else str(number)
 
 
-def metric_name(metric: str, *, by: str, image_size: int, num_images: int, trained_against_judge: bool = False) -> str:
+def metric_name(
+    metric: str,
+    *,
+    by: str,
+    image_size: int,
+    num_images: int,
+    sampling: str | None = None,
+    trained_against_judge: bool = False,
+) -> str:
     """The protocol in a name: ``fid_50k`` (Inception only), ``fd_efficientnet_lite0_64px_5k``, ``fd_pixels_1797``.
+
+    Of a generator that draws in several ways it ends with the one in use: ``fd_pixels_1797_running_statistics``.
 
     ``image_size`` 0 stands for images of several sizes: ``fd_efficientnet_lite0_several_sizes_5k``.
 
@@ -119,7 +137,8 @@ def metric_name(metric: str, *, by: str, image_size: int, num_images: int, train
         parts = [metric, size]
     else:
         parts = [metric, by] if by == "pixels" else [metric, by, size]
-    return "_".join([*parts, short_count(num_images), *(["trained_judge"] if trained_against_judge else [])])
+    marks = [*([sampling] if sampling else []), *(["trained_judge"] if trained_against_judge else [])]
+    return "_".join([*parts, short_count(num_images), *marks])
 
 
 def whole_names(
@@ -129,6 +148,7 @@ def whole_names(
     judge: str | None,
     image_size: int,
     num_images: int,
+    sampling: str | None = None,
     trained_against_judge: bool = False,
 ) -> dict[str, str]:
     """Metric -> its whole name, by the names of the extractor and of the judge, if any."""
@@ -138,6 +158,7 @@ def whole_names(
             by=judge if judge is not None and metric in OF_JUDGE else extractor,
             image_size=image_size,
             num_images=num_images,
+            sampling=sampling,
             trained_against_judge=trained_against_judge,
         )
         for metric in metrics
@@ -151,6 +172,7 @@ def name_all(
     judge: Judge | None,
     image_size: int,
     num_images: int,
+    sampling: str | None = None,
     trained_against_judge: bool = False,
 ) -> dict[str, float]:
     """The values under their whole names."""
@@ -160,6 +182,7 @@ def name_all(
         judge=None if judge is None else judge.label,
         image_size=image_size,
         num_images=num_images,
+        sampling=sampling,
         trained_against_judge=trained_against_judge,
     )
     return {names[metric]: value for metric, value in values.items()}
@@ -208,9 +231,10 @@ def check_comparable(records: Sequence[dict[str, Any]], names: Sequence[str]) ->
     for record, name in zip(records[1:], names[1:], strict=True):
         differences = protocol_differences(records[0], record)
         if differences:
-            is_of_labels = any(difference.startswith("labels: ") for difference in differences)
-            remedy = "; measure both with evaluate.py labels=balanced, or both with labels=data" if is_of_labels else ""
+            remedies = [
+                words for field, words in REMEDIES.items() if any(d.startswith(f"{field}: ") for d in differences)
+            ]
             raise ValueError(
-                f"{names[0]} and {name} were measured under different protocols and do not compare: {'; '.join(differences)}"
-                f"{remedy}"
+                f"{names[0]} and {name} were measured under different protocols and do not compare: "
+                f"{'; '.join([*differences, *remedies])}"
             )

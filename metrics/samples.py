@@ -14,12 +14,15 @@ from metrics.quality import RECONSTRUCTION_METRICS
 
 
 class Sampler(Protocol):
-    """What draws image k of a seed as a function of (weights, seed, k, its label) alone."""
+    """What draws image k of a seed as a function of (weights, seed, k, the labels of its group) alone."""
 
     image_shape: tuple[int, int, int]  # channels, height, width
 
     def label_cycle(self, data_labels: Tensor | None, *, seed: int) -> Tensor | None:
         """The classes that are asked for over and over, from the labels [N] of a data set; None without classes."""
+
+    def whole_groups(self, first: int, count: int) -> range:
+        """The numbers of the images ``first .. first + count - 1`` and of all that are drawn together with one of them."""
 
     def sample(self, first: int, count: int, *, seed: int, labels: Tensor | None = None) -> Tensor:
         """Images ``first .. first + count - 1``, [count, C, H, W], nominally in [-1, 1]."""
@@ -28,7 +31,8 @@ class Sampler(Protocol):
 class DrawnImages:
     """The images 0 .. count - 1 of evaluation seed ``seed``, drawn under the averaged weights when asked for.
 
-    Their classes are in the shares of ``data_labels`` [N], or balanced.
+    Their classes are in the shares of ``data_labels`` [N], or balanced. Whole groups are drawn, so that an image is the same
+    in any batch, also where images hang on each other.
     """
 
     def __init__(self, method: Sampler, count: int, *, seed: int, data_labels: Tensor | None = None) -> None:
@@ -41,9 +45,12 @@ class DrawnImages:
         return self.count
 
     def images(self, first: int, count: int) -> Tensor:
-        drawn = self.method.sample(first, count, seed=self.seed, labels=in_turn(self.cycle, first, count))
-        check_finite(drawn, first=first)
-        return to_uint8(drawn)
+        numbers = self.method.whole_groups(first, count)
+        labels = in_turn(self.cycle, numbers.start, len(numbers))
+        drawn = self.method.sample(numbers.start, len(numbers), seed=self.seed, labels=labels)
+        asked = drawn[first - numbers.start :][:count]
+        check_finite(asked, first=first)
+        return to_uint8(asked)
 
     def labels(self) -> Tensor | None:
         labels = in_turn(self.cycle, 0, self.count)

@@ -50,6 +50,7 @@ class Making:
     samples: str
     labels: str = "none"  # how the classes asked for were shared out
     trained_against_judge: bool = False
+    sampling: str | None = None  # in which of its ways a generator drew, if it has several
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,7 +83,13 @@ class Drawing:
         judge = instruments.judge
         judges = [instruments.extractor.name, *([] if judge is None else [judge.label])]
         met = [check_judge(name, method.trained_against, allowed=self.allow_trained_judge) for name in judges]
-        return Making(samples=f"averaged weights{classes}", labels=labels, trained_against_judge=any(met))
+        way = "" if method.sampling is None else f", {method.sampling.replace('_', ' ')}"
+        return Making(
+            samples=f"averaged weights{way}{classes}",
+            labels=labels,
+            trained_against_judge=any(met),
+            sampling=method.sampling,
+        )
 
 
 def measured_result(
@@ -100,6 +107,7 @@ def measured_result(
         judge=instruments.judge,
         image_size=fake.shape[1],
         num_images=len(fake),
+        sampling=making.sampling,
         trained_against_judge=making.trained_against_judge,
     )
     count = 0 if real is None else real.num_images if isinstance(real, Summary) else len(real)
@@ -141,6 +149,7 @@ def protocol_of(
         judge="none" if judge is None or test is None else f"{judge.name}, tested on {test.name}",
         settings=instruments.settings,
         trained_against_judge=making.trained_against_judge,
+        sampling=making.sampling,
         several_sizes=0 in (*fake.shape, *reference_shape),
     ).as_dict()
 

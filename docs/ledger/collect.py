@@ -4,47 +4,78 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from docs.ledger.results import read_results, results_path
+from launch.build import build
 from launch.compose import compose, plain
+from lightning_modules.base import Draws
+from metrics.features import default_extractor
 from metrics.protocols import asked_labels
+from metrics.quality import CLASS_METRICS, Settings
 from records.run_files import read_lines, read_metrics
 from records.settings_hash import earlier_settings_hash, settings_hash
 
-NUM_NEIGHBOURS = 3
 PUBLISHED_SEED = 1  # of the samples: the test stage's, not the one that training was watched with
-PUBLISHED_MEASURES = {"fd", "precision", "recall", "accuracy", "tstr_accuracy"}  # of generated images
 
 
-def publishable(record: dict[str, Any], hashes: Collection[str], *, data: str, labels: str) -> bool:
-    """Whether a result is that of the unchanged experiment: its last checkpoint, its whole budget, all real images.
+@dataclass(frozen=True, kw_only=True)
+class GenerationTest:
+    """What the test stage of an experiment measures of its generator: what a published result of it is.
 
-    ``hashes`` of its settings, ``data`` the name of its data set, ``labels`` as it shares out the classes of samples.
-    Other extractors, judges and conventions are other results.
+    ``data``: name of its data set. ``asked``: its ``callbacks.metrics``. ``extractor`` and ``sampling`` as they come out.
     """
-    unchanged = (
+
+    data: str
+    asked: dict[str, Any]
+    extractor: str
+    sampling: str | None
+
+    @classmethod
+    def of(cls, config: dict[str, Any]) -> GenerationTest:
+        datamodule, method = build(config)
+        asked = config["callbacks"]["metrics"]
+        return cls(
+            data=data_name(config),
+            asked=asked,
+            extractor=asked["extractor"] or default_extractor(datamodule.image_shape),
+            sampling=method.sampling if isinstance(method, Draws) else None,
+        )
+
+    def made(self, record: dict[str, Any]) -> bool:
+        """Whether a result is one of it, by whichever program. Other extractors, judges and conventions are other results."""
+        protocol, asked = record["protocol"], self.asked
+        judge = "support vector machine" if set(asked["test_metrics"]) & set(CLASS_METRICS) else "none"
+        return (
+            protocol["extractor"] == self.extractor
+            and all(protocol[name] == value for name, value in asdict(Settings()).items())
+            and protocol["judge"].startswith(judge)
+            and not protocol["trained_against_judge"]
+            and protocol.get("sampling") == self.sampling
+            and asked_labels(protocol) in (asked["labels"], "none")
+            and self.is_reference(protocol["reference"], record["num_reference"])
+            and record["num_images"] == (asked["test_num_images"] or record["num_reference"])
+            and record["sample_seed"] == asked.get("test_seed", PUBLISHED_SEED)
+            and record["metrics"].keys() >= set(asked["test_metrics"])
+        )
+
+    def is_reference(self, name: str, count: int) -> bool:
+        """Whether the real images ``name`` are all that there are, or as many of them as it asks for."""
+        asked, whole = self.asked["test_num_reference"], f"{self.data}:all"
+        return name == whole if asked is None else name.partition(" (")[0] == whole and count == asked
+
+
+def is_final(record: dict[str, Any], hashes: Collection[str]) -> bool:
+    """Whether a result is of the last checkpoint of a run with settings of one of ``hashes``, at its whole budget."""
+    return (
         record.get("settings_hash") in hashes
         and record["checkpoint"] == "last.ckpt"
         and record["kimg"] >= record["budget_kimg"]
-    )
-    protocol = record["protocol"]
-    if "task" in protocol:  # measured by the method itself
-        return unchanged and protocol["data"] == f"{data}:test"
-    return (
-        unchanged
-        and protocol["extractor"] == "pixels"
-        and protocol["num_neighbours"] == NUM_NEIGHBOURS
-        and protocol["judge"].startswith("support vector machine")
-        and not protocol["trained_against_judge"]
-        and record["num_images"] == record["num_reference"]
-        and protocol["reference"] == f"{data}:all"
-        and record["sample_seed"] == PUBLISHED_SEED
-        and asked_labels(protocol) in (labels, "none")
-        and record["metrics"].keys() >= PUBLISHED_MEASURES
     )
 
 
@@ -55,9 +86,20 @@ def published(config: dict[str, Any], records: list[dict[str, Any]]) -> list[dic
     if settings_hash(config) != settings_hash(unchanged):
         return []
     hashes = (settings_hash(config), earlier_settings_hash(config))
-    data = unchanged["datamodule"]["_target_"].rpartition(".")[2].lower()
-    labels = unchanged["callbacks"]["metrics"]["labels"]
-    return [record for record in records if publishable(record, hashes, data=data, labels=labels)]
+    test = cache(lambda: GenerationTest.of(unchanged))  # builds the method, which not every result needs
+    own = f"{data_name(unchanged)}:test"
+    return [
+        record
+        for record in records
+        if is_final(record, hashes)
+        # With a task: measured by the method itself.
+        and (record["protocol"]["data"] == own if "task" in record["protocol"] else test().made(record))
+    ]
+
+
+def data_name(config: dict[str, Any]) -> str:
+    """What results of a run call its data set."""
+    return str(config["datamodule"]["_target_"].rpartition(".")[2].lower())
 
 
 def collect(run: Path) -> Path:

@@ -83,6 +83,8 @@ def measure_samples(
     method: Draws, datamodule: ImageDataModule, request: CheckpointRequest, metrics: list[str] | None
 ) -> tuple[dict[str, Any], PictureMaker | None]:
     """Samples of the averaged generator against the method's own data, or against the reference."""
+    if request.sampling is not None:
+        method.use_sampling(request.sampling)
     labelled = datamodule if method.num_classes > 0 and datamodule.num_classes == method.num_classes else None
     if metrics is None:
         is_judged = request.judge != "pixels" or can_judge(math.prod(method.image_shape))

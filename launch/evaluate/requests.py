@@ -132,6 +132,7 @@ class CheckpointRequest(AgainstReference):
     checkpoint: str
     seed: int
     labels: str
+    sampling: str | None
     allow_trained_judge: bool
 
 

@@ -76,9 +76,11 @@ def share_batch_statistics(module: nn.Module, device: torch.device) -> None:
     """Let the batch norms of ``module`` see the images of all ranks; ValueError on CPUs, where they cannot."""
     own = [n for n, layer in module.named_modules() if isinstance(layer, _BatchNorm) and layer.training]
     if own and device.type == "cpu":
+        networks = dict.fromkeys(name.partition(".")[0] for name in own)
+        settings = " ".join(f"method.{network}.normalization=group" for network in networks)
         raise ValueError(
             f"batch normalisation over several ranks needs GPUs, and {own[0]} is one: to train on CPU ranks choose "
-            "another normalisation, such as method.backbone.normalization=group of the classifier"
+            f"another normalisation, {settings}"
         )
     # Keeps the parameters, the buffers and their names.
     nn.SyncBatchNorm.convert_sync_batchnorm(module)

@@ -35,6 +35,11 @@ class DrawsByDCGAN(HasLatents):
         super().__init__(num_classes=num_classes if conditional else 0, **given)
         check_choice("sample_statistics", sample_statistics, ("running", "batch"))
         self.generator = generator(image_shape=self.image_shape, num_classes=self.num_classes)
+        if sample_statistics == "batch" and self.generator.normalization != "batch":
+            raise ValueError(
+                "sample_statistics=batch has no effect on a generator without batch norm, whose normalization is "
+                f"{self.generator.normalization}: leave it out"
+            )
         self.averaged_generator = averaged_copy(self.generator)
         self.latent_dim = self.generator.latent_dim
         if self.generator.normalization == "batch":

@@ -91,16 +91,20 @@ def samples(
     classes: list[int] | int | None = None,
     resolution: int | None = None,
     psi: float = 1.0,
+    sampling: str | None = None,
 ) -> list[Path]:
     """The samples 0 .. count - 1 of ``seed``, the ones that evaluate.py measures under this seed, in files.
 
     ``png``: the folder ``samples``, ``zip``: the same in ``samples.zip``; a folder for each class, if there are any, and
     in it a file for each image, named by its number. ``npz``: ``samples.npz`` with ``arr_0`` [N, H, W, C] and ``arr_1``,
     the labels. evaluate.py reads all three. ``labels``, as evaluate.py's: classes in the shares of the training images
-    (``data``, the default) or all as often (``balanced``); ``classes``: these in turn instead. One batch is in memory at
-    a time. What is there already is never touched: ValueError.
+    (``data``, the default) or all as often (``balanced``); ``classes``: these in turn instead. ``sampling``, as
+    evaluate.py's: of a method that draws in several ways. One batch is in memory at a time. What is there already is never
+    touched: ValueError.
     """
     check_at_least("count", count, 1)
+    if sampling is not None:
+        method.use_sampling(sampling)
     if format not in WRITERS:
         raise ValueError(f"format must be one of {', '.join(WRITERS)}, got {format!r}")
     cycle = asked_cycle(method, datamodule, labels=labels, classes=classes, seed=seed)
@@ -108,10 +112,15 @@ def samples(
     target = output / ("samples" if format == "png" else f"samples.{format}")
     with unfinished(target) as path, WRITERS[format](path, count, shape) as write, progress(count, target.name) as bar:
         for numbers in numbers_in_batches(count, shape):
-            first, of_batch = int(numbers[0]), in_turn(cycle, int(numbers[0]), len(numbers))
-            images = draw(method, first, len(numbers), seed=seed, labels=of_batch, resolution=resolution, psi=psi)
-            write(first, to_uint8(images), None if of_batch is None else of_batch.cpu())
-            bar.update(len(numbers))
+            first, size = int(numbers[0]), len(numbers)
+            drawn = method.whole_groups(first, size)
+            labels_drawn = in_turn(cycle, drawn.start, len(drawn))
+            images = draw(
+                method, drawn.start, len(drawn), seed=seed, labels=labels_drawn, resolution=resolution, psi=psi
+            )
+            of_batch = in_turn(cycle, first, size)
+            write(first, to_uint8(images[first - drawn.start :][:size]), None if of_batch is None else of_batch.cpu())
+            bar.update(size)
     return [target]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from metrics.features import Pixels
@@ -20,7 +22,7 @@ def record(**changes: object) -> dict:
 
 
 def test_names() -> None:
-    def name(metric: str, by: str, count: int, **options: bool) -> str:
+    def name(metric: str, by: str, count: int, **options: Any) -> str:
         return metric_name(metric, by=by, image_size=64, num_images=count, **options)
 
     assert name("fd", "pixels", 1797) == "fd_pixels_1797"
@@ -31,6 +33,9 @@ def test_names() -> None:
     assert name("precision", "inception", 50_000) == "precision_inception_64px_50k"
     assert name("fd", "dinov2", 10_000, trained_against_judge=True) == "fd_dinov2_64px_10k_trained_judge"
     assert name("psnr", "pixels", 100) == "psnr_64px_100"
+    batch = {"sampling": "batch_statistics"}
+    assert name("fd", "pixels", 1797, **batch) == "fd_pixels_1797_batch_statistics"
+    assert name("fd", "inception", 5000, **batch, trained_against_judge=True) == "fid_5k_batch_statistics_trained_judge"
     assert short_count(0) == "0"
 
 
@@ -44,6 +49,19 @@ def test_results_of_one_protocol_compare_and_others_do_not() -> None:
     ):
         with pytest.raises(ValueError, match=f"a and c .* do not compare: {words}"):
             check_comparable([record(), record(), record(**changes)], ["a", "b", "c"])
+
+
+def test_the_way_of_drawing_is_stated_where_there_are_several_and_not_mixed() -> None:
+    assert "sampling" not in record()["protocol"], "results of other methods stay as they are"
+    running, batch = (record(sampling=f"{statistics}_statistics") for statistics in ("running", "batch"))
+    check_comparable([running, running], ["a", "b"])
+    with pytest.raises(
+        ValueError,
+        match=r"sampling: 'running_statistics' against 'batch_statistics'; measure both with evaluate.py sampling=<one of",
+    ):
+        check_comparable([running, batch], ["a", "b"])
+    with pytest.raises(ValueError, match="sampling: None against 'batch_statistics'"):
+        check_comparable([record(), batch], ["a", "b"])
 
 
 def test_results_that_do_not_state_their_labels_are_of_balanced_classes_if_of_any() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from docs.ledger.collect import collect, published
+from docs.ledger.collect import GenerationTest, collect, published
 from docs.ledger.results import DOCS, read_results
 from launch.compose import compose, plain
 from records.settings_hash import earlier_settings_hash, settings_hash
@@ -29,6 +29,63 @@ def test_only_results_of_the_unchanged_experiment_are_taken_in() -> None:
     # Another precision, and written when that did not count.
     config["trainer"]["precision"] = "bf16-mixed"
     assert published(config, [record, earlier]) == []
+
+
+def test_a_generator_is_published_by_what_its_own_test_stage_asks_for() -> None:
+    """DCGAN on the digits has no classes, so nobody judges them; its batch norm has two ways to draw."""
+    config = plain(compose("train", ["experiment=dcgan/digits"]))
+    protocol = read_results("poly_inr/digits")[0]["protocol"] | {
+        "samples": "averaged weights, running statistics",
+        "sampling": "running_statistics",
+        "labels": "none",
+        "judge": "none",
+    }
+    record = {
+        "protocol": protocol,
+        "metrics": {"fd": 1.0, "precision": 0.5, "recall": 0.5},
+        "num_images": 1797,
+        "num_reference": 1797,
+        "sample_seed": 1,
+        "kimg": 160.0,
+        "budget_kimg": 160,
+        "checkpoint": "last.ckpt",
+        "settings_hash": settings_hash(config),
+    }
+    others = [
+        record | {"metrics": {"fd": 1.0, "precision": 0.5}},
+        record | {"checkpoint": "25kimg.ckpt"},
+        record | {"kimg": 100.0},
+        record | {"num_images": 1000},
+        record | {"sample_seed": 2},
+    ]
+    for name, value in (
+        ("sampling", "batch_statistics"),
+        ("judge", "support vector machine, tested on digits:test"),
+        ("extractor", "efficientnet_lite0"),
+        ("num_neighbours", 5),
+        ("subset_size", 100),
+        ("reference", "digits:train"),
+        ("reference", "digits:all (1700 of 1797)"),
+        ("trained_against_judge", True),
+    ):
+        others.append(record | {"protocol": protocol | {name: value}})
+    assert published(config, [record, *others]) == [record]
+
+
+def test_counts_and_extractor_are_those_of_the_experiment() -> None:
+    """5,000 samples of CIFAR-10 against 5,000 of its images, as the experiment states."""
+    config = plain(compose("train", ["experiment=dcgan/cifar10_width32"]))
+    asked = config["callbacks"]["metrics"]
+    test = GenerationTest.of(config)
+    assert (test.data, test.extractor, test.sampling) == ("cifar10", "pixels", "running_statistics")
+    assert (asked["test_num_images"], asked["test_num_reference"]) == (5000, 5000)
+    assert test.is_reference("cifar10:all (5000 of 60000)", 5000)
+    for name, count in (
+        ("cifar10:all", 60000),
+        ("cifar10:all (4000 of 60000)", 4000),
+        ("cifar10:train (5000 of 50000)", 5000),
+    ):
+        assert not test.is_reference(name, count)
 
 
 def test_the_result_of_a_run_takes_the_place_of_that_of_its_seed(tmp_path: Path, write_runs) -> None:

@@ -61,6 +61,17 @@ class DimsAndDraws(Dims, Draws):
         return 2 * noise.unflatten(1, self.image_shape).float() - 1
 
 
+class DrawsTwoWays(DimsAndDraws):
+    """It draws noise, or the negative of it."""
+
+    samplings = ("as_it_is", "as_negative")
+    sampling = "as_it_is"
+
+    def sample(self, first: int, count: int, *, seed: int, **others: Any) -> Tensor:
+        images = super().sample(first, count, seed=seed)
+        return images if self.sampling == "as_it_is" else -images
+
+
 class DrawsAndCounts(DimsAndDraws):
     """It has tests of its own as well, whose values are known."""
 
@@ -147,6 +158,38 @@ def test_metrics_that_are_asked_for_choose_what_is_measured(tmp_path: Path) -> N
         evaluated(at, "metrics=[psnr]", "num_images=50")
     with pytest.raises(ValueError, match="labels= has no effect on a model without classes"):
         evaluated(at, "labels=balanced")
+
+
+def test_the_way_of_drawing_is_chosen_and_stated(tmp_path: Path) -> None:
+    at = saved(DrawsTwoWays, tmp_path / "two.ckpt", *DIGITS)
+    asked = (at, "metrics=[fd]", "num_images=50")
+    own = evaluated(*asked, "output=own.jsonl")
+    other = evaluated(*asked, "sampling=as_negative", "output=other.jsonl")
+    assert own["names"] == ["fd_pixels_50_as_it_is"]
+    assert other["names"] == ["fd_pixels_50_as_negative"]
+    assert (own["protocol"]["sampling"], own["protocol"]["samples"]) == ("as_it_is", "averaged weights, as it is")
+    assert (other["protocol"]["sampling"], other["protocol"]["samples"]) == (
+        "as_negative",
+        "averaged weights, as negative",
+    )
+    assert own["metrics"]["fd"] != other["metrics"]["fd"]
+    assert own["protocol"].keys() == other["protocol"].keys()
+    with pytest.raises(ValueError, match="sampling: 'as_it_is' against 'as_negative'; measure both"):
+        evaluated("compare=[own.jsonl,other.jsonl]")
+    assert len(evaluated("compare=[own.jsonl,own.jsonl]")["results"]) == 2
+    with pytest.raises(ValueError, match="sampling must be as_it_is or as_negative, got 'batch_statistics'"):
+        evaluated(*asked, "sampling=batch_statistics")
+    with pytest.raises(ValueError, match="sampling= has no effect on reconstructions"):
+        evaluated(at, "metrics=[psnr]", "sampling=as_negative")
+
+
+def test_one_that_draws_in_one_way_has_none_to_choose_and_states_none(tmp_path: Path) -> None:
+    at = saved(DimsAndDraws, tmp_path / "one.ckpt", *DIGITS)
+    record = evaluated(at, "metrics=[fd]", "num_images=50", "output=out.jsonl")
+    assert (record["names"], record["protocol"]["samples"]) == (["fd_pixels_50"], "averaged weights")
+    assert "sampling" not in record["protocol"]
+    with pytest.raises(ValueError, match="DimsAndDraws draws in one way only: leave out sampling=as_negative"):
+        evaluated(at, "metrics=[fd]", "sampling=as_negative")
 
 
 def test_a_network_that_it_was_trained_against_is_no_judge_of_what_it_makes_again(tmp_path: Path) -> None:

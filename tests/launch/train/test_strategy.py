@@ -117,23 +117,28 @@ def test_buckets_are_of_one_type_and_bounded() -> None:
     assert list(buckets([], 1)) == []
 
 
-class TwoNetworks(nn.Module):
+class ThreeNetworks(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.trained = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
+        self.trained = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2), nn.BatchNorm2d(2))
+        self.critic = nn.Sequential(nn.BatchNorm2d(1))
         self.frozen = nn.Sequential(nn.BatchNorm2d(1)).eval()
 
 
 def test_batch_norm_on_cpu_ranks_is_refused_where_it_trains() -> None:
-    model = TwoNetworks()
-    with pytest.raises(ValueError, match=r"needs GPUs, and trained.1 is one: .*method.backbone.normalization=group"):
+    model = ThreeNetworks()
+    remedy = r"choose another normalisation, method.trained.normalization=group method.critic.normalization=group$"
+    with pytest.raises(ValueError, match=rf"needs GPUs, and trained.1 is one: .*{remedy}"):
         share_batch_statistics(model, torch.device("cpu"))
     model.trained.eval()  # fixed statistics need no exchange
+    with pytest.raises(ValueError, match=r"another normalisation, method.critic.normalization=group$"):
+        share_batch_statistics(model, torch.device("cpu"))
+    model.critic.eval()
     share_batch_statistics(model, torch.device("cpu"))
 
 
 def test_batch_norm_on_gpu_ranks_is_shared_under_the_same_names() -> None:
-    model = TwoNetworks()
+    model = ThreeNetworks()
     before, parameters = model.state_dict(), [id(parameter) for parameter in model.parameters()]
     share_batch_statistics(model, torch.device("cuda"))
     assert isinstance(model.trained[1], nn.SyncBatchNorm)
