@@ -154,8 +154,8 @@ REMEDY = "+method.generator.normalize_latents=false keeps the norms"
 @pytest.mark.parametrize(
     ("method", "prior", "overrides", "expected"),
     [
-        ("poly_inr", "gamma", [], f"note: {NORMALIZES} Gamma equal to the normal prior: {REMEDY}\n"),
-        ("poly_inr", "uniform", [], f"note: {NORMALIZES} Uniform without its norms: {REMEDY}\n"),
+        ("poly_inr", "gamma", [], f"warning: {NORMALIZES} Gamma equal to the normal prior: {REMEDY}\n"),
+        ("poly_inr", "uniform", [], f"warning: {NORMALIZES} Uniform without its norms: {REMEDY}\n"),
         ("poly_inr", "gamma", ["+method.generator.normalize_latents=false"], ""),
         ("poly_inr", "normal", [], ""),
         ("poly_inr", None, [], ""),
@@ -166,7 +166,7 @@ def test_a_run_says_once_where_the_network_throws_its_prior_away(
     method: str, prior: str | None, overrides: list[str], expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made, _ = trained(method, prior, *overrides)
-    assert "".join(line for line in capsys.readouterr().err.splitlines(True) if "note:" in line) == expected
+    assert "".join(line for line in capsys.readouterr().err.splitlines(True) if "warning:" in line) == expected
     made.on_fit_start()  # of a run that goes on
     assert capsys.readouterr().err == ""
 
@@ -179,7 +179,7 @@ def test_of_several_ranks_the_first_says_it(
     made.trainer = bare_trainer(torch.device("cpu"))
     monkeypatch.setattr(Trainer, "is_global_zero", is_first)
     made.on_fit_start()
-    assert capsys.readouterr().err.count("note:") == times
+    assert capsys.readouterr().err.count("warning:") == times
 
 
 def test_an_isotropic_prior_is_the_normal_one_to_a_network_that_normalizes() -> None:
