@@ -160,8 +160,10 @@ def explain(message: str, config_name: str, arguments: Sequence[str]) -> str:
         if (own := NOT_LIGHTNINGS.get(key.rpartition(".")[2])) is not None:
             return f"{key!r} is Lightning's and not taken here: {own}"
         groups = [folder.name for folder in CONFIGS.iterdir() if folder.is_dir()]
+        if key in groups and config_name == "train":
+            return f"{key!r} is chosen by {' or '.join(f'{name}=<its file>' for name in names_of(key, config_name, arguments))}"
         # The keys there are depend on the groups chosen: compose again with those choices only.
-        choices = [argument for argument in arguments if argument.split("=")[0] in groups]
+        choices = [argument for argument in arguments if argument.split("=")[0] in {*groups} - {key}]
         config = compose(config_name, choices)
         if takes_argument(config, key):
             return f"{key!r} is not in the configuration but its constructor has it: write +{key}=<value>"
@@ -170,6 +172,14 @@ def explain(message: str, config_name: str, arguments: Sequence[str]) -> str:
         ]
         return f"there is no setting {key!r}{did_you_mean(key, [*groups, *keys])}"
     return (message or "the configuration cannot be read").splitlines()[0]
+
+
+def names_of(group: str, config_name: str, arguments: Sequence[str]) -> list[str]:
+    """What a choice of ``group`` is written as: ``prior@method.prior`` where another file puts it, else ``+loss``."""
+    others = [argument for argument in arguments if argument.partition("=")[0] != group]
+    with hydra.initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        choices = hydra.compose(config_name, others, return_hydra_config=True).hydra.runtime.choices
+    return [name for name in choices if name.startswith(f"{group}@")] or [f"+{group}"]
 
 
 def takes_argument(config: DictConfig, key: str) -> bool:

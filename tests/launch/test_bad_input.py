@@ -43,6 +43,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["experiment=poly_inr/digit"], "there is no experiment 'poly_inr/digit'; did you mean 'poly_inr/digits'?"),
         (["method=polyinr"], "there is no method 'polyinr'; did you mean 'poly_inr'?"),
         (["datamodule=digit"], "there is no datamodule 'digit'; did you mean 'digits'?"),
+        (["critic=dgm"], "'critic' is chosen by critic@method.critic=<its file>"),
+        (["experiment=dcgan/digits", "loss=hinge"], "'loss' is chosen by +loss=<its file>"),
         (["trainr=gpu"], "there is no setting 'trainr'; did you mean 'trainer'?"),
         (
             ["method.average_ramp_up=0"],
