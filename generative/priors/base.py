@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from generative.priors.line import NORMAL, LineLaw, chi, monotone_map
 from generative.randomness import Stream
 
 
@@ -32,6 +34,25 @@ class Prior(ABC):
     def draw(self, first: int, count: int, dim: int, stream: Stream) -> Tensor:
         """What :meth:`sample` returns, of any floating type; ``dim`` is at least 1."""
 
+    @abstractmethod
+    def to_normal(self, latents: Tensor) -> Tensor:
+        """The standard normal latents that ``latents`` [..., dim] of this law stand for: float64, and one to one."""
+
+    @abstractmethod
+    def from_normal(self, latents: Tensor) -> Tensor:
+        """The inverse of :meth:`to_normal`: normal latents [..., dim], float64, to latents of this law."""
+
+    def state(self) -> dict[str, Tensor]:
+        """What it read from disk, by name: a checkpoint keeps it, so that it draws where the file is not."""
+        return {}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Take :meth:`state` of the same prior back; ValueError for what is none of it."""
+        if state:
+            raise ValueError(
+                f"{type(self).__name__} reads nothing from disk, so a checkpoint cannot hold {', '.join(state)}"
+            )
+
 
 class ProductPrior(Prior):
     """Coordinates are independent and of one law on the line."""
@@ -44,8 +65,37 @@ class ProductPrior(Prior):
     def quantile(self, probabilities: Tensor) -> Tensor:
         """The inverse of :meth:`cdf` on (0, 1), float64 of any shape."""
 
+    def survival(self, values: Tensor) -> Tensor:
+        """P(coordinate > value); a law with far tails says it better than by 1 - cdf, which is 0 from 1e-16 on."""
+        return 1.0 - self.cdf(values)
+
+    def upper_quantile(self, probabilities: Tensor) -> Tensor:
+        """The inverse of :meth:`survival` on (0, 1)."""
+        return self.quantile(1.0 - probabilities)
+
+    @property
+    def law(self) -> LineLaw:
+        """The law of a coordinate."""
+        return LineLaw(cdf=self.cdf, survival=self.survival, quantile=self.quantile, upper_quantile=self.upper_quantile)
+
     def draw(self, first: int, count: int, dim: int, stream: Stream) -> Tensor:
         return self.quantile(stream.open_uniform(first, count, dim))
+
+    def to_normal(self, latents: Tensor) -> Tensor:
+        return monotone_map(latents, source=self.law, target=NORMAL)
+
+    def from_normal(self, latents: Tensor) -> Tensor:
+        return monotone_map(latents, source=NORMAL, target=self.law)
+
+
+class SymmetricPrior(ProductPrior):
+    """A coordinate and its negative have one law, so that the upper tail is as exact as the lower one."""
+
+    def survival(self, values: Tensor) -> Tensor:
+        return self.cdf(-values)
+
+    def upper_quantile(self, probabilities: Tensor) -> Tensor:
+        return -self.quantile(probabilities)
 
 
 class IsotropicPrior(Prior):
@@ -59,6 +109,31 @@ class IsotropicPrior(Prior):
     def norm_quantile(self, probabilities: Tensor, dim: int) -> Tensor:
         """The inverse of :meth:`norm_cdf` on (0, 1), float64 of any shape."""
 
+    def norm_survival(self, norms: Tensor, dim: int) -> Tensor:
+        """P(r > norm); a law with far tails says it better than by 1 - cdf, which is 0 from 1e-16 on."""
+        return 1.0 - self.norm_cdf(norms, dim)
+
+    def norm_upper_quantile(self, probabilities: Tensor, dim: int) -> Tensor:
+        """The inverse of :meth:`norm_survival` on (0, 1)."""
+        return self.norm_quantile(1.0 - probabilities, dim)
+
+    def norm_law(self, dim: int) -> LineLaw:
+        """The law of r in ``dim`` dimensions."""
+        return LineLaw(
+            cdf=partial(self.norm_cdf, dim=dim),
+            survival=partial(self.norm_survival, dim=dim),
+            quantile=partial(self.norm_quantile, dim=dim),
+            upper_quantile=partial(self.norm_upper_quantile, dim=dim),
+        )
+
+    def to_normal(self, latents: Tensor) -> Tensor:
+        dim = latents.shape[-1]
+        return with_norms_mapped(latents, source=self.norm_law(dim), target=chi(dim))
+
+    def from_normal(self, latents: Tensor) -> Tensor:
+        dim = latents.shape[-1]
+        return with_norms_mapped(latents, source=chi(dim), target=self.norm_law(dim))
+
     def draw(self, first: int, count: int, dim: int, stream: Stream) -> Tensor:
         norms = self.norm_quantile(stream.branch("norm").open_uniform(first, count, 1), dim)
         return norms * directions(first, count, dim, stream)
@@ -68,3 +143,13 @@ def directions(first: int, count: int, dim: int, stream: Stream) -> Tensor:
     """Points uniform on the unit sphere: float64 [count, dim]."""
     normal = stream.normal(first, count, dim).double()
     return normal / normal.norm(dim=1, keepdim=True)
+
+
+def with_norms_mapped(latents: Tensor, *, source: LineLaw, target: LineLaw) -> Tensor:
+    """Latents [..., dim] of the same directions, their norms brought from the law ``source`` to ``target``.
+
+    0, which has no direction, stays.
+    """
+    norms = latents.norm(dim=-1, keepdim=True)
+    mapped = monotone_map(norms, source=source, target=target)
+    return latents * torch.where(norms > 0, mapped / norms, 0.0)

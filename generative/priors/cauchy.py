@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
-from generative.priors.base import ProductPrior
+from generative.priors.base import SymmetricPrior
 
 
-class Cauchy(ProductPrior):
+class Cauchy(SymmetricPrior):
     """Every coordinate Cauchy with ``scale``: density 1 / (pi scale (1 + (z / scale)^2))."""
 
     stability = 1.0
@@ -20,7 +21,8 @@ class Cauchy(ProductPrior):
         self.scale = scale
 
     def cdf(self, values: Tensor) -> Tensor:
-        return 0.5 + (values / self.scale).atan() / math.pi
+        # The angle seen from above: unlike 1/2 + atan / pi it keeps its digits in the lower tail.
+        return torch.atan2(torch.full_like(values, self.scale), -values) / math.pi
 
     def quantile(self, probabilities: Tensor) -> Tensor:
         return self.scale * (math.pi * (probabilities - 0.5)).tan()

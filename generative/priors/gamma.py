@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from scipy import special
 from torch import Tensor
 
 from generative.priors.base import IsotropicPrior, directions
@@ -35,3 +36,9 @@ class Gamma(IsotropicPrior):
 
     def norm_quantile(self, probabilities: Tensor, dim: int) -> Tensor:
         return math.sqrt(self.theta_in(dim)) * torch.erfinv(probabilities)
+
+    def norm_survival(self, norms: Tensor, dim: int) -> Tensor:
+        return torch.erfc(norms / math.sqrt(self.theta_in(dim)))
+
+    def norm_upper_quantile(self, probabilities: Tensor, dim: int) -> Tensor:
+        return math.sqrt(self.theta_in(dim)) * torch.from_numpy(special.erfcinv(probabilities.numpy()))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
-from scipy import special
 from torch import Tensor
 
 from generative.priors.base import IsotropicPrior
+from generative.priors.line import chi
 from generative.randomness import Stream
 
 
@@ -19,7 +18,13 @@ class Normal(IsotropicPrior):
         return stream.normal(first, count, dim)
 
     def norm_cdf(self, norms: Tensor, dim: int) -> Tensor:
-        return torch.from_numpy(special.gammainc(dim / 2.0, 0.5 * norms.square().numpy()))
+        return chi(dim).cdf(norms)
 
     def norm_quantile(self, probabilities: Tensor, dim: int) -> Tensor:
-        return torch.from_numpy(special.gammaincinv(dim / 2.0, probabilities.numpy())).mul(2.0).sqrt()
+        return chi(dim).quantile(probabilities)
+
+    def norm_survival(self, norms: Tensor, dim: int) -> Tensor:
+        return chi(dim).survival(norms)
+
+    def norm_upper_quantile(self, probabilities: Tensor, dim: int) -> Tensor:
+        return chi(dim).upper_quantile(probabilities)

@@ -40,3 +40,11 @@ class Student(IsotropicPrior):
     def norm_quantile(self, probabilities: Tensor, dim: int) -> Tensor:
         share = torch.from_numpy(special.betaincinv(dim / 2.0, self.nu / 2.0, probabilities.numpy()))
         return self.scale * (self.nu * share / (1.0 - share)).sqrt()
+
+    def norm_survival(self, norms: Tensor, dim: int) -> Tensor:
+        squared = (norms / self.scale).square()
+        return torch.from_numpy(special.betainc(self.nu / 2.0, dim / 2.0, (self.nu / (squared + self.nu)).numpy()))
+
+    def norm_upper_quantile(self, probabilities: Tensor, dim: int) -> Tensor:
+        rest = torch.from_numpy(special.betaincinv(self.nu / 2.0, dim / 2.0, probabilities.numpy()))
+        return self.scale * (self.nu * (1.0 - rest) / rest).sqrt()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from generative.priors.base import ProductPrior
+from generative.priors.base import SymmetricPrior
 from generative.randomness import Stream
 
 
-class Uniform(ProductPrior):
+class Uniform(SymmetricPrior):
     """Every coordinate uniform on [-half_width, half_width]."""
 
     def __init__(self, *, half_width: float = 1.0) -> None:

@@ -1,0 +1,73 @@
+"""Priors whose coordinates have a density given by a table: piecewise constant on bins of one width."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from generative.priors.base import ProductPrior
+from generative.priors.divergences import Array
+
+
+class Table(NamedTuple):
+    """``first`` is the lower edge of the first bin, ``width`` that of each; ``masses`` and ``below`` [n] are float64."""
+
+    first: float
+    width: float
+    masses: Tensor
+    below: Tensor  # the mass below each bin
+
+
+class Tabulated(ProductPrior):
+    """A coordinate falls into a bin by its mass and is uniform inside of it (section 4.3.2, remark on continuous samples).
+
+    Its mean is 0. Its scale is set by ``deviation``, the standard deviation of a coordinate, 1 by default, or by ``half_width``,
+    half of the width of all bins together.
+    """
+
+    def __init__(self, *, deviation: float | None = None, half_width: float | None = None) -> None:
+        if deviation is not None and half_width is not None:
+            raise ValueError(
+                f"deviation {deviation} and half_width {half_width} both set the scale: make one of them null"
+            )
+        for name, given in (("deviation", deviation), ("half_width", half_width)):
+            if given is not None and not 0 < given < math.inf:
+                raise ValueError(f"{name} must be positive, got {given}")
+        self.deviation = 1.0 if deviation is None else deviation
+        self.half_width = half_width
+
+    @property
+    @abstractmethod
+    def density(self) -> Array:
+        """Masses of the bins, float64 [n], of sum 1."""
+
+    @cached_property
+    def table(self) -> Table:
+        masses = self.density / self.density.sum()
+        edges = np.arange(len(masses))  # the lower ones, in bins
+        mean = masses @ (edges + 0.5)
+        # A number uniform on a bin has the variance 1/12.
+        spread = math.sqrt(masses @ (edges + 0.5 - mean) ** 2 + 1.0 / 12.0)
+        width = self.deviation / spread if self.half_width is None else 2.0 * self.half_width / len(masses)
+        above = np.cumsum(masses)
+        below = np.concatenate([[0.0], above[:-1]]) / above[-1]
+        return Table(-mean * width, width, torch.from_numpy(masses), torch.from_numpy(below))
+
+    def cdf(self, values: Tensor) -> Tensor:
+        table = self.table
+        place = ((values - table.first) / table.width).clamp(0.0, len(table.masses))
+        bins = place.floor().long().clamp(max=len(table.masses) - 1)
+        return table.below[bins] + table.masses[bins] * (place - bins)
+
+    def quantile(self, probabilities: Tensor) -> Tensor:
+        table = self.table
+        # Of bins without mass, which begin where the next one begins, `right` takes the last.
+        bins = torch.searchsorted(table.below, probabilities, right=True) - 1
+        inside = ((probabilities - table.below[bins]) / table.masses[bins]).clamp(0.0, 1.0)
+        return table.first + table.width * (bins + inside)
