@@ -76,13 +76,13 @@ critics: setup
 	for run in $(RUNS); do tail -n 1 $$run/results.jsonl; done > docs/results/dgm/critic_results.jsonl
 
 # RUNS: folders of an experiment of dcgan, such as dcgan/cifar10_width32; JUDGE: a checkpoint of classifier/cifar10_judge.
-# The last state is scored in full, kept ones on the way at the prior and at midpoints.
+# The last state is scored in full, kept ones on the way at the prior and at midpoints by half as many images.
 priors: setup
 	@set -e; for run in $(RUNS); do \
 	$(PY) generate.py checkpoint=$$run/checkpoints/last.ckpt task=midpoints "judge=[$(JUDGE)]" output=$$run/midpoints num_threads=1; \
 	for kept in $$run/checkpoints/*kimg.ckpt; do [ -f $$kept ] || continue; \
 	$(PY) generate.py checkpoint=$$kept task=midpoints "judge=[$(JUDGE)]" 'only=[prior,midpoint]' 'paths=[linear,variance_preserving]' \
-		output=$$run/midpoints/$$(basename $$kept .ckpt) num_threads=1; done; done
+		count=2500 output=$$run/midpoints/$$(basename $$kept .ckpt) num_threads=1; done; done
 	$(PY) -m docs.ledger.priors $(if $(RUNS),--collect $(RUNS))
 
 claims: setup

@@ -1,6 +1,7 @@
 """What ``task=midpoints`` wrote of trained models, taken into docs/results: a line a model, set of images and sampling.
 
-One file holds all lines of last states, another those of the prior and of midpoints of states on the way.
+One file holds all lines of last states, another those of the prior and of midpoints of states on the way, which end with
+the last one: there all are measured by as many images, since a Frechet distance of fewer is larger.
 """
 
 from __future__ import annotations
@@ -8,10 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from docs.ledger.results import Line, read_results, write_results
+from docs.ledger.results import PRIORS, Line, read_results, write_results
 from records.run_files import read_lines
 
-LAST, ON_THE_WAY = "dcgan/priors", "dcgan/priors_over_time"  # of docs/results
+LAST, ON_THE_WAY = PRIORS  # of docs/results
 WRITTEN = "midpoints.jsonl"  # by the task, in its output folder
 RUN = ("experiment", "normalization", "latent_dim", "prior", "prior_settings", "train_seed")  # tells one from another
 SET = ("sampling", "what", "path")  # of images of a model
@@ -62,11 +63,9 @@ def take_in(name: str, lines: list[Line]) -> None:
 
 def collect_midpoints(run: Path) -> list[str]:
     """What the task wrote of ``run`` into its folders ``midpoints`` and ``midpoints/<state>``; the names of changed files."""
-    last = lines_of(run, run / "midpoints")
-    take_in(LAST, last)
+    take_in(LAST, lines_of(run, run / "midpoints"))
     folders = sorted(path.parent for path in (run / "midpoints").glob(f"*/{WRITTEN}"))
-    before = [line for folder in folders for line in lines_of(run, folder) if line["kimg"] < last[0]["kimg"]]
-    if not before:
+    if not folders:
         return [LAST]
-    take_in(ON_THE_WAY, before)
+    take_in(ON_THE_WAY, [line for folder in folders for line in lines_of(run, folder)])
     return [LAST, ON_THE_WAY]

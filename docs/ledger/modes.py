@@ -43,7 +43,7 @@ class Mode:
     latent_dim: int
     sampling: str | None
     lines: list[Line] = field(compare=False, repr=False)  # of the last states
-    earlier: list[Line] = field(compare=False, repr=False)
+    states: list[Line] = field(compare=False, repr=False)  # on the way, the last one among them
 
     def __str__(self) -> str:
         norm = "no normalization" if self.normalization == "none" else f"{self.normalization} norm"
@@ -62,11 +62,11 @@ class Mode:
         return [*filter(lambda arm: arm.is_control, self.arms_on(CONTROL_PATH)), *self.arms_on(STRAIGHT)]
 
     def kimgs(self) -> list[float]:
-        return sorted({line["kimg"] for line in (*self.earlier, *self.lines)})
+        return sorted({line["kimg"] for line in self.states})
 
     def values(self, arm: Arm, measure: str, what: str, kimg: float | None = None) -> list[float]:
         """Of ``measure``, one a training seed; of last states unless ``kimg`` is given. The prior itself has no path."""
-        lines = self.lines if kimg is None else [line for line in (*self.earlier, *self.lines) if line["kimg"] == kimg]
+        lines = self.lines if kimg is None else [line for line in self.states if line["kimg"] == kimg]
         path = "none" if what == "prior" else arm.path
         asked = {"prior": arm.prior, "prior_settings": arm.settings, "what": what, "path": path}
         return [line[measure] for line in lines if line.items() >= asked.items() and line.get(measure) is not None]
@@ -79,11 +79,11 @@ class Mode:
 
 def modes() -> list[Mode]:
     """Those of docs/results; of two ways to draw, that of the chapter's base code comes first."""
-    last, earlier = read_results(LAST), read_results(ON_THE_WAY)
+    last, states = read_results(LAST), read_results(ON_THE_WAY)
     keys = ("experiment", "normalization", "latent_dim", "sampling")
     found = {tuple(line[key] for key in keys) for line in last}
     return [
-        Mode(*key, *([line for line in lines if tuple(line[k] for k in keys) == key] for lines in (last, earlier)))
+        Mode(*key, *([line for line in lines if tuple(line[k] for k in keys) == key] for lines in (last, states)))
         for key in sorted(found, key=lambda key: (str(key[:3]), key[3] != FAITHFUL))
     ]
 

@@ -159,9 +159,10 @@ def changes(mode: Mode, printed: PrintedTable) -> Iterator[str]:
         if arm.path != STRAIGHT or arm.prior not in ("normal", "nonparametric") or not factors:
             continue
         ends = " → ".join(stated(mode.values(arm, "fd", what), 1) for what in ("prior", "midpoint"))
-        first = mode.kimgs()[0]
-        early = mode.values(arm, "fd_over_prior", "midpoint", first) if mode.earlier else []
-        before = f", {stated(early)} after {first:g} thousand images" if early else ""
+        before = ""
+        for first in mode.kimgs()[:1]:
+            early = mode.values(arm, "fd_over_prior", "midpoint", first)
+            before = f", {stated(early)} after {first:g} thousand images" if early else ""
         yield (
             f"From the prior to midpoints on straight lines the FD of {arm} goes {ends}, a factor of {stated(factors)} "
             f"({seeds(factors)}{before}; printed {printed.factor(arm.prior):.2f})."
@@ -215,7 +216,7 @@ def mode_section(mode: Mode, printed: PrintedTable) -> list[str]:
     columns = [f"{name} {what}" for _, name in BESIDE for what in ("prior", "midpoint")]
     lines += ["", *table(("prior", *columns, "midpoint to its nearer end"), list(what_else(mode)))]
     lines += ["", "FD of combinations, by path:", "", *table(("prior", *SETS.values()), list(combinations(mode)))]
-    if mode.earlier:
+    if mode.states:
         lines += ["", "FD at the prior → at midpoints, after so many thousand images (means over seeds):", ""]
         lines += table(("prior", *(f"{kimg:g}" for kimg in mode.kimgs())), list(over_time(mode)))
     return lines
@@ -256,7 +257,7 @@ def page() -> str:
         )
         lines += ["", *table(("mode", "prior", "times the control", "p", "found"), list(comparison_rows(comparisons)))]
         lines += paragraph(measured([line for mode in all_modes for line in mode.lines]))
-        if any(mode.earlier for mode in all_modes):
+        if any(mode.states for mode in all_modes):
             lines += ["", f"![FD over the images seen](dcgan/{CHART.name})"]
         for mode in all_modes:
             lines += mode_section(mode, printed.scores[OURS_BESIDE])
@@ -293,7 +294,7 @@ def main() -> None:
             print(run, *collect_midpoints(run))
         PAGE.write_text(page())
         print(PAGE.relative_to(DOCS.parent))
-        drawn = [mode for mode in modes() if mode.earlier]
+        drawn = [mode for mode in modes() if mode.states]
         if drawn:
             chart(drawn).savefig(CHART, dpi=100)
             print(CHART.relative_to(DOCS.parent))

@@ -22,6 +22,7 @@ from metrics.measures import Direction
 DOCS = Path(__file__).resolve().parents[1]
 RESULTS = DOCS / "results"
 MORE_DIGITS = {"accuracy": 4, "kid": 4}  # behind the point, where a measure is stated with more than three
+PRIORS = ("dcgan/priors", "dcgan/priors_over_time")  # files of `make priors`: of last states, and of states on the way
 EVERY_LINE = "every_line"  # the key of a first line with what all lines of its file have
 Line = dict[str, Any]
 
@@ -46,8 +47,8 @@ def directions() -> dict[str, Direction]:
 
 Measure = Annotated[str, Known("measure", directions)]
 Experiment = Annotated[str, Known("experiment", experiments)]
-# Of an experiment there may be none yet.
-ResultsFile = Annotated[str, Known("file of docs/results", lambda: [*files(), *experiments()])]
+# Of an experiment and of priors there may be none yet.
+ResultsFile = Annotated[str, Known("file of docs/results", lambda: [*files(), *experiments(), *PRIORS])]
 WrittenFile = Annotated[str, Known("file of docs/results", files)]
 
 
@@ -71,7 +72,8 @@ def write_results(name: str, lines: Sequence[Line]) -> Path:
     rest = [{key: value for key, value in line.items() if key not in shared} for line in lines]
     path = results_path(name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(line) + "\n" for line in ({EVERY_LINE: shared}, *rest)))
+    header = [{EVERY_LINE: shared}] if shared else []
+    path.write_text("".join(json.dumps(line) + "\n" for line in (*header, *rest)))
     return path
 
 
