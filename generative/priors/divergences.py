@@ -124,8 +124,11 @@ class Divergence:
     slopes: Callable[[Array, Array], tuple[Array, Array]]
 
 
-def kullback_leibler(p: Array, q: Array) -> float:
-    """KL(P|Q), where Q may lack mass that lies outside of P's bins; infinite where P has mass and Q none."""
+def missed(p: Array, q: Array) -> float:
+    """KL(P|Q), the chapter's: how much of the prior midpoints miss; infinite where they miss all of a bin.
+
+    Q may lack the mass of points that lie outside of P's bins.
+    """
     return float(rel_entr(p, q).sum())
 
 
@@ -151,7 +154,7 @@ def squared_distance(p: Array, q: Array) -> float:
 
 
 DIVERGENCES = {
-    "kl": Divergence(kullback_leibler, lambda p, q: (np.log(p / q) + 1.0, -p / q)),
+    "missed": Divergence(missed, lambda p, q: (np.log(p / q) + 1.0, -p / q)),
     "outside": Divergence(outside, lambda p, q: (-q / p, np.log(q / p) + 1.0)),
     "symmetric": Divergence(symmetric, lambda p, q: (np.log(2.0 * p / (p + q)), np.log(2.0 * q / (p + q)))),
     "l2": Divergence(squared_distance, lambda p, q: (2.0 * (p - q), 2.0 * (q - p))),

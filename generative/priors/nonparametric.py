@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from generative.priors.divergences import DIVERGENCES, Array
-from generative.priors.solver import OBJECTIVES, Problem, cauchy_masses, cauchy_scale, minimise, target_variance
+from generative.priors.solver import OBJECTIVES, Problem, cauchy_start, minimise, target_variance
 from generative.priors.tabulated import Tabulated
 
 
@@ -29,8 +29,12 @@ class NonParametric(Tabulated):
         if objective not in OBJECTIVES:
             raise ValueError(f"objective {objective!r} is not known: choose one of {', '.join(OBJECTIVES)}")
         target = target_variance(bins, xi=xi, relative_deviation=relative_deviation)
-        problem = Problem(target, OBJECTIVES[objective], DIVERGENCES["kl"])
-        self.solution = minimise(problem, cauchy_masses(bins, cauchy_scale(bins, target)))
+        problem = Problem(target, OBJECTIVES[objective], DIVERGENCES["missed"])
+        self.solution = minimise(problem, cauchy_start(bins, target))
+        if not self.solution.settled:
+            raise ValueError(
+                f"the density of {bins} bins and a variance of {target:g} squared bins was not found: choose others"
+            )
 
     @property
     def density(self) -> Array:

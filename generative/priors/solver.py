@@ -21,7 +21,13 @@ OBJECTIVES: dict[str, tuple[LawOnPath, ...]] = {
     "average": tuple(LinearPath(Fraction(1, b)) for b in (2, 3, 4, 8)),
 }
 FEASIBLE = 1e-9  # the largest difference of an iterate's variance from what was asked for, as a share of it
-NO_LOWER = 1e-12  # a solve ends where an iteration lowers the cost by a smaller share
+LEAST_GAIN = 1e-12  # a solve ends where an iteration lowers the cost by a smaller share of it
+DEFAULT_START = "truncated_cauchy"
+NARROWEST = 1e-6  # gamma of a truncated Cauchy law, in bins
+SPREAD = 1e-3
+SMALLEST_MASS = 1e-150  # of an iterate: its square is above 0 in float64, so that no logarithm is infinite
+ROUND = 200  # iterations
+MOST_ROUNDS = 50
 LARGEST_TILT = 2.0**20  # of the exponent at the edge of the support: beyond it masses are 0 in float64
 
 
@@ -40,7 +46,7 @@ def target_variance(bins: int, *, xi: float | None = None, relative_deviation: f
     """The variance, in squared bins, that ``xi`` = Var / bins or ``relative_deviation`` = sigma / (bins / 2) asks for.
 
     ValueError for bins that are odd or fewer than 2, for both or none of the two, and for a variance that is not between that of
-    the two bins in the middle and that of the truncated Cauchy law, where a solve starts; the limit of that is the uniform law.
+    the two bins in the middle and that of the uniform law, which is the widest truncated Cauchy law, where a solve starts.
     """
     if bins < 2 or bins % 2:
         raise ValueError(f"bins must be an even number of at least 2, got {bins}")
@@ -69,7 +75,8 @@ def tilted(weights: Array, target: float) -> Array:
     squares = (positions(len(weights)) / positions(len(weights))[-1]) ** 2
 
     def masses(a: float) -> Array:
-        found = weights * np.exp(a * (squares - (a > 0)))  # the largest factor is 1
+        factors = np.exp(a * (squares - (a > 0)))  # the largest is 1
+        found = np.maximum(weights * factors, SMALLEST_MASS)
         return found / found.sum()
 
     def excess(a: float) -> float:
@@ -99,19 +106,70 @@ def cauchy_masses(bins: int, gamma: float) -> Array:
 
 
 def cauchy_scale(bins: int, target: float) -> float:
-    """gamma, in bins, by which :func:`cauchy_masses` have the variance ``target``: it is below that of the uniform law."""
-    return float(
-        brentq(lambda gamma: variance(cauchy_masses(bins, gamma)) / target - 1.0, 1e-6, 1e6 * bins, xtol=1e-15)
-    )
+    """gamma, in bins, by which :func:`cauchy_masses` have the variance ``target``.
+
+    ValueError below the variance of the narrowest, whose masses fall like 1 / x^2: near bins / pi^2.
+    """
+
+    def excess(gamma: float) -> float:
+        return variance(cauchy_masses(bins, gamma)) / target - 1.0
+
+    if excess(NARROWEST) > 0:
+        raise ValueError(
+            f"a variance of {target:g} squared bins is too little for a truncated Cauchy law on {bins} bins, which has at least "
+            f"{variance(cauchy_masses(bins, NARROWEST)):g}: raise xi or relative_deviation"
+        )
+    return float(brentq(excess, NARROWEST, 1e6 * bins, xtol=1e-15))
+
+
+def cauchy_start(bins: int, target: float) -> Array:
+    """Truncated Cauchy masses of the variance ``target``, or the narrowest of them, tilted to it where it is less."""
+    narrowest = cauchy_masses(bins, NARROWEST)
+    if variance(narrowest) > target:
+        return tilted(narrowest, target)
+    return cauchy_masses(bins, cauchy_scale(bins, target))
+
+
+def bump(bins: int, at: float, width: float) -> Array:
+    """Masses of a Gaussian cut to the bins; ``at`` and its deviation ``width`` in halves of the support, 0 in the middle."""
+    found = np.exp(-0.5 * ((positions(bins) / (bins / 2.0) - at) / width) ** 2)
+    return found / found.sum()
+
+
+STARTS: dict[str, Callable[[int, float], Array]] = {
+    "truncated_cauchy": cauchy_start,
+    "uniform": lambda bins, target: np.full(bins, 1.0 / bins),
+    "delta": lambda bins, target: bump(bins, 0.0, 0.5 / bins),
+    "delta_off_centre": lambda bins, target: bump(bins, 0.5, 0.5 / bins),
+    "gaussian": lambda bins, target: bump(bins, 0.0, 0.25),
+    "gaussian_off_centre": lambda bins, target: bump(bins, 0.5, 0.1),
+}
+
+
+def start_masses(name: str, bins: int, target: float, *, symmetric: bool) -> Array:
+    """A start of ``STARTS`` [bins], of the variance ``target``; ``symmetric``: the mean of it and of its mirror image.
+
+    To all but the first, which has the variance already, a share ``SPREAD`` of the mass is added evenly: a mass that is nearly 0
+    has a root without a slope, and no solve would move it. It is done twice, since the first tilt takes from the edges again.
+    """
+    found = STARTS[name](bins, target)
+    if symmetric:
+        found = 0.5 * (found + found[::-1])
+    if name == DEFAULT_START:
+        return found
+    for _ in range(2):
+        found = tilted((1.0 - SPREAD) * found + SPREAD / bins, target)
+    return found
 
 
 @dataclass(frozen=True)
 class Solution:
-    """``density`` [bins], ``costs`` of the start and after each iteration, and how often the cost was asked for."""
+    """``density`` [bins]; ``costs`` of the start and after each iteration; how often the cost was asked for; whether it settled."""
 
     density: Array
     costs: list[float]
     evaluations: int
+    settled: bool
 
     @property
     def iterations(self) -> int:
@@ -151,9 +209,13 @@ class Problem:
 
 
 def minimise(problem: Problem, start: Array, *, symmetric: bool = True) -> Solution:
-    """From the weights ``start`` [n] downhill; ``symmetric`` keeps p_i = p_(n-1-i)."""
-    costs: list[float] = []
-    half = len(start) // 2
+    """From the masses ``start`` [n] downhill; ``symmetric`` keeps p_i = p_(n-1-i).
+
+    Every ``ROUND`` iterations the tilt that has been found goes into the roots. A start near the optimum takes one round; one that
+    is far from it would crawl by the roots of the start, which are no longer in proportion to those of the masses.
+    """
+    half = len(start) // 2 if symmetric else 0
+    density, costs, evaluations, settled = start, [problem.divergence_of(start)[0]], 0, False
 
     def whole(roots: Array) -> Array:
         return np.concatenate([roots[::-1], roots]) if symmetric else roots
@@ -165,9 +227,16 @@ def minimise(problem: Problem, start: Array, *, symmetric: bool = True) -> Solut
     def follow(intermediate_result: OptimizeResult) -> None:
         costs.append(float(intermediate_result.fun))
 
-    roots = np.sqrt(start[half:] if symmetric else start)
-    roots /= np.linalg.norm(roots)
-    costs.append(cost(roots)[0])
-    limits = {"maxcor": 30, "ftol": NO_LOWER, "gtol": 0.0, "maxiter": 100_000, "maxfun": 400_000}
-    found = minimize(cost, roots, jac=True, method="L-BFGS-B", callback=follow, options=limits)
-    return Solution(tilted(whole(found.x) ** 2, problem.target), costs, found.nfev)
+    limits = {"maxcor": 30, "ftol": LEAST_GAIN, "gtol": 0.0, "maxiter": ROUND, "maxfun": 20 * ROUND}
+    for _ in range(MOST_ROUNDS):
+        roots = np.sqrt(density[half:])
+        roots /= np.linalg.norm(roots)
+        found = minimize(cost, roots, jac=True, method="L-BFGS-B", callback=follow, options=limits)
+        density, evaluations, settled = (
+            tilted(whole(found.x) ** 2, problem.target),
+            evaluations + found.nfev,
+            found.success,
+        )
+        if found.nit < ROUND:
+            break
+    return Solution(density, costs, evaluations, settled)

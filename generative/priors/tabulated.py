@@ -67,7 +67,8 @@ class Tabulated(ProductPrior):
 
     def quantile(self, probabilities: Tensor) -> Tensor:
         table = self.table
-        # Of bins without mass, which begin where the next one begins, `right` takes the last.
-        bins = torch.searchsorted(table.below, probabilities, right=True) - 1
+        # A bin without mass begins where the next one begins: `right` passes it by, unless there is none with mass behind it.
+        last = int(table.masses.nonzero()[-1])
+        bins = (torch.searchsorted(table.below, probabilities, right=True) - 1).clamp(max=last)
         inside = ((probabilities - table.below[bins]) / table.masses[bins]).clamp(0.0, 1.0)
         return table.first + table.width * (bins + inside)
