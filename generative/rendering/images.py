@@ -87,6 +87,17 @@ def side_by_side(panels: Sequence[tuple[str, Image.Image]], *, gap: int = 8) -> 
     return sheet
 
 
+def stacked(panels: Sequence[tuple[str, Image.Image]]) -> Image.Image:
+    """Pictures below each other, each under its title, on white."""
+    titled = [side_by_side([panel]) for panel in panels]
+    sheet = Image.new("RGB", (max(part.width for part in titled), sum(part.height for part in titled)), "white")
+    top = 0
+    for part in titled:
+        sheet.paste(part, (0, top))
+        top += part.height
+    return sheet
+
+
 def text_column(texts: Sequence[str], *, row_height: int, gap: int = 2) -> Image.Image:
     """A text beside each row of an :func:`image_grid` whose images are drawn ``row_height`` pixels high."""
     font = ImageFont.load_default(size=12)

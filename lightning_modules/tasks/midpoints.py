@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +12,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from generative.priors.base import Prior
-from generative.priors.paths import PATHS
 from lightning_modules.base import Classifies, Draws, HasLatents, ImageData
 from lightning_modules.labels import labels_to_follow
+from lightning_modules.tasks.latent_models import check_paths, drawn_by, prior_name, prior_settings
 from lightning_modules.tasks.samples import check_at_least, progress
 from lightning_modules.tasks.tables import write_lines
 from metrics.combinations import Combination, DecodedImages, combinations_of, combined_code, end_distance, samples_of
@@ -157,16 +154,6 @@ def measured_rows(course: Course, steps: Sequence[Step], samplings: Sequence[str
                     yield {"what": what, "path": path, "sampling": sampling} | found[what, step.same_as or path]
 
 
-@contextmanager
-def drawn_by(method: Draws, sampling: str | None) -> Iterator[None]:
-    """For a time the method draws by ``sampling``."""
-    kept, method.sampling = method.sampling, sampling
-    try:
-        yield
-    finally:
-        method.sampling = kept
-
-
 def planned(
     method: HasLatents,
     *,
@@ -204,14 +191,6 @@ def combinations(means: Sequence[int], extrapolations: Sequence[float]) -> list[
         *(Combination("midpoint" if m == 2 else f"mean_{m}", (1.0 / m,) * m) for m in means),
         *(Combination(f"extrapolation_{amount:g}", (1.0 - amount, amount)) for amount in extrapolations),
     ]
-
-
-def check_paths(paths: list[str]) -> list[str]:
-    """``paths``; ValueError unless there is one, and each is known and named once."""
-    unknown = [path for path in paths if path not in PATHS]
-    if unknown or not paths or len({*paths}) < len(paths):
-        raise ValueError(f"paths names some of {', '.join(PATHS)}, each once, got {paths}")
-    return paths
 
 
 def along_paths(method: HasLatents, combination: Combination, paths: Sequence[str], *, seed: int) -> list[Step]:
@@ -265,27 +244,16 @@ def reference(data: ImageData, count: int | None, instruments: Instruments) -> S
 
 def identity_of(method: HasLatents) -> dict[str, Any]:
     """What tells a model from others: its experiment and seed, its prior, and what the generator normalises by."""
-    block = method.run_config.get("method", {})
+    generator = method.run_config.get("method", {}).get("generator", {})
     return {
         "experiment": method.run_config.get("experiment_name"),
-        "prior": name_of(method.prior),
-        "prior_settings": settings_of(block.get("prior")),
+        "prior": prior_name(method.prior),
+        "prior_settings": prior_settings(method),
         "latent_dim": math.prod(method.latents(0, 1, seed=0).shape),
-        "normalization": block.get("generator", {}).get("normalization"),
+        "normalization": generator.get("normalization"),
         "train_seed": method.seed,
         "kimg": method.images_seen / 1000,
     }
-
-
-def name_of(prior: Prior) -> str:
-    """As configurations name it: laws are one file each, and configs/prior calls them by these."""
-    return type(prior).__module__.rpartition(".")[2]
-
-
-def settings_of(block: dict[str, Any] | None) -> str:
-    """The arguments of a prior in words, such as "nu=3, unit_variance=true"."""
-    given = {name: value for name, value in (block or {}).items() if name != "_target_"}
-    return ", ".join(f"{name}={json.dumps(value)}" for name, value in given.items())
 
 
 def midpoints_table(rows: Sequence[dict[str, Any]]) -> str:

@@ -15,7 +15,6 @@ from launch.build import build
 from launch.compose import compose, plain
 from launch.generate.tasks import tasks_of
 from lightning_modules.base import Classifies, HasLatents
-from lightning_modules.dcgan.module import DCGAN
 from lightning_modules.tasks.midpoints import midpoints
 from metrics.combinations import samples_of
 from metrics.evaluation import Instruments, evaluate
@@ -23,23 +22,11 @@ from metrics.features import Pixels
 from metrics.image_sets import random_part
 from metrics.samples import DrawnImages
 from metrics.splits import real_images
+from tests.support.dcgans import untrained_dcgan
 from tests.support.waves import Waves
 
 DATA = Digits(batch_size=8, seed=0)
 FEW: dict[str, Any] = {"seed": 0, "datamodule": DATA, "count": 70, "num_reference": 64}
-
-
-def dcgan(*overrides: str) -> HasLatents:
-    torch.manual_seed(0)
-    batch_norm = ("method.generator.normalization=batch", "method.generator.width=4", "method.critic.width=4")
-    config = plain(
-        compose("train", ["experiment=none", "run_dir=x", "method=dcgan", "datamodule=digits", *batch_norm, *overrides])
-    )
-    built = build(config)[1].eval()
-    assert isinstance(built, DCGAN)
-    for weight in built.averaged_generator.parameters():
-        weight.data *= 8  # the first weights are so small that all pixels round to one level
-    return built
 
 
 def rows_of(written: list[Path]) -> list[dict[str, Any]]:
@@ -52,7 +39,7 @@ def values_of(row: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[HasLatents, list[Path]]:
-    method = dcgan()
+    method = untrained_dcgan()
     return method, midpoints(method, tmp_path_factory.mktemp("midpoints"), **FEW)
 
 
@@ -87,7 +74,7 @@ def test_paths_of_the_same_codes_have_the_same_rows(measured: tuple[HasLatents, 
         assert of(normal, what, "transport") == of(normal, what, "variance_preserving")
         assert of(normal, what, "transport") != of(normal, what, "linear")
     settings = FEW | {"means": [4], "extrapolations": [1.5], "paths": ["linear", "transport"]}
-    cauchy = rows_of(midpoints(dcgan("prior@method.prior=cauchy"), tmp_path, **settings))
+    cauchy = rows_of(midpoints(untrained_dcgan("prior@method.prior=cauchy"), tmp_path, **settings))
     assert of(cauchy, "mean_4", "transport") == of(cauchy, "mean_4", "linear")
     assert of(cauchy, "extrapolation_1.5", "transport") != of(cauchy, "extrapolation_1.5", "linear")
 
@@ -170,7 +157,7 @@ def test_a_classifier_measures_and_names_classes(tmp_path: Path) -> None:
 
 
 def test_classes_are_shared_by_the_codes_of_an_image(tmp_path: Path) -> None:
-    method = dcgan("method.conditional=true", "method.generator.normalization=group")
+    method = untrained_dcgan("method.conditional=true", "method.generator.normalization=group")
     settings = FEW | {"only": ["prior", "midpoint"], "paths": ["linear"]}
     rows = rows_of(midpoints(method, tmp_path, **settings))
     assert len(rows) == 2
