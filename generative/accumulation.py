@@ -1,4 +1,6 @@
-"""A batch in equal parts: the means of its parts, averaged, are the means of the whole, and so are their gradients."""
+"""A batch in equal parts: the means of its parts, averaged, are the means of the whole, and so are their gradients.
+
+What compares images with each other does so within groups of neighbours, so that the same holds of it."""
 
 from __future__ import annotations
 
@@ -24,3 +26,16 @@ def parts(batch: dict[str, Any], count: int) -> list[dict[str, Any]]:
         return cut | {"first_number": batch["first_number"] + start}
 
     return [part(start) for start in range(0, num_images, size)]
+
+
+def groups(rows: Tensor, *, group_size: int) -> Tensor:
+    """[B, ...] -> [B / group_size, group_size, ...], each of neighbours; ValueError where that leaves some over.
+
+    What looks at the images of a group together, and at no other, gives the same on several ranks and in parts.
+    """
+    if len(rows) % group_size:
+        raise ValueError(
+            f"a batch of {len(rows)} cannot be cut into groups of {group_size}: choose a multiple, of each rank's "
+            "images and of each part of them that accumulate makes"
+        )
+    return rows.unflatten(0, (-1, group_size))

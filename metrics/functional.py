@@ -11,6 +11,7 @@ import scipy.linalg
 import torch
 from torch import Tensor
 
+from generative.adversarial.mmd import unbiased_mmd
 from generative.randomness import Stream
 
 KERNEL_CHUNK = 2048  # rows of a kernel matrix at a time
@@ -127,11 +128,7 @@ def kernel(x: Tensor, y: Tensor) -> Tensor:
 def polynomial_mmd(a: Tensor, b: Tensor) -> float:
     """Unbiased squared maximum mean discrepancy under :func:`kernel` of rows [N, D] and [M, D], in float64."""
     a, b = a.double(), b.double()
-
-    def mean_off_diagonal(k: Tensor) -> Tensor:
-        return (k.sum() - k.trace()) / (len(k) * (len(k) - 1))
-
-    return float(mean_off_diagonal(kernel(a, a)) + mean_off_diagonal(kernel(b, b)) - 2.0 * kernel(a, b).mean())
+    return float(unbiased_mmd(kernel(a, a), kernel(b, b), kernel(a, b)))
 
 
 def jackknife_variance(left_out: Tensor) -> Tensor:

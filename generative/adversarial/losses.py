@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -83,6 +84,8 @@ def loss_pair(name: str, **settings: float) -> tuple[DiscriminatorLoss, Generato
         if key not in {*taken[0], *taken[1]}:
             known = ", ".join([*taken[0], *taken[1]]) or "none"
             raise ValueError(f"loss {name!r} has no setting {key!r}: it takes {known}")
+        if not isinstance(settings[key], int | float) or not math.isfinite(settings[key]):
+            raise ValueError(f"{key} of loss {name!r} must be a finite number, got {settings[key]!r}")
     discriminator, generator = (
         partial(function, **{key: settings[key] for key in own if key in settings}) if own else function
         for function, own in zip(pair, taken, strict=True)

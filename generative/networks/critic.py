@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm as with_spectral_norm
 
+from generative.accumulation import groups
+
 
 def minibatch_deviation(features: Tensor, *, group_size: int, eps: float = 1e-8) -> Tensor:
     """Mean standard deviation over each group of images, as one more channel: [B, C, H, W] -> [B, C + 1, H, W].
@@ -18,14 +20,9 @@ def minibatch_deviation(features: Tensor, *, group_size: int, eps: float = 1e-8)
     gives what the whole batch gives. ``eps`` stands inside the root: a constant pixel would have an infinite
     gradient without it.
     """
-    if len(features) % group_size:
-        raise ValueError(
-            f"a batch of {len(features)} cannot be cut into groups of {group_size}: choose a multiple, of each rank's "
-            "images and of each part of them that accumulate makes"
-        )
-    groups = features.unflatten(0, (-1, group_size))
+    grouped = groups(features, group_size=group_size)
     # Not Tensor.var: over a leading dimension it is ten times slower on the CPU than these three lines.
-    centred = groups - groups.mean(dim=1, keepdim=True)
+    centred = grouped - grouped.mean(dim=1, keepdim=True)
     deviation = (centred.square().mean(dim=1) + eps).sqrt().flatten(1).mean(dim=1)
     channel = deviation.repeat_interleave(group_size).view(-1, 1, 1, 1).expand(-1, 1, *features.shape[2:])
     return torch.cat([features, channel], dim=1)

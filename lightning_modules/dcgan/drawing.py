@@ -45,6 +45,10 @@ class DrawsByDCGAN(HasLatents):
     def drawn_together(self) -> int:  # type: ignore[override] # of most generators a constant
         return TOGETHER if self.sampling == BATCH else 1
 
+    def draw(self, part: dict[str, Any]) -> Tensor:
+        """Images for the numbers and labels of a part of a training batch, by the weights that train."""
+        return self.generator(self.training_latents(part), part["label"])
+
     def decode(
         self, latents: Tensor, labels: Tensor | None = None, *, image_size: int | None = None, psi: float = 1.0
     ) -> Tensor:

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from generative.adversarial.losses import loss_pair
-from generative.adversarial.penalties import gradient_penalty
 from generative.precision import at_least_float32
-from generative.randomness import Stream
 from lightning_modules.base import HasCritic
 from lightning_modules.dcgan.drawing import DrawsByDCGAN
+from lightning_modules.dcgan.networks import check_at_least
+from lightning_modules.dcgan.slopes import check_independent, clip_weights, slope_penalty
 
 
 class DCGAN(DrawsByDCGAN, HasCritic):
@@ -41,13 +41,11 @@ class DCGAN(DrawsByDCGAN, HasCritic):
         **given: Any,
     ) -> None:
         super().__init__(**given)
-        for name, steps in (("critic_steps", critic_steps), ("generator_steps", generator_steps)):
-            if steps < 1:
-                raise ValueError(f"{name} must be at least 1, got {steps}")
-        for name, value in (("penalty_weight", penalty_weight), ("weight_limit", weight_limit)):
-            if not value >= 0:
-                raise ValueError(f"{name} must be at least 0, got {value}")
+        check_at_least(1, critic_steps=critic_steps, generator_steps=generator_steps)
+        check_at_least(0, penalty_weight=penalty_weight, weight_limit=weight_limit)
         self.critic = critic(image_shape=self.image_shape, num_classes=self.num_classes)
+        if penalty_weight > 0:
+            check_independent(self.critic)
         self.make_generator_optimizer = generator_optimizer
         self.make_critic_optimizer = critic_optimizer
         self.critic_loss, self.generator_loss = loss_pair(loss, **(loss_settings or {}))
@@ -67,7 +65,8 @@ class DCGAN(DrawsByDCGAN, HasCritic):
         batch = batch if self.num_classes else batch | {"label": None}
         # 1. The critic learns to tell the images from fakes.
         self.update(critic_optimizer, self.critic_objective, batch)
-        self.limit_weights()
+        if self.weight_limit > 0:
+            clip_weights(self.critic, limit=self.weight_limit)
         # 2. The generator learns from what the critic then says of fakes of the same latents.
         if (self.images_seen // self.global_batch + 1) % self.critic_steps == 0:
             for _ in range(self.generator_steps):
@@ -75,10 +74,6 @@ class DCGAN(DrawsByDCGAN, HasCritic):
         # 3. The average that is shown follows.
         self.move_average()
         self.count_images(batch["image"])
-
-    def draw(self, part: dict[str, Any]) -> Tensor:
-        """Images for the numbers and labels of ``part``."""
-        return self.generator(self.training_latents(part), part["label"])
 
     def generator_objective(self, part: dict[str, Any]) -> Tensor:
         loss = self.generator_loss(at_least_float32(self.critic(self.draw(part), part["label"])))
@@ -93,22 +88,7 @@ class DCGAN(DrawsByDCGAN, HasCritic):
         fake = at_least_float32(self.critic(fake_images, part["label"]))
         loss = self.critic_loss(real, fake)
         self.record({"loss/critic": loss, "score/real": real.mean(), "score/fake": fake.mean()})
-        return loss if self.penalty_weight == 0 else loss + self.penalty(part, fake_images)
-
-    def penalty(self, part: dict[str, Any], fake_images: Tensor) -> Tensor:
-        """The weighted gradient penalty at a random point between each image and a fake, never in half precision."""
-        real_images = part["image"]
-        shares = Stream(self.seed, "between").uniform(part["first_number"], len(real_images)).to(real_images)
-        with torch.autocast(self.device.type, enabled=False):
-            penalty = gradient_penalty(
-                lambda images: self.critic(images, part["label"]), real_images, fake_images.to(real_images), shares
-            )
-        self.record({"penalty/gradient": penalty})
-        return self.penalty_weight * penalty
-
-    @torch.no_grad()
-    def limit_weights(self) -> None:
-        """Clip every weight of the critic to [-limit, limit], so that its slope is bounded (Arjovsky et al. 2017)."""
-        if self.weight_limit > 0:
-            for parameter in self.critic.parameters():
-                parameter.clamp_(-self.weight_limit, self.weight_limit)
+        if self.penalty_weight == 0:
+            return loss
+        penalty = slope_penalty(lambda images: self.critic(images, part["label"]), part, fake_images, method=self)
+        return loss + self.penalty_weight * penalty

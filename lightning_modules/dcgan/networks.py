@@ -7,6 +7,7 @@ between an image of S x S pixels and a few positions: four steps, as published, 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -32,6 +33,13 @@ def check_choice(what: str, value: object, choices: tuple[object, ...]) -> None:
     """ValueError unless ``value`` is one of ``choices``."""
     if value not in choices:
         raise ValueError(f"{what} must be {' or '.join(map(str, choices))}, got {value!r}")
+
+
+def check_at_least(least: int, **values: float) -> None:
+    """ValueError unless each of the named ``values`` is a finite number from ``least``."""
+    for name, value in values.items():
+        if not least <= value < math.inf:
+            raise ValueError(f"{name} must be finite and at least {least}, got {value}")
 
 
 def steps_of(image_shape: tuple[int, int, int]) -> tuple[int, int]:
@@ -117,8 +125,7 @@ class Generator(nn.Module):
         super().__init__()
         check_choice("normalization", normalization, tuple(NORMALIZATIONS))
         check_choice("kernel_size", kernel_size, (4, 5))
-        if latent_dim < 1:
-            raise ValueError(f"latent_dim must be at least 1, got {latent_dim}")
+        check_at_least(1, latent_dim=latent_dim, width=width)
         (num_steps, positions), norm = steps_of(image_shape), NORMALIZATIONS[normalization]
         self.latent_dim = latent_dim
         self.num_classes = num_classes
@@ -164,6 +171,7 @@ class Critic(nn.Module):
         super().__init__()
         check_choice("normalization", normalization, tuple(NORMALIZATIONS))
         check_choice("kernel_size", kernel_size, (4, 5))
+        check_at_least(1, num_outputs=num_outputs, width=width)
         (num_steps, positions), norm = steps_of(image_shape), NORMALIZATIONS[normalization]
         self.num_classes = num_classes
         self.num_outputs = num_outputs
@@ -172,7 +180,8 @@ class Critic(nn.Module):
             halving(a, b, kernel_size=kernel_size, bias=bias) for a, b in itertools.pairwise(widths)
         )
         self.norms = nn.ModuleList([nn.Identity(), *(norm(channels) for channels in widths[2:])])
-        self.linear = nn.Linear(widths[-1] * positions**2, num_outputs, bias=bias)
+        # A kernel sees differences of features alone: the gradient of their bias would be nothing but rounding.
+        self.linear = nn.Linear(widths[-1] * positions**2, num_outputs, bias=bias and num_outputs == 1)
         initialize(self)
         if spectral_norm:
             for layer in [*self.halvings, self.linear]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from generative.accumulation import parts
+from generative.accumulation import groups, parts
 
 
 def test_parts_are_the_batch_in_order_with_their_own_numbers() -> None:
@@ -19,3 +19,12 @@ def test_parts_are_the_batch_in_order_with_their_own_numbers() -> None:
     assert parts(batch, 1)[0] is batch
     with pytest.raises(ValueError, match="the 6 images that a rank has of each batch cannot be cut into 4 equal parts"):
         parts(batch, 4)
+
+
+def test_groups_are_neighbours() -> None:
+    rows = torch.arange(12.0).view(6, 2)
+    assert torch.equal(groups(rows, group_size=3), torch.stack([rows[:3], rows[3:]]))
+    # So each half of a batch has the groups that it has in the whole.
+    assert torch.equal(groups(rows[3:], group_size=3), groups(rows, group_size=3)[1:])
+    with pytest.raises(ValueError, match="a batch of 6 cannot be cut into groups of 4: choose a multiple"):
+        groups(rows, group_size=4)

@@ -1,48 +1,11 @@
-"""Losses and penalties against closed forms."""
+"""The convolutional critic: its groups, its classes, its sizes."""
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
-from torch import nn
 
-from generative.adversarial.losses import loss_pair
-from generative.adversarial.penalties import r1_penalty
 from generative.networks.critic import ConvCritic, minibatch_deviation
-
-
-def test_logistic_is_the_cross_entropy_of_the_original_gan() -> None:
-    real, fake = torch.tensor([0.3, -1.2]), torch.tensor([2.0, -0.4])
-    discriminator, generator = loss_pair("logistic")
-    entropy = nn.BCEWithLogitsLoss()
-    torch.testing.assert_close(discriminator(real, fake), entropy(real, torch.ones(2)) + entropy(fake, torch.zeros(2)))
-    torch.testing.assert_close(generator(fake), entropy(fake, torch.ones(2)))
-    # At D = 0 everywhere the value of the game is 2 log 2.
-    assert discriminator(torch.zeros(3), torch.zeros(3)).item() == pytest.approx(2 * math.log(2))
-
-
-def test_hinge() -> None:
-    discriminator, generator = loss_pair("hinge")
-    assert discriminator(torch.tensor([2.0, 0.5]), torch.tensor([-3.0, 1.0])).item() == pytest.approx(0.25 + 1.0)
-    assert generator(torch.tensor([-3.0, 1.0])).item() == pytest.approx(1.0)
-
-
-def test_unknown_loss_lists_the_known() -> None:
-    with pytest.raises(ValueError, match=r"unknown loss 'hinges': choose one of hinge, logistic"):
-        loss_pair("hinges")
-
-
-def test_r1_of_a_known_critic() -> None:
-    """D(x) = sum a x^2 has the gradient 2 a x: the penalty is E sum (2 a x)^2, and has a gradient in a."""
-    images = torch.randn(5, 2, 3, 3, dtype=torch.float64, requires_grad=True)
-    a = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
-    penalty = r1_penalty((a * images.square()).flatten(1).sum(dim=1), images)
-    expected = (2 * 0.7 * images).square().flatten(1).sum(dim=1).mean()
-    torch.testing.assert_close(penalty, expected)
-    (slope,) = torch.autograd.grad(penalty, a)
-    torch.testing.assert_close(slope, 2 * expected / 0.7)
 
 
 def test_minibatch_deviation() -> None:
