@@ -11,14 +11,16 @@ import numpy as np
 from scipy.signal import find_peaks
 
 from docs.ledger.results import DOCS, Line, write_results
-from generative.priors.divergences import DIVERGENCES, MIDPOINT, Array, EvenSums, kullback_leibler
+from generative.priors.divergences import DIVERGENCES, MIDPOINT, Array, EvenSums, missed
 from generative.priors.solver import (
+    DEFAULT_START,
     OBJECTIVES,
+    STARTS,
     Problem,
-    cauchy_masses,
-    cauchy_scale,
+    bump,
+    cauchy_start,
     minimise,
-    positions,
+    start_masses,
     target_variance,
 )
 
@@ -26,22 +28,7 @@ DENSITIES = "dcgan/densities"  # of docs/results
 BINS, XI = 1024, 0.75  # the chapter's
 MORE_BINS = 2048  # by which its figure for the uniform density comes out
 CUT = 4.2  # standard deviations, near which that for the normal one does
-OFF_CENTRE = 700  # of the bins, where a start has nearly all of its mass
 LEAST_LOBE = 1e-4
-REST = 1e-4  # the mass of that start elsewhere
-
-
-def normal_masses(bins: int, deviation: float) -> Array:
-    """In proportion to the normal density at the centres of the bins; ``deviation`` in bins."""
-    found: Array = np.exp(-0.5 * (positions(bins) / deviation) ** 2)
-    return found / found.sum()
-
-
-def peak_at(place: int) -> Array:
-    """Nearly all mass in one bin, the rest even."""
-    found = np.full(BINS, REST / BINS)
-    found[place] += 1.0 - REST
-    return found
 
 
 def side_lobes(density: Array) -> int:
@@ -60,8 +47,8 @@ def measured(density: Array) -> Line:
     """The divergences of a density from its midpoints, by the chapter's law of them and by the exact one, and its shape."""
     return {
         "bins": len(density),
-        "paper_kl": kullback_leibler(density, EvenSums().masses(density)),
-        "exact_kl": kullback_leibler(density, MIDPOINT.masses(density)),
+        "paper_kl": missed(density, EvenSums().masses(density)),
+        "exact_kl": missed(density, MIDPOINT.masses(density)),
         "peak": float(density.max()),
         "side_lobes": side_lobes(density),
         "asymmetry": total_variation(density, density[::-1]),
@@ -73,39 +60,32 @@ def evaluated() -> Iterator[Line]:
     target = target_variance(BINS, xi=XI)
     for bins in (BINS, MORE_BINS):
         yield {"density": "uniform"} | measured(np.full(bins, 1.0 / bins))
-    yield {"density": "normal"} | measured(normal_masses(BINS, target**0.5))
-    yield {"density": f"normal, cut at {CUT} deviations"} | measured(normal_masses(BINS, 0.5 * BINS / CUT))
-    yield {"density": "truncated Cauchy"} | measured(cauchy_masses(BINS, cauchy_scale(BINS, target)))
+    yield {"density": "normal"} | measured(bump(BINS, 0.0, target**0.5 / (BINS / 2)))
+    yield {"density": f"normal, cut at {CUT} deviations"} | measured(bump(BINS, 0.0, 1.0 / CUT))
+    yield {"density": "truncated Cauchy"} | measured(cauchy_start(BINS, target))
+
+
+def solved(objective: str, divergence: str, start: str, *, symmetric: bool) -> tuple[Line, Array]:
+    """An optimum in numbers, and its density."""
+    target = target_variance(BINS, xi=XI)
+    problem = Problem(target, OBJECTIVES[objective], DIVERGENCES[divergence])
+    solution = minimise(problem, start_masses(start, BINS, target, symmetric=symmetric), symmetric=symmetric)
+    asked = {"objective": objective, "divergence": divergence, "start": start, "symmetric": symmetric}
+    found = measured(solution.density) | {"iterations": solution.iterations}
+    return {"density": "optimum"} | asked | found, solution.density
 
 
 def optima() -> Iterator[Line]:
-    """Optima of every objective, of every divergence, and from every start without symmetry; ``apart`` from the first of each."""
-    target = target_variance(BINS, xi=XI)
-    cauchy = cauchy_masses(BINS, cauchy_scale(BINS, target))
-    starts = {
-        "truncated Cauchy": cauchy,
-        "uniform": np.full(BINS, 1.0 / BINS),
-        "normal": normal_masses(BINS, target**0.5),
-        "a peak in the middle": peak_at(BINS // 2),
-        "a peak off the middle": peak_at(OFF_CENTRE),
-    }
-
-    def solved(objective: str, divergence: str, start: str, *, symmetric: bool) -> tuple[Line, Array]:
-        problem = Problem(target, OBJECTIVES[objective], DIVERGENCES[divergence])
-        solution = minimise(problem, starts[start], symmetric=symmetric)
-        asked = {"objective": objective, "divergence": divergence, "start": start, "symmetric": symmetric}
-        found = measured(solution.density) | {"iterations": solution.iterations}
-        return {"density": "optimum"} | asked | found, solution.density
-
+    """Optima of each objective, of each divergence, and from each start without symmetry; ``apart`` from the first of its kind."""
     for objective in OBJECTIVES:
-        yield solved(objective, "kl", "truncated Cauchy", symmetric=True)[0] | {"asked": "objective"}
-    _, first = solved("exact", "kl", "truncated Cauchy", symmetric=True)
+        yield solved(objective, "missed", DEFAULT_START, symmetric=True)[0] | {"asked": "objective"}
+    _, first = solved("exact", "missed", DEFAULT_START, symmetric=True)
     for divergence in DIVERGENCES:
-        line, density = solved("exact", divergence, "truncated Cauchy", symmetric=True)
+        line, density = solved("exact", divergence, DEFAULT_START, symmetric=True)
         yield line | {"asked": "divergence", "apart": total_variation(density, first)}
-    _, first = solved("paper", "kl", "truncated Cauchy", symmetric=False)
-    for start in starts:
-        line, density = solved("paper", "kl", start, symmetric=False)
+    _, first = solved("paper", "missed", DEFAULT_START, symmetric=False)
+    for start in STARTS:
+        line, density = solved("paper", "missed", start, symmetric=False)
         yield line | {"asked": "start", "apart": total_variation(density, first)}
 
 

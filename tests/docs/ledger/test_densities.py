@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from docs.ledger.densities import DENSITIES, evaluated, measured, normal_masses, side_lobes
+from docs.ledger.densities import DENSITIES, evaluated, measured, side_lobes
 from docs.ledger.results import selected
 from generative.priors.nonparametric import NonParametric
+from generative.priors.solver import bump
 
 
 def test_the_densities_of_table_4_1_are_those_on_file() -> None:
@@ -33,7 +34,7 @@ def test_an_optimum_on_file_is_what_the_solver_finds() -> None:
 
 
 def test_side_lobes_are_counted_on_one_side_and_must_stand_out() -> None:
-    density = normal_masses(1024, 20.0)
+    density = bump(1024, 0.0, 0.04)
     assert side_lobes(density) == 0
     for place in (512 + 200, 512 + 300, 1023):
         density[place] = 1e-3
