@@ -132,8 +132,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     state, images_seen = checkpoint["state_dict"], checkpoint["images_seen"]
-    if not are_weights(state):
-        raise ValueError(f"{path} holds no weights by their names")
+    if not are_weights(state) or not are_weights(checkpoint.get("prior", {})):
+        raise ValueError(f"{path} holds no weights by their names, or a prior that is no tensors by theirs")
     if type(images_seen) is not int or images_seen < 0:
         raise ValueError(f"{path} says that it has seen {images_seen!r} images: it is not a checkpoint of polymorph")
     return checkpoint
@@ -164,5 +164,8 @@ def load_method(path: str | Path, *, device: str = "cpu") -> tuple[Method, Image
         raise ValueError(
             f"the weights in {path} do not fit the method it names: {str(error).splitlines()[-1]}"
         ) from error
-    method.images_seen = method.images_seen_before = checkpoint["images_seen"]
+    try:
+        method.on_load_checkpoint(checkpoint)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     return method.to(device).eval(), datamodule

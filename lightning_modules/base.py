@@ -16,9 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from generative.inversion.search import Space
-from generative.priors.base import Prior
-from generative.priors.normal import Normal
-from generative.randomness import Stream, permutation
+from generative.randomness import permutation
+from lightning_modules.priors import HasPrior
 from lightning_modules.steps import ManualSteps
 from lightning_modules.weights import Weights, read_weights
 from metrics.measures import (
@@ -214,28 +213,13 @@ class Draws(Method):
         return labels.to(self.device)
 
 
-class HasLatents(Draws):
-    """It draws images by decoding latents; a sample is a decoded latent of its prior.
+class HasLatents(HasPrior, Draws):
+    """It draws images by decoding latents; a sample is a decoded latent of its prior (:class:`HasPrior`).
 
-    ``prior``: the law of the ``latent_dim`` numbers of a latent, by default the standard normal one. ``drawn_together``:
-    how many images of a call of :meth:`decode` hang on each other, as under statistics of the batch.
+    ``drawn_together``: how many images of a call of :meth:`decode` hang on each other, as under statistics of the batch.
     """
 
-    latent_dim: int
     drawn_together: int = 1
-
-    def __init__(self, *, prior: Prior | None = None, **given: Any) -> None:
-        super().__init__(**given)
-        self.prior = Normal() if prior is None else prior
-
-    def latents(self, first: int, count: int, *, seed: int, stream: str = "evaluation") -> Tensor:
-        """Latents [count, ...] of the images ``first .. first + count - 1`` of ``seed``, one stream for each use."""
-        latents = self.prior.sample(first, count, self.latent_dim, Stream(seed, stream))
-        return latents.to(self.device).type(self.dtype)
-
-    def training_latents(self, part: dict[str, Any]) -> Tensor:
-        """Latents [B, ...] of the B images of a part of a training batch, whatever its size."""
-        return self.latents(part["first_number"], len(part["image"]), seed=self.seed, stream="latents")
 
     @abstractmethod
     def decode(

@@ -36,6 +36,7 @@ class PolyINR(Invertible, HasCritic):
     truncates = True
     space_names = tuple(SPACES)
     pivot_space = "w"
+    norms_setting = "+method.generator.normalize_latents=false"
 
     def __init__(
         self,
@@ -69,6 +70,10 @@ class PolyINR(Invertible, HasCritic):
             raise ValueError(f"decay_share must be between 0 and 1, got {decay_share}")
         self.budget_images = round(budget_kimg * 1000)
         self.decay_share = decay_share
+
+    @property
+    def keeps_norms(self) -> bool:  # type: ignore[override] # of most generators a constant
+        return not self.generator.mapping.normalize_latents
 
     def configure_optimizers(self) -> list[Optimizer]:
         return [
