@@ -75,7 +75,7 @@ critics: setup
 	for run in $(RUNS); do cat $$run/critic/$$task.jsonl; done > docs/results/dgm/critic_$$task.jsonl; done; \
 	for run in $(RUNS); do tail -n 1 $$run/results.jsonl; done > docs/results/dgm/critic_results.jsonl
 
-# RUNS: folders of an experiment of dcgan, such as dcgan/cifar10_width32; JUDGE: a checkpoint of classifier/cifar10_judge.
+# RUNS: folders of an experiment of dcgan, such as dcgan/fashion_mnist; JUDGE: a checkpoint of classifier/fashion_mnist.
 # The last state is scored in full, kept ones on the way at the prior and at midpoints by half as many images.
 priors: setup
 	@set -e; for run in $(RUNS); do \

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 PAGE = RESULTS / "priors.md"
 CHART = RESULTS / "dcgan" / "priors_over_time.png"
 PRINTED = DOCS / "claims" / "tables" / "priors.yaml"
-OURS_BESIDE = "4.4"  # the chapter's table of the data that ours are trained on
+OURS_BESIDE = "4.4"  # the chapter's table of images of the same size, CIFAR-10
 SETS = {  # of images, as lines name them and as the page does
     "midpoint": "midpoint",
     "mean_4": "mean of 4",
@@ -193,7 +193,7 @@ INTRODUCTION = (
     "alike. The free control is the normal prior whose combinations are divided by the root of the sum of squared weights: "
     "that path has the prior's law and costs nothing. A new prior has to beat it.",
     "FD is the Frechet distance in a judge's features and IS the exponential of the mean KL of its classes. Printed figures "
-    "are of Inception, so compare orders and factors, not figures. `factor` is FD at midpoints over FD at the prior. The "
+    "are Table 4.4's, of CIFAR-10 and Inception, so compare orders and factors, not figures. `factor` is FD at midpoints over FD at the prior. The "
     "distance to the nearer end is in units of that of two images of the prior: one far below 1 says that midpoints repeat "
     "their ends. Intervals are Student's t over training seeds (95 %).",
 )
