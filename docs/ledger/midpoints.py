@@ -43,8 +43,8 @@ def lines_of(run: Path, folder: Path) -> list[Line]:
     lines = read_lines(folder / WRITTEN)
     if not lines:
         raise ValueError(f"{folder} has no {WRITTEN}: make priors RUNS={run} JUDGE=<a checkpoint of a classifier>")
-    environment = hardware(run)
-    return [{k: rounded(v) for k, v in line.items()} | {"environment": environment} for line in with_factors(lines)]
+    told = {"environment": hardware(run), "kimg": float(round(lines[0]["kimg"]))}  # kept by the first batch after that
+    return [{key: rounded(entry) for key, entry in line.items()} | told for line in with_factors(lines)]
 
 
 def of_run(line: Line) -> tuple[Any, ...]:

@@ -193,9 +193,9 @@ INTRODUCTION = (
     "alike. The free control is the normal prior whose combinations are divided by the root of the sum of squared weights: "
     "that path has the prior's law and costs nothing. A new prior has to beat it.",
     "FD is the Frechet distance in a judge's features and IS the exponential of the mean KL of its classes. Printed figures "
-    "are Table 4.4's, of CIFAR-10 and Inception, so compare orders and factors, not figures. `factor` is FD at midpoints over FD at the prior. The "
-    "distance to the nearer end is in units of that of two images of the prior: one far below 1 says that midpoints repeat "
-    "their ends. Intervals are Student's t over training seeds (95 %).",
+    "are Table 4.4's, of CIFAR-10 and Inception, so compare orders and factors, not figures. `factor` is FD at midpoints "
+    "over FD at the prior. The distance to the nearer end is in units of that of two images of the prior: one far below 1 "
+    "says that midpoints repeat their ends. Intervals are Student's t over training seeds (95 %).",
 )
 MEASURED = (
     "Measured by `make priors RUNS=... JUDGE=...`: {count:,} images against {num_reference:,} real ones in the features of "

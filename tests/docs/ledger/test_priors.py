@@ -54,7 +54,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         folder = tmp_path / f"{prior}_{seed}"
         for state, kimg, factor, sets in (
             ("", 200.0, 1.0, ("midpoint", "mean_8", "extrapolation_1.5")),
-            ("25kimg", 25.0, 3.0, ("midpoint",)),
+            ("25kimg", 25.024, 3.0, ("midpoint",)),
             ("200kimg", 200.0, 1.0, ("midpoint",)),
         ):
             path = folder / "midpoints" / state / "midpoints.jsonl"
@@ -81,7 +81,7 @@ def test_a_run_measured_again_takes_the_place_of_its_lines(run: Run) -> None:
     straight = [line for line in results.read_results(LAST) if line["path"] == "linear"]
     assert {line["fd_over_prior"] for line in straight} == {1.6}, "of its own model's prior"
     kimgs = {line["kimg"] for line in results.read_results(ON_THE_WAY)}
-    assert kimgs == {25.0, 200.0}, "the last state too, measured as the others"
+    assert kimgs == {25.0, 200.0}, "the last state too; each by the time that it was kept for"
 
 
 def test_a_run_that_was_not_measured_or_has_not_ended_says_what_to_do(run: Run, tmp_path: Path) -> None:
