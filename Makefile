@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: help setup quickstart pictures test lint soak bench claims critics second-look
+.PHONY: help setup quickstart pictures test lint soak bench claims critics second-look priors
 
 help:
 	@echo "make quickstart  install, train Poly-INR on digits, and say where the pictures are"
@@ -21,6 +21,8 @@ help:
 	@echo "                 (RUNS=<folders of poly_inr/digits> JUDGE=<checkpoint of classifier/digits>)"
 	@echo "make critics     measure what critics tell apart, and the pieces and holes of what they taught to draw"
 	@echo "                 (RUNS=<folders of poly_inr/digits and poly_inr/digits_dgm_critic>)"
+	@echo "make priors      score midpoints, means and extrapolations of trained priors, and make docs/results/priors.md"
+	@echo "                 (RUNS=<folders of one of the experiments dcgan> JUDGE=<checkpoint of a classifier>)"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@if [ -z "$(PYTHON)" ]; then echo "error: Python 3.11 or 3.12 is needed; name one with make PYTHON=..."; exit 2; fi
@@ -72,6 +74,16 @@ critics: setup
 	$(PY) generate.py checkpoint=$$run/checkpoints/last.ckpt task=$$task output=$$run/critic num_threads=1; done; \
 	for run in $(RUNS); do cat $$run/critic/$$task.jsonl; done > docs/results/dgm/critic_$$task.jsonl; done; \
 	for run in $(RUNS); do tail -n 1 $$run/results.jsonl; done > docs/results/dgm/critic_results.jsonl
+
+# RUNS: folders of an experiment of dcgan, such as dcgan/fashion_mnist; JUDGE: a checkpoint of classifier/fashion_mnist.
+# The last state is scored in full, kept ones on the way at the prior and at midpoints by half as many images.
+priors: setup
+	@set -e; for run in $(RUNS); do \
+	$(PY) generate.py checkpoint=$$run/checkpoints/last.ckpt task=midpoints "judge=[$(JUDGE)]" output=$$run/midpoints num_threads=1; \
+	for kept in $$run/checkpoints/*kimg.ckpt; do [ -f $$kept ] || continue; \
+	$(PY) generate.py checkpoint=$$kept task=midpoints "judge=[$(JUDGE)]" 'only=[prior,midpoint]' 'paths=[linear,variance_preserving]' \
+		count=2500 output=$$run/midpoints/$$(basename $$kept .ckpt) num_threads=1; done; done
+	$(PY) -m docs.ledger.priors $(if $(RUNS),--collect $(RUNS))
 
 claims: setup
 	$(PY) -m docs.ledger $(if $(RUNS),--collect $(RUNS))

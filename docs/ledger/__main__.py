@@ -1,4 +1,6 @@
-"""Makes docs/claims.md and the README's results table from docs/claims and docs/results: values are computed or read.
+"""Makes docs/claims.md, docs/results/priors.md and the README's results table from docs/claims and docs/results.
+
+Values are computed or read.
 
 python -m docs.ledger [--collect RUN ...] [--check]
 
@@ -14,15 +16,16 @@ from pathlib import Path
 
 from docs.ledger.collect import collect
 from docs.ledger.pages import ledger, read_pages
+from docs.ledger.priors import PAGE, page
 from docs.ledger.readme import README, with_table
 from docs.ledger.results import DOCS
 from launch.errors import one_line_errors
 
 
 def make(*, check: bool) -> None:
-    """Write both files, or ValueError where ``check`` finds one of them out of date."""
+    """Write the files, or ValueError where ``check`` finds one of them out of date."""
     pages = read_pages()
-    made = {DOCS / "claims.md": ledger(pages), README: with_table(README.read_text(), pages)}
+    made = {DOCS / "claims.md": ledger(pages), PAGE: page(), README: with_table(README.read_text(), pages)}
     if check:
         stale = [path.name for path, text in made.items() if not path.exists() or path.read_text() != text]
         if stale:

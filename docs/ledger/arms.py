@@ -149,13 +149,14 @@ class Ordered(Filled):
         )
 
     def facts_of_arms(self) -> Facts:
-        arms = {arm.experiment: facts(arm.run_lines(), "") for arm in (self.better, self.worse)}
-        command = "`python train.py experiment=" + "` and `".join(arms) + "`"
+        arms = (self.better, self.worse)
+        told = [facts(arm.run_lines(), "") for arm in arms]
+        experiments = dict.fromkeys(arm.experiment for arm in arms)
         return {
-            "seeds": " against ".join(dict.fromkeys(arm["seeds"] for arm in arms.values())),
-            "hardware": " against ".join(dict.fromkeys(arm["hardware"] for arm in arms.values())),
-            "kimg": " against ".join(dict.fromkeys(arm["kimg"] for arm in arms.values())),
-            "command": self.command or command,
+            "seeds": " against ".join(dict.fromkeys(runs["seeds"] for runs in told)),
+            "hardware": " against ".join(dict.fromkeys(runs["hardware"] for runs in told)),
+            "kimg": " against ".join(dict.fromkeys(runs["kimg"] for runs in told)),
+            "command": self.command or "`python train.py experiment=" + "` and `".join(experiments) + "`",
         }
 
 

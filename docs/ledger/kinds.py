@@ -8,6 +8,7 @@
 | ranking | rows of a task's results by a measure | which is best |
 | count | a network's parameters, counted without memory for them | whether it is the printed figure |
 | counts | the same of all rows of a table | how many are |
+| computed | rows that a command computed, without training | whether they are as printed and keep to their bounds |
 | untested | nothing was measured | what it would need |
 """
 
@@ -19,6 +20,7 @@ from typing import Any
 from docs.ledger.arms import Gated, Ordered, Stated
 from docs.ledger.checked import built
 from docs.ledger.claim import Claim, Untested
+from docs.ledger.computed import Computed
 from docs.ledger.counts import Count, Counts
 from docs.ledger.rankings import Ranked
 from launch.errors import did_you_mean
@@ -30,6 +32,7 @@ KINDS: dict[str, type[Claim]] = {
     "ranking": Ranked,
     "count": Count,
     "counts": Counts,
+    "computed": Computed,
     "untested": Untested,
 }
 

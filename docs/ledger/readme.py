@@ -6,11 +6,16 @@ import textwrap
 from collections.abc import Sequence
 
 from docs.ledger.pages import Page, Shown
-from docs.ledger.results import DOCS, facts, interval, read_results, stated, value
+from docs.ledger.results import DOCS, Line, facts, interval, read_results, stated, value
 
 README = DOCS.parent / "README.md"
 MARKS = ("<!-- results: made by `make claims` -->", "<!-- end of results -->")
 COLUMNS = {"fd": "FD ↓", "precision": "precision ↑", "recall": "recall ↑", "accuracy": "asked class ↑"}
+
+
+def has(results: Sequence[Line], measure: str) -> bool:
+    """Whether results have a measure: a generator without classes draws none that was asked for."""
+    return all(measure in result["metrics"] for result in results)
 
 
 def results_table(shown: Sequence[Shown]) -> str:
@@ -20,7 +25,7 @@ def results_table(shown: Sequence[Shown]) -> str:
         results = read_results(row.experiment)
         if results:
             runs = facts(results, "")
-            values = [stated(results, measure) for measure in COLUMNS]
+            values = [stated(results, measure) if has(results, measure) else "-" for measure in COLUMNS]
             seconds = sorted(result["train_seconds"] for result in results)
             time = f"{seconds[len(seconds) // 2]:.0f} s (median, busy machine)"
             cells = [f"`{row.experiment}`", *values, runs["seeds"], runs["kimg"], time, runs["hardware"], row.printed]

@@ -22,6 +22,8 @@ from metrics.measures import Direction
 DOCS = Path(__file__).resolve().parents[1]
 RESULTS = DOCS / "results"
 MORE_DIGITS = {"accuracy": 4, "kid": 4}  # behind the point, where a measure is stated with more than three
+PRIORS = ("dcgan/priors", "dcgan/priors_over_time")  # files of `make priors`: of last states, and of states on the way
+EVERY_LINE = "every_line"  # the key of a first line with what all lines of its file have
 Line = dict[str, Any]
 
 
@@ -45,8 +47,8 @@ def directions() -> dict[str, Direction]:
 
 Measure = Annotated[str, Known("measure", directions)]
 Experiment = Annotated[str, Known("experiment", experiments)]
-# Of an experiment there may be none yet.
-ResultsFile = Annotated[str, Known("file of docs/results", lambda: [*files(), *experiments()])]
+# Of an experiment and of priors there may be none yet.
+ResultsFile = Annotated[str, Known("file of docs/results", lambda: [*files(), *experiments(), *PRIORS])]
 WrittenFile = Annotated[str, Known("file of docs/results", files)]
 
 
@@ -55,19 +57,38 @@ def results_path(name: str) -> Path:
 
 
 def read_results(name: str) -> list[Line]:
+    """The lines of a file, each with what its first line may hold for all of them; none where there is no file."""
     path = results_path(name)
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    shared = lines.pop(0)[EVERY_LINE] if lines and EVERY_LINE in lines[0] else {}
+    return [shared | line for line in lines]
 
 
-def selected(name: str, only: Mapping[str, Any]) -> list[Line]:
-    """The lines of a file that have what ``only`` says; ValueError where it has lines and none of them does."""
+def write_results(name: str, lines: Sequence[Line]) -> Path:
+    """A file of which :func:`read_results` reads ``lines`` again: what all of them have alike stands in it once."""
+    shared = {
+        key: value for key, value in lines[0].items() if all(key in line and line[key] == value for line in lines)
+    }
+    rest = [{key: value for key, value in line.items() if key not in shared} for line in lines]
+    path = results_path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header = [{EVERY_LINE: shared}] if shared else []
+    path.write_text("".join(json.dumps(line) + "\n" for line in (*header, *rest)))
+    return path
+
+
+def selected(name: str, only: Mapping[str, Any], *, awaited: bool = False) -> list[Line]:
+    """The lines of a file that have what ``only`` says; ValueError where it has lines and none of them does.
+
+    ``awaited``: those lines may be still to come.
+    """
     lines = read_results(name)
     for key in only:
         if lines and not any(key in line for line in lines):
             known = {known for line in lines for known in line}
             raise ValueError(f"no line of docs/results/{name}.jsonl has the key {key!r}{did_you_mean(key, known)}")
     found = [line for line in lines if line.items() >= only.items()]
-    if lines and not found:
+    if lines and not found and not awaited:
         raise ValueError(f"no line of docs/results/{name}.jsonl has {dict(only)}")
     return found
 
@@ -140,21 +161,25 @@ class Arm:
     """The runs of an ``experiment``, and the lines with their values, one a training seed.
 
     ``results``: the file of these lines, ``only`` what they have among its others; ``runs``: the file that tells seeds,
-    hardware and budget. Both are the experiment's own results unless stated.
+    hardware and budget. Both are the experiment's own results unless stated; lines that tell so of themselves need no
+    ``runs``. ``awaited``: there may be no such lines yet among the file's others.
     """
 
     experiment: Experiment
     results: ResultsFile | None = None
     only: dict[str, Any] = field(default_factory=dict)
     runs: ResultsFile | None = None
+    awaited: bool = False
 
     def lines(self) -> list[Line]:
-        return self.of_experiment(selected(self.results or self.experiment, self.only))
+        return self.of_experiment(selected(self.results or self.experiment, self.only, awaited=self.awaited))
 
     def run_lines(self) -> list[Line]:
         """What tells of the runs that the values are of, as many; ValueError where it tells of others."""
-        name = self.runs or self.experiment
-        runs, values = self.of_experiment(read_results(name)), self.lines()
+        name, values = self.runs or self.experiment, self.lines()
+        if self.runs is None and all("environment" in line for line in values):
+            return values
+        runs = self.of_experiment(read_results(name))
         if len(runs) != len(values):
             raise ValueError(
                 f"docs/results/{name}.jsonl tells of {len(runs)} runs of {self.experiment}, but there are values of "

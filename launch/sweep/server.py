@@ -13,7 +13,15 @@ PROJECT = "polymorph"
 
 
 def registered_form(sweep: Sweep) -> dict[str, Any]:
-    """The file with nested blocks under dotted names, which is how train.py takes them, and runs that report to W&B."""
+    """The file with nested blocks under dotted names, which is how train.py takes them, and runs that report to W&B.
+
+    ValueError for a parameter that chooses a file of a group, such as ``prior@method.prior``: W&B refuses such a name.
+    """
+    for parameter in sweep.parameters:
+        if "@" in parameter.name:
+            raise ValueError(
+                f"W&B takes no parameter named {parameter.name}, which chooses a file of configs: run this sweep without --wandb"
+            )
     command = [*OPENING, *sweep.before, MACRO, *sweep.after]
     if not any(part.startswith("logger=") for part in command):
         command.append("logger=wandb")

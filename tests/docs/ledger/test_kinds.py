@@ -128,6 +128,20 @@ def test_an_order_of_what_a_task_wrote(write_results, write_runs) -> None:
     assert not found.order.lower
 
 
+def test_an_order_of_one_experiment_tells_of_both_arms_runs(write_results) -> None:
+    """One early state against the last one: their budgets differ, and the page says so."""
+    told = {"experiment": "dgm/digits", "environment": {"processor": "a processor"}, "share": 0.5}
+    lines = [told | {"train_seed": seed, "kimg": kimg} for kimg in (25.0, 200.0) for seed in (0, 1, 2)]
+    write_results("dgm/states", lines)
+    arms = {
+        name: {"experiment": "dgm/digits", "results": "dgm/states", "only": {"kimg": kimg}}
+        for name, kimg in (("better", 200.0), ("worse", 25.0))
+    }
+    found = row("order", measure="share", direction="higher", **arms)
+    assert (found.kimg, found.seeds, found.hardware) == ("200 against 25", "0, 1, 2", "a processor")
+    assert found.command == "`python train.py experiment=dgm/digits`"
+
+
 RANKING = {
     "of": "dgm/found",
     "named_by": "space",
@@ -197,6 +211,36 @@ def test_the_arguments_of_a_counted_network_are_looked_up() -> None:
         row("counts", **COUNTED, **claim)
     with pytest.raises(ValueError, match=r"'lightning_modules.none.Network', which cannot be found"):
         row("counts", **COUNTED | {"constructor": "lightning_modules.none.Network"}, **claim)
+
+
+COMPUTED = {"of": "dgm/densities", "command": "`make`", "holds": "as printed", "otherwise": "not as printed"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "says", "holds"),
+    [
+        ({"printed": "0.31"}, "KL 0.31 (printed 0.31)", True),
+        ({"printed": "0.307"}, "KL 0.306 (printed 0.307)", False),
+        ({"bounds": {"at_most": 0.3062}}, "KL 0.3062", True),
+        ({"bounds": {"at_most": 0.3061}, "digits": 1}, "KL 0.3", False),
+        ({"printed": "0.31", "bounds": {"at_least": 0.4}}, "KL 0.31 (printed 0.31)", False),
+        ({}, "KL 0.3062", True),
+    ],
+)
+def test_a_computed_value_is_as_printed_and_within_its_bounds(asked, says: str, holds: bool, write_results) -> None:
+    write_results("dgm/densities", [{"density": "uniform", "kl": 0.30618}, {"density": "normal", "kl": 0.1534}])
+    values = {"KL": {"only": {"density": "uniform"}, "value": "kl", **asked}}
+    found = row("computed", **COMPUTED, values=values)
+    assert (found.ours, found.verdict) == (says, "as printed" if holds else "not as printed")
+    assert (found.seeds, found.hardware, found.command) == ("-", "any (computed, not trained)", "`make`")
+
+
+def test_every_computed_value_must_hold_and_is_of_one_row(write_results) -> None:
+    write_results("dgm/densities", [{"density": "uniform", "kl": 0.3}, {"density": "normal", "kl": 0.1}])
+    values = {name: {"only": {"density": name}, "value": "kl", "printed": "0.3"} for name in ("uniform", "normal")}
+    assert row("computed", **COMPUTED, values=values).verdict == "not as printed"
+    with pytest.raises(ValueError, match=r"2 lines of docs/results/dgm/densities.jsonl have \{\}, and one is meant"):
+        row("computed", **COMPUTED, values={"KL": {"value": "kl"}})
 
 
 def test_what_was_not_measured_says_what_it_needs() -> None:

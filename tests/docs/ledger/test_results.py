@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from docs.ledger.results import Arm, checked_direction, directions, interval, selected, stated
+from docs.ledger import results
+from docs.ledger.results import Arm, checked_direction, directions, facts, interval, read_results, selected, stated
 from lightning_modules.classifier.module import Classifier
 
 
@@ -61,3 +62,33 @@ def test_values_and_their_runs_are_as_many(write_results, write_runs) -> None:
         arm.run_lines()
     with pytest.raises(ValueError, match="these results have no 'auroq'; did you mean 'auroc'"):
         arm.values("auroq")
+
+
+def test_what_all_lines_have_stands_once(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    lines = [{"prior": "normal", "fd": fd, "kimg": 200.0, "sampling": None} for fd in (1.0, 2.0)]
+    lines[1]["note"] = None  # the first line lacks it: None in one line is not None in all
+    path = results.write_results("dcgan/rows", lines)
+    assert read_results("dcgan/rows") == lines
+    header, *rest = path.read_text().splitlines()
+    assert header == '{"every_line": {"prior": "normal", "kimg": 200.0, "sampling": null}}'
+    assert rest == ['{"fd": 1.0}', '{"fd": 2.0, "note": null}']
+
+
+def test_lines_that_are_awaited_may_be_missing(write_results) -> None:
+    """Models of one prior are trained and those of another are not yet; a misspelt key fails all the same."""
+    write_results("dgm/maps", [{"map": "moments", "share": 0.5}])
+    assert selected("dgm/maps", {"map": "means"}, awaited=True) == []
+    assert Arm("dgm/digits", results="dgm/maps", only={"map": "means"}, awaited=True).values("share") == []
+    with pytest.raises(ValueError, match="has the key 'mpa'"):
+        selected("dgm/maps", {"mpa": "means"}, awaited=True)
+
+
+def test_lines_may_tell_of_their_runs_themselves(write_results, write_runs) -> None:
+    write_runs("dgm/digits", accuracy=[0.9, 0.8])
+    own = {"experiment": "dgm/digits", "train_seed": 7, "kimg": 25.0, "environment": {"processor": "another"}}
+    write_results("dgm/apart", [own | {"auroc": 0.9}])
+    arm = Arm("dgm/digits", results="dgm/apart")
+    assert facts(arm.run_lines(), "") == {"seeds": "7", "hardware": "another", "kimg": "25", "command": ""}
+    (line,) = Arm("dgm/digits", results="dgm/apart", runs="dgm/apart").run_lines()
+    assert line["auroc"] == 0.9

@@ -25,6 +25,7 @@ from tests.launch.sweep.conftest import COMMAND
 
 SweepFile = Callable[..., Path]
 FILES = sorted((CONFIGS / "sweeps").rglob("*.yaml"))
+FOR_THE_SERVER = [path for path in FILES if "@" not in path.read_text()]  # W&B has no name for a choice of a group
 OPENING = COMMAND[:3]
 
 
@@ -55,7 +56,7 @@ def schema() -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+@pytest.mark.parametrize("path", FOR_THE_SERVER, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_wandb_takes_the_files_as_they_are(path: Path, schema: dict[str, Any]) -> None:
     """By the schema of W&B's server, and what its client does before the upload."""
     from wandb.apis.public.sweeps import _validate_config_and_fill_distribution
@@ -81,7 +82,13 @@ def wandb_arguments(path: Path, values: dict[str, Any]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_choice_of_a_group_is_no_parameter_for_the_server() -> None:
+    sweep = read_sweep(CONFIGS / "sweeps" / "priors" / "table_4_4.yaml")
+    with pytest.raises(ValueError, match=r"W&B takes no parameter named prior@method.prior, .* without --wandb"):
+        registered_form(sweep)
+
+
+@pytest.mark.parametrize("path", FOR_THE_SERVER, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_the_agents_command_line_is_ours(path: Path) -> None:
     sweep = read_sweep(path)
     for number in range(3):
