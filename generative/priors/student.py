@@ -19,8 +19,8 @@ class Student(IsotropicPrior):
     """
 
     def __init__(self, *, nu: float, unit_variance: bool = False) -> None:
-        if not nu > 0:
-            raise ValueError(f"nu must be positive, got {nu}")
+        if not 0 < nu < math.inf:
+            raise ValueError(f"nu must be positive and finite, got {nu}; nu to infinity is prior=normal")
         if unit_variance and not nu > 2:
             raise ValueError(f"a Student t law has a variance for nu above 2, got nu {nu}: give unit_variance=false")
         self.nu = nu

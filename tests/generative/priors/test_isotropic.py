@@ -65,22 +65,9 @@ def test_directions_are_uniform_and_know_nothing_of_the_norm(prior: IsotropicPri
     assert stats.ks_2samp(heights[far, 0].numpy(), heights[~far, 0].numpy()).pvalue > 1e-3
 
 
-@pytest.mark.parametrize(
-    ("nu", "message"), [(0.0, "nu must be positive, got 0"), (-1.0, "nu must be positive, got -1")]
-)
-def test_degrees_of_freedom_that_are_none_are_refused(nu: float, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        Student(nu=nu)
-
-
 def test_a_scale_by_a_variance_that_is_infinite_is_refused() -> None:
     with pytest.raises(ValueError, match="has a variance for nu above 2, got nu 2: give unit_variance=false"):
         Student(nu=2, unit_variance=True)
-
-
-def test_theta_must_be_positive() -> None:
-    with pytest.raises(ValueError, match="theta must be positive, got 0"):
-        Gamma(theta=0.0)
 
 
 def test_a_squared_norm_of_normal_midpoints_is_half_a_chi_squared() -> None:
