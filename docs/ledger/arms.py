@@ -110,12 +110,14 @@ class Ordered(Filled):
     """The arm ``better`` is better than the arm ``worse`` by ``measure``, which the page calls ``called``.
 
     ``ours`` are words before the order found; in them ``{each}`` are the values of all seeds and ``{means}`` their means.
-    ``unmeasured``: what stands as the verdict until there are results of enough seeds.
+    ``unmeasured``: what stands as the verdict until there are results of enough seeds. ``paired``: both arms are of the same
+    runs, which are compared one by one; those that only one of them has do not count.
     """
 
     measure: str
     better: Arm
     worse: Arm
+    paired: bool = False
     called: str = ""
     direction: Direction | None = None
     ours: str = ""
@@ -131,9 +133,9 @@ class Ordered(Filled):
     def row(self) -> Row:
         order = Order(
             self.called or self.measure,
-            self.better.values(self.measure),
-            self.worse.values(self.measure),
+            *self.values(),
             lower=checked_direction(self.measure, self.direction) == "lower",
+            paired=self.paired,
             holds=self.holds,
             reverse=self.reverse,
         )
@@ -147,6 +149,25 @@ class Ordered(Filled):
             verdict="" if self.given is None else self.given.verdict(),
             order=order,
         )
+
+    def values(self) -> tuple[list[float], list[float]]:
+        """Of the better arm and of the other one; of paired arms seed by seed."""
+        better, worse = (self.by_seed(arm) for arm in (self.better, self.worse))
+        if self.paired:
+            seeds = sorted(better.keys() & worse.keys())
+            return [better[seed] for seed in seeds], [worse[seed] for seed in seeds]
+        return [*better.values()], [*worse.values()]
+
+    def by_seed(self, arm: Arm) -> dict[int, float]:
+        """ValueError where lines of a seed differ in more than ``only`` says: as seeds of one arm they would count twice."""
+        lines = arm.lines()
+        # What a task wrote of one model a line may leave the seed to the file of the runs.
+        found = {line.get("train_seed", number): value(line, self.measure) for number, line in enumerate(lines)}
+        if len(found) < len(lines):
+            raise ValueError(
+                f"{arm.experiment} has several lines of a seed with {arm.only}: say by 'only' which are meant"
+            )
+        return found
 
     def facts_of_arms(self) -> Facts:
         arms = (self.better, self.worse)

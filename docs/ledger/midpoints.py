@@ -6,6 +6,7 @@ the last one: there all are measured by as many images, since a Frechet distance
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from records.run_files import read_lines
 LAST, ON_THE_WAY = PRIORS  # of docs/results
 WRITTEN = "midpoints.jsonl"  # by the task, in its output folder
 RUN = ("experiment", "normalization", "latent_dim", "prior", "prior_settings", "train_seed")  # tells one from another
+MEASURED = ("count", "num_reference", "extractor", "extractor_weights")  # alike, where scores are to be compared
 SET = ("sampling", "what", "path")  # of images of a model
 DIGITS = 6  # of a number that are kept
 
@@ -56,8 +58,17 @@ def in_order(lines: list[Line]) -> list[Line]:
 
 
 def take_in(name: str, lines: list[Line]) -> None:
-    """Lines of one run into a file of docs/results, in place of that run's earlier ones."""
+    """Lines of one run into a file of docs/results, in place of that run's earlier ones.
+
+    ValueError where the others of its experiment were measured by another judge or count.
+    """
     kept = [line for line in read_results(name) if of_run(line) != of_run(lines[0])]
+    for line, key in product([*lines, *kept], MEASURED):
+        if line["experiment"] == lines[0]["experiment"] and line.get(key) != lines[0].get(key):
+            raise ValueError(
+                f"docs/results/{name}.jsonl has lines of {line['experiment']} with {key} {line.get(key)}, and these have "
+                f"{lines[0].get(key)}: measure all runs alike, or remove that file"
+            )
     write_results(name, in_order([*kept, *lines]))
 
 

@@ -111,5 +111,5 @@ def compared(all_modes: Sequence[Mode]) -> list[Comparison]:
         if control is not None:
             asked += [(mode, arm, mode.order(arm, control)) for arm in mode.arms() if arm.prior != CONTROL[0]]
     tested = [order for _, _, order in asked if not order.is_open]
-    p_values = dict(zip(map(id, tested), holm([order.test().pvalue for order in tested]), strict=True))
+    p_values = dict(zip(map(id, tested), holm([order.p for order in tested]), strict=True))
     return [Comparison(mode, arm, order, p_values.get(id(order), float("nan"))) for mode, arm, order in asked]

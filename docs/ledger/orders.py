@@ -21,7 +21,8 @@ class Order:
 
     A measure of which less is better, ``lower``, is a distance here: positive and of skewed spread, so arms are compared
     on logarithms, as the ratio of their geometric means. The others are shares, and compared by their difference. Both by
-    Welch's t: seeds share no more than a number and the order of images.
+    Welch's t: seeds share no more than a number and the order of images. ``paired``: the values of both arms in turn are of
+    one run, as at two times of its training; then by Student's t of their differences.
     """
 
     metric: str
@@ -29,11 +30,16 @@ class Order:
     worse: list[float]
     _: KW_ONLY
     lower: bool = False
+    paired: bool = False
     holds: str = "reproduced at this scale"
     reverse: str = "not reproduced at this scale: the other way round"
 
     def __post_init__(self) -> None:
         values = [*self.better, *self.worse]
+        if not all(map(math.isfinite, values)):
+            raise ValueError(
+                f"{self.metric} must be finite to be compared, got {values}: leave out the run that diverged"
+            )
         if self.lower and min(values, default=1.0) <= 0:
             raise ValueError(f"{self.metric} is compared on logarithms and must be positive, got {min(values)}")
 
@@ -42,9 +48,15 @@ class Order:
         return min(len(self.better), len(self.worse)) < LEAST_SEEDS
 
     def test(self) -> Any:
-        """Welch's test of the better arm against the other, on the scale that they are compared on."""
+        """Of the better arm against the other, on the scale that they are compared on."""
         arms = [np.log(arm) if self.lower else np.asarray(arm) for arm in (self.better, self.worse)]
-        return stats.ttest_ind(*arms, equal_var=False)
+        return stats.ttest_rel(*arms) if self.paired else stats.ttest_ind(*arms, equal_var=False)
+
+    @property
+    def p(self) -> float:
+        """Of :meth:`test`; 1 where it has none, since all values are the same."""
+        p = float(self.test().pvalue)
+        return 1.0 if math.isnan(p) else p
 
     def difference(self) -> tuple[float, float, float]:
         """The better arm minus the other, or divided by it where they are distances, and the 95 % interval of that."""
@@ -55,12 +67,13 @@ class Order:
 
     def found(self) -> str:
         mean, low, high = self.difference()
+        how = "paired" if self.paired else "Welch"
         if self.lower:
-            size = f"{self.metric} {mean:.3g} times, 95 % interval {low:.3g} to {high:.3g} (Welch on logarithms)"
+            size = f"{self.metric} {mean:.3g} times, 95 % interval {low:.3g} to {high:.3g} ({how} on logarithms)"
         else:
-            size = f"{self.metric} {mean:+.4f}, 95 % interval {low:+.4f} to {high:+.4f} (Welch)"
+            size = f"{self.metric} {mean:+.4f}, 95 % interval {low:+.4f} to {high:+.4f} ({how})"
         are_apart = max(self.better) < min(self.worse) or max(self.worse) < min(self.better)
-        return f"{size}, p {self.test().pvalue:.2g}{'; values do not overlap' if are_apart else ''}"
+        return f"{size}, p {self.p:.2g}{'; values do not overlap' if are_apart else ''}"
 
     def verdict(self, p: float) -> str:
         """By ``p`` of the order among all of its page: which order was seen, or that both are left open."""
@@ -101,7 +114,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def decided(page: Sequence[Row]) -> list[Row]:
     """The rows of a page, the orders among them in words and with a verdict that minds how many there are."""
     asked = {k: row.order for k, row in enumerate(page) if row.order is not None and not row.verdict}
-    p_values = dict(zip(asked, holm([order.test().pvalue for order in asked.values()]), strict=True))
+    p_values = dict(zip(asked, holm([order.p for order in asked.values()]), strict=True))
     rows = []
     for k, row in enumerate(page):
         if row.order is None:

@@ -178,12 +178,15 @@ def answer(mode: Mode, comparisons: Sequence[Comparison], printed: PrintedTable)
             sentences.append(f"{verdict[0].upper()}{verdict[1:]}: {', '.join(names)}.")
     sentences += changes(mode, printed)
     for what, called in (("mean_8", "means of 8 codes"), ("extrapolation_1.5", "points at 3/2 of the way")):
-        means = {arm: interval(values)[0] for arm in mode.arms() if (values := mode.values(arm, "fd", what))}
-        straight = [arm for arm in means if arm.path == STRAIGHT]
+        found = {arm: values for arm in mode.arms() if (values := mode.values(arm, "fd", what))}
+        straight = [arm for arm in found if arm.path == STRAIGHT]
         if straight:
-            best = min(straight, key=lambda arm: means[arm])
-            control = next((f"; the control has {means[arm]:.1f}" for arm in means if arm.is_control), "")
-            sentences.append(f"Of {called} on straight lines {best} has the lowest FD, {means[best]:.1f}{control}.")
+            best = min(straight, key=lambda arm: interval(found[arm])[0])
+            control = next((f"; the control has {stated(found[arm], 1)}" for arm in found if arm.is_control), "")
+            sentences.append(
+                f"Of {called} on straight lines {best} has the lowest mean FD, {stated(found[best], 1)} "
+                f"({seeds(found[best])}){control}."
+            )
     return " ".join(sentences)
 
 
@@ -276,7 +279,8 @@ def chart(all_modes: Sequence[Mode]) -> Figure:
             for what, style in (("midpoint", "-"), ("prior", ":")):
                 points = [(k, interval(found)[0]) for k in mode.kimgs() if (found := mode.values(arm, "fd", what, k))]
                 label = str(arm) if what == "midpoint" else None
-                axes.plot(*zip(*points, strict=True), style, color=colours[str(arm)], label=label)
+                if points:  # kept states are measured on fewer paths, and not of every run
+                    axes.plot(*zip(*points, strict=True), style, color=colours[str(arm)], label=label)
         axes.set_yscale("log")
         axes.set_xlabel("thousand images seen")
         axes.set_title(str(mode).partition(" (")[0], fontsize=9)

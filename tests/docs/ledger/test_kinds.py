@@ -142,6 +142,30 @@ def test_an_order_of_one_experiment_tells_of_both_arms_runs(write_results) -> No
     assert found.command == "`python train.py experiment=dgm/digits`"
 
 
+def two_times(write_results, early: dict[int, float], late: dict[int, float]) -> dict[str, Any]:
+    """The arms of an order of states by seed."""
+    told = {"experiment": "dgm/digits", "environment": {"processor": "a processor"}}
+    states = [(kimg, *pair) for kimg, found in ((25.0, early), (200.0, late)) for pair in found.items()]
+    lines = [told | {"kimg": kimg, "train_seed": seed, "share": share} for kimg, seed, share in states]
+    write_results("dgm/states", lines)
+    of = {"experiment": "dgm/digits", "results": "dgm/states"}
+    return {name: of | {"only": {"kimg": kimg}} for name, kimg in (("better", 200.0), ("worse", 25.0))}
+
+
+def test_paired_arms_are_compared_run_by_run(write_results) -> None:
+    arms = two_times(write_results, {0: 0.1, 1: 0.4, 2: 0.7, 3: 0.9}, {2: 0.8, 0: 0.2, 1: 0.5})
+    order = row("order", measure="share", direction="higher", paired=True, **arms).order
+    assert order is not None
+    assert (order.better, order.worse, order.paired) == ([0.2, 0.5, 0.8], [0.1, 0.4, 0.7], True)
+
+
+def test_two_lines_of_a_seed_are_not_two_seeds(write_results) -> None:
+    arms = two_times(write_results, {0: 0.1, 1: 0.4, 2: 0.7}, {0: 0.1, 1: 0.4, 2: 0.7})
+    arms["better"] = arms["better"] | {"only": {}}
+    with pytest.raises(ValueError, match=r"has several lines of a seed with .* say by 'only' which are meant"):
+        row("order", measure="share", direction="higher", **arms)
+
+
 RANKING = {
     "of": "dgm/found",
     "named_by": "space",

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
+from scipy import stats
 
 from docs.ledger.orders import Order, Row, decided, holm
 
@@ -32,6 +36,31 @@ def test_distances_are_compared_as_ratios() -> None:
     assert scaled.difference() == pytest.approx((ratio, low, high))
     with pytest.raises(ValueError, match="on logarithms and must be positive, got -0"):
         Order("x", far, [0.3, -0.1, 0.3], lower=True)
+
+
+def test_two_times_of_the_same_runs_are_compared_run_by_run() -> None:
+    """Runs that differ by a factor of four, each 1.2 to 1.3 times what it was: unpaired the runs hide the order."""
+    late, early = [1.0, 2.0, 4.0], [1.2, 2.5, 5.2]
+    ours = Order("factor", late, early, lower=True, paired=True)
+    assert ours.p == pytest.approx(stats.ttest_1samp(np.log([1.2, 1.25, 1.3]), 0.0).pvalue)
+    assert ours.p < 0.02 < 0.5 < Order("factor", late, early, lower=True).p
+    ratio, low, high = ours.difference()
+    assert low < ratio < high < 1
+    assert "(paired on logarithms)" in ours.found()
+
+
+def test_values_that_are_all_the_same_decide_nothing() -> None:
+    same = Order("recall", [0.0] * 3, [0.0] * 3)
+    (level, sure) = decided([row(same), row(Order("x", HIGH, LOW))])
+    assert sure.verdict == "reproduced at this scale"
+    assert level.verdict == "undecided at this scale"
+    assert level.ours.endswith("1 among 2 orders (Holm)")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_score_that_is_not_finite_is_refused(value: float) -> None:
+    with pytest.raises(ValueError, match="FD must be finite to be compared"):
+        Order("FD", HIGH, [1.0, value, 1.0], lower=True)
 
 
 def test_holm_on_a_page_worked_by_hand() -> None:

@@ -93,6 +93,17 @@ def test_a_run_that_was_not_measured_or_has_not_ended_says_what_to_do(run: Run, 
         collect_midpoints(folder)
 
 
+@pytest.mark.parametrize("other", [{"extractor": "another judge"}, {"count": 100}, {"num_reference": 100}])
+def test_scores_by_another_judge_or_count_are_not_put_beside(run: Run, other: dict[str, Any]) -> None:
+    run("normal", 0, 30.0)
+    with pytest.raises(
+        ValueError, match=f"has lines of dcgan/digits with {next(iter(other))} .*: measure all runs alike"
+    ):
+        run("radial", 0, 30.0, **other)
+    run("radial", 0, 30.0, experiment="dcgan/fashion_mnist", **other)
+    run("normal", 0, 30.0)
+
+
 def all_runs(run: Run, seeds: int, *, normal: float, radial: float) -> None:
     for seed in range(seeds):
         run("normal", seed, normal)
@@ -142,7 +153,10 @@ def test_the_page_of_several_seeds_gives_intervals_and_the_course_of_training(ru
     assert "| normal | 90.0 → 144.0 | 30.0 → 48.0 |" in text
     assert "| radial | 27.50 ± 0.68 | - | 27.50 ± 0.68 | - | 27.50 ± 0.68 |" in text, "mean of 4 and 5/4 are missing"
     words = " ".join(text.split())
-    assert "means of 8 codes on straight lines radial has the lowest FD, 27.5; the control has 30.0." in words
+    assert (
+        "means of 8 codes on straight lines radial has the lowest mean FD, 27.5 ± 0.7 (3); the control has 30.0 ± 0.7."
+        in words
+    )
     assert "5,000 images against 4,000 real ones in the features of a judge; trained on a processor." in words
 
 
