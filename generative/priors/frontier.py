@@ -12,6 +12,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 from generative.priors.base import IsotropicPrior, Prior
@@ -22,21 +23,21 @@ from generative.priors.normal import Normal
 from generative.priors.norms import NormLaws, norm_laws, sampled_norm_laws
 from generative.priors.radial import Radial
 from generative.priors.student import Student
+from generative.priors.truncated_cauchy import TruncatedCauchy
 from generative.priors.uniform import Uniform
 from generative.randomness import Stream
 
 DEGREES = (10, 5, 3, 2, 1)
 BOUNDS = (0.95, 0.8, 0.65, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1)
-PRODUCTS = "independent coordinates"
-LINES = ("Student t, isotropic", "radial")  # families of one parameter: a line in the picture
+STUDENT, RADIAL = "Student t, nu = ", "radial, rms/max "  # families of one parameter: lines in the picture
+MARKERS = "sv^<>DPX*"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A prior by its ``name`` and ``family``: ``exact`` laws of its norms, None of a product law, and ``sampled`` ones."""
+    """A prior by its ``name``: the ``exact`` laws of its norms, None of a product law, and ``sampled`` ones."""
 
     name: str
-    family: str
     exact: NormLaws | None
     sampled: NormLaws
 
@@ -45,22 +46,20 @@ class Row:
         return self.sampled if self.exact is None else self.exact
 
 
-def priors() -> list[tuple[str, str, Prior]]:
-    """Name, family and law of each prior; the non-parametric ones with the chapter's variance, Var / bins = 0.75."""
-    products: dict[str, Prior] = {
+def priors() -> dict[str, Prior]:
+    """Each prior by its name; those on bins with the chapter's variance, Var / bins = 0.75."""
+    return {
+        "normal": Normal(),
         "uniform": Uniform(),
         "Cauchy": Cauchy(),
+        "truncated Cauchy": TruncatedCauchy(xi=0.75),
         "non-parametric, exact": NonParametric(objective="exact", xi=0.75),
         "non-parametric, paper": NonParametric(objective="paper", xi=0.75),
         "non-parametric, average": NonParametric(objective="average", xi=0.75),
+        "gamma": Gamma(),
+        **{f"{STUDENT}{nu}": Student(nu=nu) for nu in DEGREES},
+        **{f"{RADIAL}{bound}": Radial(rms_over_max=bound) for bound in BOUNDS},
     }
-    return [
-        ("normal", "normal", Normal()),
-        *((name, PRODUCTS, prior) for name, prior in products.items()),
-        ("gamma", "gamma", Gamma()),
-        *((f"Student t, nu = {nu}", LINES[0], Student(nu=nu)) for nu in DEGREES),
-        *((f"radial, rms/max {bound}", LINES[1], Radial(rms_over_max=bound)) for bound in BOUNDS),
-    ]
 
 
 def measure(dim: int, *, count: int, seed: int) -> list[Row]:
@@ -68,10 +67,10 @@ def measure(dim: int, *, count: int, seed: int) -> list[Row]:
     if count < 2:
         raise ValueError(f"count must be at least 2 sampled norms, got {count}")
     rows = []
-    for name, family, prior in priors():
+    for name, prior in priors().items():
         exact = norm_laws(prior, dim) if isinstance(prior, IsotropicPrior) else None
         sampled = sampled_norm_laws(prior, dim, count=count, stream=Stream(seed, f"frontier/{name}"))
-        rows.append(Row(name, family, exact, sampled))
+        rows.append(Row(name, exact, sampled))
     return rows
 
 
@@ -94,7 +93,7 @@ def table(rows: Sequence[Row], dim: int) -> str:
             f"{laws.overlap:.3f}",
             f"{laws.jensen_shannon:.4f}",
             nats(row, "outside"),
-            nats(row, "kl"),
+            nats(row, "missed"),
             f"{laws.tail:.3g}",
             f"{row.sampled.overlap:.3f}",
         )
@@ -121,21 +120,23 @@ def save_picture(rows: Sequence[Row], dim: int, path: Path) -> None:
     from matplotlib.figure import Figure  # a second that the table does not wait for
 
     figure = Figure(figsize=(12, 5), layout="constrained")
-    panels = figure.subplots(1, 2)
-    for axes, measure in zip(panels, ("overlap", "jensen_shannon"), strict=True):
-        for family in dict.fromkeys(row.family for row in rows):
-            members = [row for row in rows if row.family == family]
-            tails = [row.laws.tail for row in members]
-            values = [getattr(row.laws, measure) for row in members]
-            axes.plot(tails, values, marker="o", linestyle="-" if family in LINES else "", label=family)
-            for row, tail, value in zip(members, tails, values, strict=True):
-                label = row.name.removeprefix("radial, rms/max ").removeprefix("Student t, ")
-                axes.annotate(label, (tail, value), xytext=(4, 4), textcoords="offset points", fontsize=7)
+    panels = dict(zip(("overlap", "jensen_shannon"), figure.subplots(1, 2), strict=True))
+    for measure, axes in panels.items():
+        for family in (RADIAL, STUDENT):
+            members = [(row.name.removeprefix(family), row.laws) for row in rows if row.name.startswith(family)]
+            points = [(laws.tail, getattr(laws, measure)) for _, laws in members]
+            axes.plot(*zip(*points, strict=True), marker="o", label=family.strip(" ="))
+            for (parameter, _), point in zip(members, points, strict=True):
+                axes.annotate(parameter, point, xytext=(4, 4), textcoords="offset points", fontsize=7)
+        others = [row for row in rows if not row.name.startswith((RADIAL, STUDENT))]
+        for row, marker in zip(others, cycle(MARKERS), strict=False):
+            axes.plot(row.laws.tail, getattr(row.laws, measure), marker=marker, linestyle="", label=row.name)
         axes.set_xscale("log")
         axes.set_xlabel("tail: q99.9 / q50 of the norm")
-        axes.set_ylabel({"overlap": "overlap of norms", "jensen_shannon": "Jensen-Shannon divergence, nats"}[measure])
         axes.grid(alpha=0.3)
-    panels[1].legend(fontsize=8)
+    panels["overlap"].set_ylabel("overlap of norms")
+    panels["jensen_shannon"].set_ylabel("Jensen-Shannon divergence, nats")
+    panels["jensen_shannon"].legend(fontsize=8)
     figure.suptitle(f"Prior against midpoints in {dim} dimensions")
     figure.savefig(path, dpi=100)
 

@@ -49,9 +49,9 @@ class NormLaws:
         return divergences.outside(self.prior, self.midpoints)
 
     @property
-    def kl(self) -> float:
+    def missed(self) -> float:
         """KL(P|Q), which the farthest norms rule: a midpoint is there only if both latents point one way."""
-        return divergences.kullback_leibler(self.prior, self.midpoints)
+        return divergences.missed(self.prior, self.midpoints)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ GRID = LogGrid(math.log(SMALLEST_NORM), -math.log(SMALLEST_NORM) / CELLS, CELLS)
 # The mean of r^2 in each cell, in which ln r is uniform.
 SQUARED = np.exp(GRID.log_norms) ** 2 * (math.sinh(GRID.step) / GRID.step)
 BOUNDS = (0.1, 0.95)  # of rms_over_max: beyond them much of the mass lies in the cell at an end of the grid
-OBJECTIVES = ("outside", "kl")  # of divergences.DIVERGENCES
+OBJECTIVES = ("outside", "missed")  # of divergences.DIVERGENCES
 
 
 class Radial(IsotropicPrior):
@@ -31,7 +31,7 @@ class Radial(IsotropicPrior):
     P has masses on 240 cells of ln r, in each of which ln r is uniform. It is scaled to variance 1 in each coordinate.
     ``rms_over_max``: the root mean square of the norm over the largest norm, in 0.1 .. 0.95. The smaller it is, the longer is
     the tail and the less is the divergence. ``objective``: ``outside`` is KL(Q|P), which counts the
-    midpoints that lie where the prior has little mass; ``kl`` is KL(P|Q), which counts the norms of the prior that
+    midpoints that lie where the prior has little mass; ``missed`` is KL(P|Q), which counts the norms of the prior that
     midpoints miss, so that the few largest norms rule it.
 
     The law is solved for in the dimension of the latents when the first of them are drawn, in less than a second.

@@ -57,7 +57,7 @@ def test_the_dimension_hardly_matters_from_20_on() -> None:
 
 
 def test_the_other_direction_is_ruled_by_the_largest_norms() -> None:
-    outside, other = (Radial(objective=objective).solution(100) for objective in ("outside", "kl"))
+    outside, other = (Radial(objective=objective).solution(100) for objective in ("outside", "missed"))
     assert other.laws.overlap == pytest.approx(0.756, abs=0.015)
     of_outside = special.rel_entr(outside.masses, outside.midpoint_masses).sum()
     assert other.costs[-1] == pytest.approx(special.rel_entr(other.masses, other.midpoint_masses).sum())
@@ -110,7 +110,7 @@ def test_midpoints_have_half_the_mean_square(dim: int) -> None:
     assert mean_squares[1] == pytest.approx(mean_squares[0] / 2, rel=GRID.step**2)
 
 
-@pytest.mark.parametrize("objective", ["outside", "kl"])
+@pytest.mark.parametrize("objective", ["outside", "missed"])
 @pytest.mark.parametrize("at_the_bound", [False, True])
 def test_gradients_are_those_of_finite_differences(objective: str, at_the_bound: bool) -> None:
     midpoints = MidpointMap(3)
@@ -135,10 +135,12 @@ def test_a_bound_that_the_grid_cannot_meet_is_refused(bound: float) -> None:
 
 
 def test_an_unknown_objective_is_refused() -> None:
-    with pytest.raises(ValueError, match="objective must be one of outside, kl, got 'inside'"):
+    with pytest.raises(ValueError, match="objective must be one of outside, missed, got 'inside'"):
         Radial(objective="inside")
 
 
 def test_an_objective_that_is_infinite_is_refused() -> None:
-    with pytest.raises(ValueError, match="objective=kl is infinite to float64 in 900 dimensions: give objective=out"):
-        Radial(objective="kl").solution(900)
+    with pytest.raises(
+        ValueError, match="objective=missed is infinite to float64 in 900 dimensions: give objective=out"
+    ):
+        Radial(objective="missed").solution(900)
