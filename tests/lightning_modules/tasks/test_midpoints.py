@@ -6,17 +6,20 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from datamodules.digits import Digits
+from generative.rendering.images import from_uint8
 from launch.build import build
 from launch.compose import compose, plain
 from launch.generate.tasks import tasks_of
 from lightning_modules.base import Classifies, HasLatents
+from lightning_modules.tasks.latent_models import drawn_by
 from lightning_modules.tasks.midpoints import midpoints
-from metrics.combinations import samples_of
+from metrics.combinations import Combination, combinations_of, samples_of
 from metrics.evaluation import Instruments, evaluate
 from metrics.features import Pixels
 from metrics.image_sets import random_part
@@ -79,12 +82,30 @@ def test_paths_of_the_same_codes_have_the_same_rows(measured: tuple[HasLatents, 
     assert of(cauchy, "extrapolation_1.5", "transport") != of(cauchy, "extrapolation_1.5", "linear")
 
 
-def test_the_prior_row_is_what_evaluation_measures(measured: tuple[HasLatents, list[Path]]) -> None:
+def test_the_prior_rows_are_what_evaluation_measures(measured: tuple[HasLatents, list[Path]]) -> None:
+    """By running averages its samples are those of evaluate.py; by the batch they are drawn in whole groups."""
     method, written = measured
     real = random_part(real_images(DATA, "train"), 64)
     instruments = Instruments(extractor=Pixels(method.image_shape), metrics=["fd", "precision", "recall"])
+    of = {row["sampling"]: row for row in rows_of(written) if row["what"] == "prior"}
     values = evaluate(DrawnImages(method, 70, seed=0), real, instruments)
-    assert rows_of(written)[0].items() >= values.items()
+    assert of["running_statistics"].items() >= values.items()
+    with drawn_by(method, "batch_statistics"):
+        values = evaluate(samples_of(method, 70, place=0, seed=0, cycle=None), real, instruments)
+    assert of["batch_statistics"].items() >= values.items()
+    assert of["batch_statistics"]["fd"] != of["running_statistics"]["fd"]
+
+
+def test_the_end_distance_looks_at_all_codes_of_a_mean(measured: tuple[HasLatents, list[Path]]) -> None:
+    method, written = measured
+    combination = Combination("mean_4", (0.25,) * 4)
+    ends = [samples_of(method, 70, place=place, seed=0, cycle=None) for place in range(4)]
+    sets = [*ends, combinations_of(method, combination, 70, path="linear", seed=0, cycle=None)]
+    *of_ends, of_means = (from_uint8(images.images(0, 70)).double().flatten(1).numpy() for images in sets)
+    nearest = np.min([np.linalg.norm(of_means - rows, axis=1) for rows in of_ends], axis=0)
+    expected = nearest.mean() / np.linalg.norm(of_ends[0] - of_ends[1], axis=1).mean()
+    (row,) = (row for row in rows_of(written)[:16] if (row["what"], row["path"]) == ("mean_4", "linear"))
+    assert row["end_distance"] == pytest.approx(expected, rel=1e-6)  # pixels are kept in float32
 
 
 def test_the_table_has_a_line_a_row_under_each_way_of_drawing(measured: tuple[HasLatents, list[Path]]) -> None:
