@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from generative.checks import check_at_least
 from lightning_modules.base import Classifies, Draws, HasLatents, ImageData
 from lightning_modules.labels import labels_to_follow
 from lightning_modules.tasks.latent_models import check_paths, drawn_by, prior_name, prior_settings
-from lightning_modules.tasks.samples import check_at_least, progress
+from lightning_modules.tasks.samples import progress
 from lightning_modules.tasks.tables import write_lines
 from metrics.combinations import Combination, DecodedImages, combinations_of, combined_code, end_distance, samples_of
 from metrics.evaluation import Instruments, Work, evaluate, real_summary
@@ -112,7 +113,7 @@ def midpoints(
     midpoints. So the prior's own scores, the recall of midpoints, and the distance of their images to those of their ends
     stand beside. The prior's images are those that evaluate.py measures under this seed.
     """
-    check_at_least("count", count, LEAST)
+    check_at_least(LEAST, count=count)
     steps = planned(method, paths=paths, means=means, extrapolations=extrapolations, only=only, seed=seed)
     chosen = chosen_samplings(method, samplings)
     measuring = chosen_extractor(method, judge, extractor)
@@ -183,7 +184,7 @@ def planned(
 def combinations(means: Sequence[int], extrapolations: Sequence[float]) -> list[Combination]:
     """Means of as many codes, the first called midpoint, and points beyond the second of two codes."""
     for number in means:
-        check_at_least("means", number, 2)
+        check_at_least(2, means=number)
     for amount in extrapolations:
         if not 1.0 < amount < math.inf:
             raise ValueError(f"extrapolations lie beyond the second code, at a finite lambda above 1, got {amount}")
@@ -237,7 +238,7 @@ def chosen_extractor(method: Draws, judge: list[Classifies] | None, name: str | 
 def reference(data: ImageData, count: int | None, instruments: Instruments) -> Summary:
     """What is kept of ``count`` training images, chosen by a fixed seed, or of all."""
     if count is not None:
-        check_at_least("num_reference", count, LEAST)
+        check_at_least(LEAST, num_reference=count)
     real = random_part(ImagesInMemory(f"{data.name}:train", data.split("train")[0], mark="training images"), count)
     return real_summary(real, instruments.extractor, metrics=instruments.metrics, work=instruments.work)
 
