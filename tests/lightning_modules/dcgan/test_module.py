@@ -97,7 +97,7 @@ def test_the_penalty_is_added_with_its_weight_between_images_and_fakes() -> None
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_is_one_override_of_an_experiment(loss: str) -> None:
     """Of one whose critic has batch norm, which two of the losses take out."""
-    config = plain(compose("train", ["experiment=dcgan/cifar10_width32", f"+loss={loss}", "run_dir=run"]))
+    config = plain(compose("train", ["experiment=dcgan/cifar10", f"+loss={loss}", "run_dir=run"]))
     with torch.device("meta"):
         _, method = build(config)
     assert isinstance(method, MomentMatching if loss.startswith("mmd") else DCGAN)
