@@ -13,6 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from generative.checks import check_at_least
+from generative.rendering.tables import markdown
 from lightning_modules.base import Classifies, Draws, HasLatents, ImageData
 from lightning_modules.labels import labels_to_follow
 from lightning_modules.tasks.latent_models import check_paths, drawn_by, prior_name, prior_settings
@@ -259,18 +260,23 @@ def identity_of(method: HasLatents) -> dict[str, Any]:
 
 def midpoints_table(rows: Sequence[dict[str, Any]]) -> str:
     """In Markdown: a table for each way of drawing, a row a combination and path."""
+
+    def cells(row: dict[str, Any]) -> list[str]:
+        values = ["-" if row[name] is None else format(row[name], form) for name, form in COLUMNS.items()]
+        return [row["what"].replace("_", " "), row["path"].replace("_", " "), *values]
+
     first = rows[0]
     lines = [
         f"Prior {first['prior']} in {first['latent_dim']} dimensions, {first['kimg']:g} kimg: {first['count']} images a row "
         f"against {first['num_reference']} training images, by {first['extractor']}. The distance is from an image to the "
         "nearest of its ends' images, in units of the mean distance of two samples.",
+        "",
     ]
     titles = ("images", "path", *(name.replace("_", " ") for name in COLUMNS))
     for sampling in dict.fromkeys(row["sampling"] for row in rows):
-        lines += ["", *([] if sampling is None else [f"By {sampling.replace('_', ' ')}:", ""])]
-        lines += ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
-        for row in (row for row in rows if row["sampling"] == sampling):
-            values = ["-" if row[name] is None else format(row[name], form) for name, form in COLUMNS.items()]
-            names = [row["what"].replace("_", " "), row["path"].replace("_", " ")]
-            lines.append("| " + " | ".join(names + values) + " |")
-    return "\n".join(lines) + "\n"
+        chosen = (row for row in rows if row["sampling"] == sampling)
+        lines += [
+            *([] if sampling is None else [f"By {sampling.replace('_', ' ')}:", ""]),
+            markdown(titles, map(cells, chosen)),
+        ]
+    return "\n".join(lines)
