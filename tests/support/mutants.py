@@ -312,11 +312,11 @@ MUTANTS = (
         "tests/lightning_modules/test_priors.py::test_what_a_prior_read_from_disk_is_in_the_checkpoint_and_is_taken_from_there",
     ),
     Mutant(
-        "extrapolated points of a density of the mirrored law",
+        "extrapolation as if -z had the law of z",
         "generative/priors/divergences.py",
         "second = density if small > 0 else density[::-1]  # -z has the mirrored law",
         "second = density",
-        f"{PRIORS}/test_divergences.py::test_a_mirrored_law_has_mirrored_points_in_extrapolation",
+        f"{PRIORS}/test_divergences.py::test_masses_on_the_path_are_those_of_a_quadrature",
     ),
     Mutant(
         "a density scaled as if its bins were points",
