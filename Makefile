@@ -76,13 +76,16 @@ critics: setup
 	for run in $(RUNS); do tail -n 1 $$run/results.jsonl; done > docs/results/dgm/critic_results.jsonl
 
 # RUNS: folders of an experiment of dcgan, such as dcgan/fashion_mnist; JUDGE: a checkpoint of classifier/fashion_mnist.
-# The last state is scored in full, kept ones on the way at the prior and at midpoints by half as many images.
+# The last state is scored in full, those kept after STATES thousand images at the prior and at midpoints: by as many images
+# each, since a Frechet distance of fewer is larger.
+STATES ?= 25 50 100
+SCORED = count=2500 num_threads=1
 priors: setup
 	@set -e; for run in $(RUNS); do \
-	$(PY) generate.py checkpoint=$$run/checkpoints/last.ckpt task=midpoints "judge=[$(JUDGE)]" output=$$run/midpoints num_threads=1; \
-	for kept in $$run/checkpoints/*kimg.ckpt; do [ -f $$kept ] || continue; \
-	$(PY) generate.py checkpoint=$$kept task=midpoints "judge=[$(JUDGE)]" 'only=[prior,midpoint]' 'paths=[linear,variance_preserving]' \
-		count=2500 output=$$run/midpoints/$$(basename $$kept .ckpt) num_threads=1; done; done
+	$(PY) generate.py checkpoint=$$run/checkpoints/last.ckpt task=midpoints "judge=[$(JUDGE)]" output=$$run/midpoints $(SCORED); \
+	for state in $(STATES); do \
+	$(PY) generate.py checkpoint=$$run/checkpoints/$${state}kimg.ckpt task=midpoints "judge=[$(JUDGE)]" 'only=[prior,midpoint]' \
+		'paths=[linear,variance_preserving]' output=$$run/midpoints/$${state}kimg $(SCORED); done; done
 	$(PY) -m docs.ledger.priors $(if $(RUNS),--collect $(RUNS))
 
 claims: setup

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -240,8 +241,16 @@ class HasLatents(HasPrior, Draws):
     ) -> Tensor:
         """Latents [B, ...] and classes [B] -> images [B, C, H, W], nominally [-1, 1], under the averaged weights.
 
-        Where images are drawn together, those of one call are: give it ``drawn_together`` of them.
+        Where images are drawn together, those of one call are: give it ``drawn_together`` of them, or see :meth:`decode_groups`.
         """
+
+    def decode_groups(self, latents: Tensor, labels: Tensor | None = None, **settings: Any) -> Tensor:
+        """:meth:`decode` of latents [B, ...] in calls of ``drawn_together`` each, B a multiple of it; at once where that is 1."""
+        size = self.drawn_together
+        if size == 1:
+            return self.decode(latents, labels, **settings)
+        parts = zip(latents.split(size), repeat(None) if labels is None else labels.split(size), strict=False)
+        return torch.cat([self.decode(*part, **settings) for part in parts])
 
     @torch.no_grad()
     def sample(
@@ -258,19 +267,14 @@ class HasLatents(HasPrior, Draws):
 
         The neighbours in a group that are not asked for have the classes of ``labels`` in turn.
         """
-        asked = None if labels is None else self.check_labels(labels, count=count)
-
-        def drawn(start: int, size: int) -> Tensor:
-            chosen = self.balanced_labels(start, size)
-            if asked is not None:
-                chosen = asked[(torch.arange(start, start + size, device=asked.device) - first) % count]
-            return self.decode(self.latents(start, size, seed=seed), chosen, image_size=image_size, psi=psi)
-
-        if self.drawn_together == 1:
-            return drawn(first, count)
         numbers = self.whole_groups(first, count)
-        groups = [drawn(start, self.drawn_together) for start in numbers[:: self.drawn_together]]
-        return torch.cat(groups)[first - numbers.start :][:count]
+        chosen = self.balanced_labels(numbers.start, len(numbers))
+        if labels is not None:
+            asked = self.check_labels(labels, count=count)
+            chosen = asked[(torch.arange(numbers.start, numbers.stop, device=asked.device) - first) % count]
+        latents = self.latents(numbers.start, len(numbers), seed=seed)
+        drawn = self.decode_groups(latents, chosen, image_size=image_size, psi=psi)
+        return drawn[first - numbers.start :][:count]
 
 
 class Invertible(HasLatents):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import repeat
 from typing import Protocol
 
 import torch
@@ -23,15 +22,14 @@ class Decoder(Protocol):
     image_shape: tuple[int, int, int]  # channels, height, width
     prior: Prior
 
-    @property
-    def drawn_together(self) -> int:
-        """How many images of a call of :meth:`decode` hang on each other."""
+    def whole_groups(self, first: int, count: int) -> range:
+        """The numbers of the images ``first .. first + count - 1`` and of all that are drawn together with one of them."""
 
     def latents(self, first: int, count: int, *, seed: int, stream: str = "evaluation") -> Tensor:
         """Latents [count, dim] of the images ``first .. first + count - 1``."""
 
-    def decode(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Latents [B, dim] and classes [B] -> images [B, C, H, W], nominally in [-1, 1]."""
+    def decode_groups(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Latents [B, dim] and classes [B] of whole groups -> images [B, C, H, W], nominally in [-1, 1]."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +71,9 @@ class DecodedImages:
 
     @torch.no_grad()
     def images(self, first: int, count: int) -> Tensor:
-        group = self.model.drawn_together
-        start, end = first // group * group, -(-(first + count) // group) * group
-        latents, labels = self.codes(start, end - start), in_turn(self.cycle, start, end - start)
-        size = len(latents) if group == 1 else group
-        parts = zip(latents.split(size), repeat(None) if labels is None else labels.split(size), strict=False)
-        drawn = torch.cat([self.model.decode(*part) for part in parts])[first - start : first - start + count]
+        numbers = self.model.whole_groups(first, count)
+        latents, labels = self.codes(numbers.start, len(numbers)), in_turn(self.cycle, numbers.start, len(numbers))
+        drawn = self.model.decode_groups(latents, labels)[first - numbers.start :][:count]
         check_finite(drawn, first=first)
         return to_uint8(drawn)
 

@@ -6,23 +6,15 @@ python -m docs.ledger.densities    writes docs/results/dcgan/densities.jsonl in 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from scipy.signal import find_peaks
 
 from docs.ledger.results import DOCS, Line, write_results
 from generative.priors.divergences import DIVERGENCES, MIDPOINT, Array, EvenSums, missed
-from generative.priors.solver import (
-    DEFAULT_START,
-    OBJECTIVES,
-    STARTS,
-    Problem,
-    bump,
-    cauchy_start,
-    minimise,
-    start_masses,
-    target_variance,
-)
+from generative.priors.solution_tables import solved
+from generative.priors.solver import DEFAULT_START, OBJECTIVES, STARTS, bump, cauchy_start, target_variance
 
 DENSITIES = "dcgan/densities"  # of docs/results
 BINS, XI = 1024, 0.75  # the chapter's
@@ -65,12 +57,10 @@ def evaluated() -> Iterator[Line]:
     yield {"density": "truncated Cauchy"} | measured(cauchy_start(BINS, target))
 
 
-def solved(objective: str, divergence: str, start: str, *, symmetric: bool) -> tuple[Line, Array]:
+def optimum(objective: str, divergence: str, start: str, *, symmetric: bool) -> tuple[Line, Array]:
     """An optimum in numbers, and its density."""
-    target = target_variance(BINS, xi=XI)
-    problem = Problem(target, OBJECTIVES[objective], DIVERGENCES[divergence])
-    solution = minimise(problem, start_masses(start, BINS, target, symmetric=symmetric), symmetric=symmetric)
-    asked = {"objective": objective, "divergence": divergence, "start": start, "symmetric": symmetric}
+    asked: dict[str, Any] = {"objective": objective, "divergence": divergence, "start": start, "symmetric": symmetric}
+    solution = solved(BINS, target_variance(BINS, xi=XI), **asked)
     found = measured(solution.density) | {"iterations": solution.iterations}
     return {"density": "optimum"} | asked | found, solution.density
 
@@ -78,14 +68,14 @@ def solved(objective: str, divergence: str, start: str, *, symmetric: bool) -> t
 def optima() -> Iterator[Line]:
     """Optima of each objective, of each divergence, and from each start without symmetry; ``apart`` from the first of its kind."""
     for objective in OBJECTIVES:
-        yield solved(objective, "missed", DEFAULT_START, symmetric=True)[0] | {"asked": "objective"}
-    _, first = solved("exact", "missed", DEFAULT_START, symmetric=True)
+        yield optimum(objective, "missed", DEFAULT_START, symmetric=True)[0] | {"asked": "objective"}
+    _, first = optimum("exact", "missed", DEFAULT_START, symmetric=True)
     for divergence in DIVERGENCES:
-        line, density = solved("exact", divergence, DEFAULT_START, symmetric=True)
+        line, density = optimum("exact", divergence, DEFAULT_START, symmetric=True)
         yield line | {"asked": "divergence", "apart": total_variation(density, first)}
-    _, first = solved("paper", "missed", DEFAULT_START, symmetric=False)
+    _, first = optimum("paper", "missed", DEFAULT_START, symmetric=False)
     for start in STARTS:
-        line, density = solved("paper", "missed", start, symmetric=False)
+        line, density = optimum("paper", "missed", start, symmetric=False)
         yield line | {"asked": "start", "apart": total_variation(density, first)}
 
 

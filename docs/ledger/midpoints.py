@@ -1,7 +1,7 @@
 """What ``task=midpoints`` wrote of trained models, taken into docs/results: a line a model, set of images and sampling.
 
 One file holds all lines of last states, another those of the prior and of midpoints of states on the way, which end with
-the last one: there all are measured by as many images, since a Frechet distance of fewer is larger.
+the last one. All are measured by as many images, since a Frechet distance of fewer is larger.
 """
 
 from __future__ import annotations
@@ -74,9 +74,18 @@ def take_in(name: str, lines: list[Line]) -> None:
 
 def collect_midpoints(run: Path) -> list[str]:
     """What the task wrote of ``run`` into its folders ``midpoints`` and ``midpoints/<state>``; the names of changed files."""
-    take_in(LAST, lines_of(run, run / "midpoints"))
+    last = lines_of(run, run / "midpoints")
     folders = sorted(path.parent for path in (run / "midpoints").glob(f"*/{WRITTEN}"))
-    if not folders:
+    states = [line for folder in folders for line in lines_of(run, folder)]
+    counts = {(line["count"], line["num_reference"]) for line in [*last, *states]}
+    if len(counts) > 1:
+        raise ValueError(
+            f"the states of {run} were measured by different numbers of images, {sorted(counts)}: make priors RUNS={run}"
+        )
+    take_in(LAST, last)
+    if not states:
         return [LAST]
-    take_in(ON_THE_WAY, [line for folder in folders for line in lines_of(run, folder)])
+    sets = {tuple(line[key] for key in SET) for line in states}
+    ended = [line for line in last if tuple(line[key] for key in SET) in sets]
+    take_in(ON_THE_WAY, [*(line for line in states if line["kimg"] != last[0]["kimg"]), *ended])
     return [LAST, ON_THE_WAY]

@@ -26,6 +26,7 @@ from generative.priors.student import Student
 from generative.priors.truncated_cauchy import TruncatedCauchy
 from generative.priors.uniform import Uniform
 from generative.randomness import Stream
+from generative.rendering.tables import markdown
 
 DEGREES = (10, 5, 3, 2, 1)
 BOUNDS = (0.95, 0.8, 0.65, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1)
@@ -80,39 +81,33 @@ def table(rows: Sequence[Row], dim: int) -> str:
     def nats(row: Row, measure: str) -> str:
         return "-" if row.exact is None else f"{getattr(row.exact, measure):.4g}"
 
+    def cells(row: Row) -> list[str]:
+        laws = row.laws
+        exact = (nats(row, measure) for measure in ("outside", "missed"))
+        known = (f"{laws.overlap:.3f}", f"{laws.jensen_shannon:.4f}", *exact, f"{laws.tail:.3g}")
+        return [row.name, *known, f"{row.sampled.overlap:.3f}"]
+
+    header = ("prior", "overlap of norms", "Jensen-Shannon", "KL(midpoint, prior)", "KL(prior, midpoint)")
     lines = [
         f"Norms of latents and of their midpoints in {dim} dimensions. Divergences are in nats; Jensen-Shannon is at most ln 2.",
         "A dash: the law of the norm has no closed form, so that its overlap and Jensen-Shannon are the sampled ones.",
         "",
-        "| prior | overlap of norms | Jensen-Shannon | KL(midpoint, prior) | KL(prior, midpoint) | q99.9 / q50 | sampled |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        laws = row.laws
-        values = (
-            f"{laws.overlap:.3f}",
-            f"{laws.jensen_shannon:.4f}",
-            nats(row, "outside"),
-            nats(row, "missed"),
-            f"{laws.tail:.3g}",
-            f"{row.sampled.overlap:.3f}",
-        )
-        lines.append(f"| {row.name} | {' | '.join(values)} |")
-    return "\n".join([*lines, "", *solved_table(dim)]) + "\n"
-
-
-def solved_table(dim: int) -> list[str]:
-    """Lines of Markdown: the radial priors on the 240 cells that they were solved on, which tell less apart than finer ones."""
-    lines = [
+        markdown((*header, "q99.9 / q50", "sampled"), map(cells, rows)),
         "The radial priors on their own cells, each 2.4 % of the norm wide, as they were solved:",
         "",
-        "| rms/max | KL(midpoint, prior) | overlap of norms | iterations |",
-        "|---|---|---|---|",
+        solved_table(dim),
     ]
-    for bound in BOUNDS:
+    return "\n".join(lines)
+
+
+def solved_table(dim: int) -> str:
+    """In Markdown: the radial priors on the 240 cells that they were solved on, which tell less apart than finer ones."""
+
+    def cells(bound: float) -> list[str]:
         found = Radial(rms_over_max=bound).solution(dim)
-        lines.append(f"| {bound} | {found.costs[-1]:.4f} | {found.laws.overlap:.3f} | {len(found.costs) - 1} |")
-    return lines
+        return [str(bound), f"{found.costs[-1]:.4f}", f"{found.laws.overlap:.3f}", str(len(found.costs) - 1)]
+
+    return markdown(("rms/max", "KL(midpoint, prior)", "overlap of norms", "iterations"), map(cells, BOUNDS))
 
 
 def save_picture(rows: Sequence[Row], dim: int, path: Path) -> None:

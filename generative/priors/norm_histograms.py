@@ -10,11 +10,10 @@ import numpy as np
 
 from generative.priors.base import Prior
 from generative.priors.divergences import Array
-from generative.priors.norms import drawn_norms
+from generative.priors.norms import drawn_norms, log_histograms
 from generative.randomness import Stream
 
 CELLS = 60
-BEYOND = 5e-4  # of all norms, on either side of the cells
 
 
 class NormHistograms(NamedTuple):
@@ -36,11 +35,7 @@ def norm_histograms(prior: Prior, dim: int, *, count: int, stream: Stream) -> No
     Laws with far tails have no other axis in common with the normal law; on this one all midpoints of many dimensions
     that shrink by the root of 2 move by one length.
     """
-    norms = drawn_norms(prior, dim, count, stream)
-    low, high = np.quantile(np.concatenate(norms), [BEYOND, 1.0 - BEYOND])
-    edges = np.geomspace(low, high, CELLS + 1)
-    bounds = np.concatenate([[0.0], edges, [np.inf]])
-    shares = [np.histogram(some, bounds)[0] / count for some in norms]
+    edges, shares = log_histograms(drawn_norms(prior, dim, count, stream), cells=CELLS + 2)
     return NormHistograms(edges, shares[0], shares[1])
 
 

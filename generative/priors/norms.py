@@ -7,6 +7,7 @@ r' = sqrt(r1^2 + r2^2 + 2 r1 r2 c) / 2 with c the cosine between two directions.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from generative.randomness import Stream
 
 FEWEST_ANGLES = 64  # enough up to dimension 450; the peak of the angles' law narrows as 1 / sqrt(dim)
 SAMPLED_CELLS = 60
+BEYOND = 5e-4  # of sampled norms, on either side of the cells of one width
 AT_ONCE = 20_000  # latents of a draw
 
 
@@ -167,13 +169,22 @@ def sampled_norm_laws(prior: Prior, dim: int, *, count: int, stream: Stream, cel
 
     The noise of counts makes the overlap too small by about sqrt(cells / count) / 2.
     """
-    prior_norms, midpoint_norms = drawn_norms(prior, dim, count, stream)
-    low, high = np.quantile(np.concatenate([prior_norms, midpoint_norms]), [5e-4, 1.0 - 5e-4])
-    inner = np.exp(np.linspace(np.log(low), np.log(high), cells - 1))
-    edges = np.concatenate([[0.0], inner, [np.inf]])
-    shares = [np.histogram(norms, edges)[0] / count for norms in (prior_norms, midpoint_norms)]
-    middle, far = np.quantile(prior_norms, [0.5, 0.999])
+    norms = drawn_norms(prior, dim, count, stream)
+    _, shares = log_histograms(norms, cells=cells)
+    middle, far = np.quantile(norms[0], [0.5, 0.999])
     return NormLaws(shares[0], shares[1], float(far / middle))
+
+
+def log_histograms(norms: Sequence[Array], *, cells: int) -> tuple[Array, list[Array]]:
+    """Shares [cells] of each of several samples of norms, in the same cells: of one width of ln r but for the two at the ends.
+
+    Returns the edges between cells [cells - 1] as well. The first cell reaches to 0 and the last to infinity, each with a
+    share ``BEYOND`` of all norms together.
+    """
+    low, high = np.quantile(np.concatenate(norms), [BEYOND, 1.0 - BEYOND])
+    edges = np.geomspace(low, high, cells - 1)
+    bounds = np.concatenate([[0.0], edges, [np.inf]])
+    return edges, [np.histogram(some, bounds)[0] / len(some) for some in norms]
 
 
 def drawn_norms(prior: Prior, dim: int, count: int, stream: Stream) -> tuple[Array, Array]:

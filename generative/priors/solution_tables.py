@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -30,6 +30,7 @@ from generative.priors.solver import (
     start_masses,
     target_variance,
 )
+from generative.rendering.tables import markdown
 
 LAMBDAS = tuple(Fraction(a, b) for a, b in ((1, 2), (1, 3), (1, 4), (1, 8), (2, 5), (3, 8), (5, 4), (3, 2)))
 TABLE_4_1 = {"uniform": 0.3065, "normal": 0.1544, "non-parametric": 0.0075}  # KL of prior and midpoint, as printed
@@ -44,10 +45,6 @@ def other_laws(bins: int, target: float) -> dict[str, Array]:
         "normal": bump(bins, 0.0, float(np.sqrt(target)) / (bins / 2.0)),
         "truncated_cauchy": cauchy_start(bins, target),
     }
-
-
-def markdown(header: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
-    return "\n".join("| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *rows)) + "\n"
 
 
 def number(value: float) -> str:

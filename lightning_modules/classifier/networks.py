@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torchvision.models import MobileNetV2, MobileNetV3, mobilenet_v2, mobilenet_v3_small
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
+from generative.checks import check_choice
 from generative.networks.classifier import ClassifierNetwork
 from generative.networks.normalization import by_powers_of_two, group_norm
 
@@ -25,12 +26,6 @@ MOBILENETS: dict[str, Callable[..., MobileNetV2 | MobileNetV3]] = {
     "mobilenet_v3_small": mobilenet_v3_small,
 }
 LEAST_CHANNELS = 8  # of a group: the last stages of small images are one pixel, and a group of few values says little
-
-
-def check_choice(what: str, name: str, choices: tuple[str, ...]) -> None:
-    """ValueError unless ``name`` is one of ``choices``."""
-    if name not in choices:
-        raise ValueError(f"unknown {what} {name!r}: choose one of {', '.join(choices)}")
 
 
 # None leaves each architecture the batch norm that it was published with.

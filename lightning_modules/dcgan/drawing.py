@@ -9,8 +9,9 @@ from typing import Any
 from torch import Tensor
 
 from generative.averaging import averaged_copy
+from generative.checks import check_choice
 from lightning_modules.base import HasLatents
-from lightning_modules.dcgan.networks import Generator, batch_statistics, check_choice
+from lightning_modules.dcgan.networks import Generator, batch_statistics
 
 RUNNING, BATCH = "running_statistics", "batch_statistics"  # as protocols name them
 TOGETHER = 64  # images that are normalised by their own statistics, as many as in a batch of the training

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from generative.adversarial.losses import loss_pair
+from generative.checks import check_at_least
 from generative.precision import at_least_float32
 from lightning_modules.base import HasCritic
 from lightning_modules.dcgan.drawing import DrawsByDCGAN
-from lightning_modules.dcgan.networks import check_at_least
 from lightning_modules.dcgan.slopes import check_independent, clip_weights, slope_penalty
 
 

@@ -7,7 +7,6 @@ between an image of S x S pixels and a few positions: four steps, as published, 
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrizations import spectral_norm as with_spectral_norm
 
+from generative.checks import check_at_least, check_choice
 from generative.networks.normalization import group_norm
 
 MOST_STEPS = 4  # of stride 2
@@ -27,19 +27,6 @@ NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
     "group": partial(group_norm, least_channels=8),
     "none": lambda channels: nn.Identity(),
 }
-
-
-def check_choice(what: str, value: object, choices: tuple[object, ...]) -> None:
-    """ValueError unless ``value`` is one of ``choices``."""
-    if value not in choices:
-        raise ValueError(f"{what} must be {' or '.join(map(str, choices))}, got {value!r}")
-
-
-def check_at_least(least: int, **values: float) -> None:
-    """ValueError unless each of the named ``values`` is a finite number from ``least``."""
-    for name, value in values.items():
-        if not least <= value < math.inf:
-            raise ValueError(f"{name} must be finite and at least {least}, got {value}")
 
 
 def steps_of(image_shape: tuple[int, int, int]) -> tuple[int, int]:

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from generative.checks import check_at_least
 from generative.inversion.search import Found
 from generative.inversion.tuning import check_tuning
 from generative.rendering.images import image_grid, pixel_scale, save_picture, side_by_side
@@ -17,7 +18,6 @@ from lightning_modules.poly_inr.module import PolyINR
 from lightning_modules.poly_inr.tasks import draw_affine, render
 from lightning_modules.tasks.inversion import Inversion, Targets, check_space, make_objective
 from lightning_modules.tasks.originals import open_originals
-from lightning_modules.tasks.samples import check_at_least
 
 
 def edit(
@@ -47,7 +47,7 @@ def edit(
     embedded in ``space``; with ``tuning_steps`` the synthesis network is tuned on them first, and put back at the end.
     """
     check_tuning(tuning_steps, tuning_rate)
-    check_at_least("frames", frames, 2)
+    check_at_least(2, frames=frames)
     check_space(method, space)
     groups = check_levels(method, levels)
     originals = open_originals(method, datamodule, images=images, count=count, classes=classes, fit=fit)

@@ -12,13 +12,14 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from generative.checks import check_at_least
 from generative.rendering.colours import hot, min_max_scaled
 from generative.rendering.coordinates import coordinate_grid
 from generative.rendering.images import image_grid, pixel_scale, save_picture, side_by_side
 from lightning_modules.poly_inr.module import PolyINR
 from lightning_modules.poly_inr.synthesis import Synthesis
 from lightning_modules.poly_inr.tasks import draw_affine, render
-from lightning_modules.tasks.samples import check_at_least, labels_for
+from lightning_modules.tasks.samples import labels_for
 
 EXPLAINED = 0.99  # of the variance over positions: the degree that reaches it is the effective one
 ROUNDING = 1e-20  # share of the squares below which the variance of a constant lies
@@ -111,7 +112,7 @@ def heatmaps(
 
 def few(method: PolyINR, samples: int, classes: list[int] | int | None, *, seed: int) -> Tensor:
     """Affine parameters of ``samples`` images, of each class in turn."""
-    check_at_least("samples", samples, 1)
+    check_at_least(1, samples=samples)
     labels = labels_for(method, classes, samples)
     return draw_affine(method, samples, seed=seed, labels=None if labels is None else labels[:samples])
 
@@ -131,7 +132,7 @@ def degrees(
     A mean over ``samples`` images, as a picture, a table and JSON. A sample that needs more than ``max_degree`` counts as that,
     and the count is stated.
     """
-    check_at_least("max_degree", max_degree, 1)
+    check_at_least(1, max_degree=max_degree)
     if max_degree >= FITTED_SIDE:
         raise ValueError(f"max_degree must be below {FITTED_SIDE}, got {max_degree}")
     affine = few(method, samples, classes, seed=seed)

@@ -8,10 +8,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from generative.checks import check_at_least
 from generative.rendering.images import image_grid, pixel_scale, save_picture
 from lightning_modules.poly_inr.module import PolyINR
 from lightning_modules.poly_inr.tasks import draw_affine, render
-from lightning_modules.tasks.samples import check_at_least, labels_for
+from lightning_modules.tasks.samples import labels_for
 
 PAPER_LEVELS = 10
 PAPER_GROUPS = ((0, 2), (3, 5), (5, 7), (8, 9))  # first and last level that are copied in Figures 6.8 and 6.9
@@ -73,7 +74,7 @@ def mix(
     ``levels`` names one group instead of the paper's four, scaled to this network. ``sources`` images A; as many B, or
     one a class.
     """
-    check_at_least("sources", sources, 1)
+    check_at_least(1, sources=sources)
     groups = check_levels(method, levels)
     labels = labels_for(method, classes, 1)
     columns = sources if labels is None else len(labels)

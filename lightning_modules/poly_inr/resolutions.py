@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from generative.checks import check_at_least
 from generative.rendering.images import as_floats, to_uint8
 from generative.rendering.upsampling import METHODS as CLASSICAL
 from generative.rendering.upsampling import upsample
 from lightning_modules.base import ImageData
 from lightning_modules.labels import check_labels_setting
 from lightning_modules.poly_inr.module import PolyINR
-from lightning_modules.tasks.samples import check_at_least
 from metrics.evaluation import Instruments, Work, evaluate, real_summary
 from metrics.features import make_extractor
 from metrics.image_sets import ImagesInMemory
@@ -47,7 +47,7 @@ def upsample_scored(
     corner pixels. Where the small images are means over blocks, all are therefore enlarged alike, by
     3 % from 16 to 32 pixels, and the distance of each contains that.
     """
-    check_at_least("count", count, 2)
+    check_at_least(2, count=count)
     check_labels_setting(labels)
     native = method.image_shape[1]
     if resolution <= native:

@@ -9,11 +9,12 @@ import torch
 from PIL import ImageDraw
 from torch import Tensor
 
+from generative.checks import check_at_least
 from generative.rendering.images import image_grid, pixel_scale, save_animation, save_picture, side_by_side
 from generative.rendering.upsampling import METHODS as CLASSICAL
 from generative.rendering.upsampling import upsample as classical
 from lightning_modules.poly_inr.module import PolyINR
-from lightning_modules.tasks.samples import check_at_least, labels_for
+from lightning_modules.tasks.samples import labels_for
 
 
 @torch.no_grad()
@@ -43,7 +44,7 @@ def upsample(
     The grid puts pixel centres on the corners of the square; so do the upsamplers, or the comparison would carry a
     zoom of several per cent.
     """
-    check_at_least("rows", rows, 1)
+    check_at_least(1, rows=rows)
     labels = labels_for(method, classes, rows)
     count = 5 * rows if labels is None else len(labels)
     columns = count // rows
@@ -73,9 +74,9 @@ def interpolate(
     A strip of ``steps`` images for each of ``rows`` pairs, and an animation of ``frames`` frames there and back.
     With classes, both ends of a pair are of one class (the row's), unless ``classes`` names two: from, to.
     """
-    check_at_least("rows", rows, 1)
-    check_at_least("steps", steps, 2)
-    check_at_least("frames", frames, 2)
+    check_at_least(1, rows=rows)
+    check_at_least(2, steps=steps)
+    check_at_least(2, frames=frames)
     lines = lines_between_samples(method, rows, seed=seed, classes=classes)
     scale = pixel_scale(resolution)
     there_and_back = 0.5 - 0.5 * torch.cos(torch.arange(frames) * (2 * torch.pi / frames))
@@ -157,7 +158,7 @@ def extrapolate(
     rows: int = 4,
 ) -> list[Path]:
     """Beyond the border: the grid [-margin, 1 + margin] squared, the trained square [0, 1] framed in yellow."""
-    check_at_least("rows", rows, 1)
+    check_at_least(1, rows=rows)
     if margin <= 0:
         raise ValueError(f"margin must be positive, got {margin}")
     labels = labels_for(method, classes, rows)

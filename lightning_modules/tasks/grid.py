@@ -6,9 +6,10 @@ from pathlib import Path
 
 import torch
 
+from generative.checks import check_at_least
 from generative.rendering.images import image_grid, pixel_scale, save_picture
 from lightning_modules.base import Draws
-from lightning_modules.tasks.samples import check_at_least, draw, labels_for, numbers_in_batches
+from lightning_modules.tasks.samples import draw, labels_for, numbers_in_batches
 
 COLUMNS = 10  # of a grid without classes; of one with classes at most twice as many, unless they are named
 
@@ -28,7 +29,7 @@ def grid(
     ``resolution``: other than the data's, of methods that draw any. ``classes``: which ones, by default the first
     twenty. ``psi`` below 1 truncates, of methods that can.
     """
-    check_at_least("rows", rows, 1)
+    check_at_least(1, rows=rows)
     size = method.image_shape[1] if resolution is None else resolution
     if classes is None and method.num_classes > 2 * COLUMNS:
         classes = list(range(2 * COLUMNS))

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from generative.checks import check_at_least
 from generative.inversion.measurements import Measurement, Whole
 from generative.inversion.objective import ReconstructionLoss
 from generative.inversion.search import Found, nearest, search
@@ -22,7 +23,6 @@ from generative.inversion.tuning import BatchLoss, check_tuning, tuned
 from generative.rendering.images import image_grid, pixel_scale, save_picture, side_by_side, to_uint8
 from lightning_modules.base import ImageData, Invertible
 from lightning_modules.tasks.originals import open_originals
-from lightning_modules.tasks.samples import check_at_least
 from metrics.features import LITE_SIDES, EfficientNetLite
 from metrics.quality import SSIM_WINDOW, ReconstructionQuality
 
@@ -88,8 +88,8 @@ class Inversion:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        check_at_least("steps", self.steps, 1)
-        check_at_least("batch_size", self.batch_size, 1)
+        check_at_least(1, steps=self.steps)
+        check_at_least(1, batch_size=self.batch_size)
         for name in ("rate", "seconds"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
@@ -237,7 +237,7 @@ def invert(
     one, to compare.
     """
     check_tuning(tuning_steps, tuning_rate)
-    check_at_least("one_by_one", one_by_one, 0)
+    check_at_least(0, one_by_one=one_by_one)
     originals = open_originals(method, datamodule, images=images, count=count, classes=classes, fit=fit)
     objective = make_objective(method, pixel=pixel, perceptual=perceptual)
     inversion = Inversion(method, objective, seed=seed, steps=steps, rate=rate, batch_size=batch_size)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import torch
 
+from generative.checks import check_at_least
 from generative.rendering.images import image_grid, pixel_scale, save_picture, side_by_side
 from lightning_modules.base import HasLatents
-from lightning_modules.tasks.samples import check_at_least, draw, labels_for
+from lightning_modules.tasks.samples import draw, labels_for
 
 
 def truncation(
@@ -26,7 +27,7 @@ def truncation(
 
     With classes a row is of one of them; without, ``rows`` samples are drawn.
     """
-    check_at_least("rows", rows, 1)
+    check_at_least(1, rows=rows)
     psis = [0.2 * step for step in range(7)] if psis is None else psis
     if not psis or any(not isinstance(psi, int | float) or not math.isfinite(psi) for psi in psis):
         raise ValueError(f"psis is a list of at least one finite number, got {psis}")

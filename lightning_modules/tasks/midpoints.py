@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from generative.checks import check_at_least
+from generative.rendering.tables import markdown
 from lightning_modules.base import Classifies, Draws, HasLatents, ImageData
 from lightning_modules.labels import labels_to_follow
 from lightning_modules.tasks.latent_models import check_paths, drawn_by, prior_name, prior_settings
-from lightning_modules.tasks.samples import check_at_least, progress
+from lightning_modules.tasks.samples import progress
 from lightning_modules.tasks.tables import write_lines
 from metrics.combinations import Combination, DecodedImages, combinations_of, combined_code, end_distance, samples_of
 from metrics.evaluation import Instruments, Work, evaluate, real_summary
@@ -112,7 +114,7 @@ def midpoints(
     midpoints. So the prior's own scores, the recall of midpoints, and the distance of their images to those of their ends
     stand beside. The prior's images are those that evaluate.py measures under this seed.
     """
-    check_at_least("count", count, LEAST)
+    check_at_least(LEAST, count=count)
     steps = planned(method, paths=paths, means=means, extrapolations=extrapolations, only=only, seed=seed)
     chosen = chosen_samplings(method, samplings)
     measuring = chosen_extractor(method, judge, extractor)
@@ -183,7 +185,7 @@ def planned(
 def combinations(means: Sequence[int], extrapolations: Sequence[float]) -> list[Combination]:
     """Means of as many codes, the first called midpoint, and points beyond the second of two codes."""
     for number in means:
-        check_at_least("means", number, 2)
+        check_at_least(2, means=number)
     for amount in extrapolations:
         if not 1.0 < amount < math.inf:
             raise ValueError(f"extrapolations lie beyond the second code, at a finite lambda above 1, got {amount}")
@@ -237,7 +239,7 @@ def chosen_extractor(method: Draws, judge: list[Classifies] | None, name: str | 
 def reference(data: ImageData, count: int | None, instruments: Instruments) -> Summary:
     """What is kept of ``count`` training images, chosen by a fixed seed, or of all."""
     if count is not None:
-        check_at_least("num_reference", count, LEAST)
+        check_at_least(LEAST, num_reference=count)
     real = random_part(ImagesInMemory(f"{data.name}:train", data.split("train")[0], mark="training images"), count)
     return real_summary(real, instruments.extractor, metrics=instruments.metrics, work=instruments.work)
 
@@ -258,18 +260,23 @@ def identity_of(method: HasLatents) -> dict[str, Any]:
 
 def midpoints_table(rows: Sequence[dict[str, Any]]) -> str:
     """In Markdown: a table for each way of drawing, a row a combination and path."""
+
+    def cells(row: dict[str, Any]) -> list[str]:
+        values = ["-" if row[name] is None else format(row[name], form) for name, form in COLUMNS.items()]
+        return [row["what"].replace("_", " "), row["path"].replace("_", " "), *values]
+
     first = rows[0]
     lines = [
         f"Prior {first['prior']} in {first['latent_dim']} dimensions, {first['kimg']:g} kimg: {first['count']} images a row "
         f"against {first['num_reference']} training images, by {first['extractor']}. The distance is from an image to the "
         "nearest of its ends' images, in units of the mean distance of two samples.",
+        "",
     ]
     titles = ("images", "path", *(name.replace("_", " ") for name in COLUMNS))
     for sampling in dict.fromkeys(row["sampling"] for row in rows):
-        lines += ["", *([] if sampling is None else [f"By {sampling.replace('_', ' ')}:", ""])]
-        lines += ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
-        for row in (row for row in rows if row["sampling"] == sampling):
-            values = ["-" if row[name] is None else format(row[name], form) for name, form in COLUMNS.items()]
-            names = [row["what"].replace("_", " "), row["path"].replace("_", " ")]
-            lines.append("| " + " | ".join(names + values) + " |")
-    return "\n".join(lines) + "\n"
+        chosen = (row for row in rows if row["sampling"] == sampling)
+        lines += [
+            *([] if sampling is None else [f"By {sampling.replace('_', ' ')}:", ""]),
+            markdown(titles, map(cells, chosen)),
+        ]
+    return "\n".join(lines)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from generative.checks import check_at_least
 from generative.priors.norm_histograms import norm_histograms, save_norm_histograms
 from generative.randomness import Stream
 from lightning_modules.base import HasLatents
 from lightning_modules.tasks.latent_models import prior_name, prior_settings
-from lightning_modules.tasks.samples import check_at_least
 from lightning_modules.tasks.tables import write_lines
 
 DIMENSIONS = (5, 10, 50, 100, 200)  # of Figure 4.4
@@ -21,12 +21,12 @@ def norms(
 
     Figure 4.4 for any prior: ``norms.png``, and ``norms.jsonl`` with the mass that both histograms have. No image is drawn.
     """
-    check_at_least("count", count, 2)
+    check_at_least(2, count=count)
     dims = list(DIMENSIONS) if dims is None else dims
     if not dims:
         raise ValueError("dims is empty: name at least one dimension")
     for dim in dims:
-        check_at_least("dims", dim, 1)
+        check_at_least(1, dims=dim)
     name, stream = prior_name(method.prior), Stream(seed, "norms")
     panels = {dim: norm_histograms(method.prior, dim, count=count, stream=stream) for dim in dims}
     facts = {"prior": name, "prior_settings": prior_settings(method), "count": count, "seed": seed}

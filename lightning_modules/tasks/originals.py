@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from generative.checks import check_at_least
 from generative.inversion.measurements import Grey
 from generative.rendering.files import ARRAYS, ImageFiles, read_array, shape_in_words
 from generative.rendering.images import from_uint8
 from lightning_modules.base import Draws, ImageData
 from lightning_modules.tasks.held_out import held_out
-from lightning_modules.tasks.samples import check_at_least
 
 
 def open_originals(
@@ -31,7 +31,7 @@ def open_originals(
     split unless ``classes`` says otherwise: one for all, or one each. Files carry none, since another set's classes mean
     something else.
     """
-    check_at_least("count", count, 1)
+    check_at_least(1, count=count)
     labels: Tensor | None = None
     if isinstance(images, str):
         found = fitted(method, first_images(Path(images).expanduser(), count), name=images, fit=fit)

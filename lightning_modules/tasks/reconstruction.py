@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from generative.checks import check_at_least
 from generative.rendering.images import image_grid, pixel_scale, save_picture
 from lightning_modules.base import ImageData, Reconstructs
 from lightning_modules.tasks.held_out import held_out, some_numbers
 from lightning_modules.tasks.inversion import quality
-from lightning_modules.tasks.samples import check_at_least
 
 COLUMNS = 10  # pairs in a row of the picture
 
@@ -22,7 +22,7 @@ def reconstruct(
     method: Reconstructs, output: Path, *, seed: int, datamodule: ImageData, count: int = 20, batch_size: int = 256
 ) -> list[Path]:
     """``count`` test images in the order of ``seed``, each above its reconstruction, and their mean PSNR and SSIM."""
-    check_at_least("batch_size", batch_size, 1)
+    check_at_least(1, batch_size=batch_size)
     originals, labels = held_out(datamodule, some_numbers(datamodule, count, seed=seed))
     asked = None if method.num_classes == 0 else labels.to(method.device)
     found = []

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from generative.checks import check_at_least
 from generative.rendering.images import to_uint8
 from generative.rendering.writers import WRITERS, unfinished
 from lightning_modules.base import Draws, ImageData
@@ -19,11 +20,6 @@ from metrics.samples import check_finite, in_turn
 
 BATCH = 256  # as evaluate.py draws for raw pixels, so that images come out to the same bit
 BATCH_PIXELS = 1 << 22  # fewer of large images
-
-
-def check_at_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}")
 
 
 def asked_classes(method: Draws, classes: list[int] | int | None) -> list[int] | None:
@@ -102,7 +98,7 @@ def samples(
     evaluate.py's: of a method that draws in several ways. One batch is in memory at a time. What is there already is never
     touched: ValueError.
     """
-    check_at_least("count", count, 1)
+    check_at_least(1, count=count)
     if sampling is not None:
         method.use_sampling(sampling)
     if format not in WRITERS:

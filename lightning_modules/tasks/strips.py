@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from generative.checks import check_at_least
 from generative.priors.paths import path_points
 from generative.rendering.images import image_grid, pixel_scale, save_picture, stacked
 from lightning_modules.base import HasLatents
 from lightning_modules.tasks.latent_models import check_paths, drawn_by, prior_name, prior_settings, sampling_alone
-from lightning_modules.tasks.samples import check_at_least
 from metrics.combinations import code
 from metrics.samples import check_finite
 
@@ -39,7 +39,7 @@ def strip(
     samples of ``seed``. Each image is drawn by itself, on the running averages of a batch norm: a strip that is drawn as a
     batch would be normalised by itself.
     """
-    check_at_least("rows", rows, 1)
+    check_at_least(1, rows=rows)
     lambdas = check_lambdas([step / STEPS for step in range(STEPS + 1)] if lambdas is None else lambdas)
     paths = check_paths(list(DEFAULT_PATHS) if paths is None else paths)
     through, between = [], []

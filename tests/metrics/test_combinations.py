@@ -8,9 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from generative.priors.base import Prior
-from generative.priors.normal import Normal
-from generative.randomness import Stream
+from lightning_modules.base import HasLatents
 from metrics.combinations import (
     Combination,
     DecodedImages,
@@ -24,20 +22,19 @@ from metrics.combinations import (
 DIM = 16
 
 
-class Model:
+class Model(HasLatents):
     """An image is its latent, its class and, drawn together, the sum of its group's latents."""
 
-    image_shape = (1, 1, DIM)
-    prior: Prior = Normal()
+    latent_dim = DIM
 
     def __init__(self, *, drawn_together: int = 1) -> None:
+        super().__init__(image_shape=(1, 1, DIM), num_classes=3, seed=0)
         self.drawn_together = drawn_together
         self.sizes: list[int] = []
 
-    def latents(self, first: int, count: int, *, seed: int, stream: str = "evaluation") -> Tensor:
-        return self.prior.sample(first, count, DIM, Stream(seed, stream))
-
-    def decode(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+    def decode(
+        self, latents: Tensor, labels: Tensor | None = None, *, image_size: int | None = None, psi: float = 1.0
+    ) -> Tensor:
         self.sizes.append(len(latents))
         images = latents / 8 + (0.0 if labels is None else labels[:, None] / 8)
         if self.drawn_together > 1:

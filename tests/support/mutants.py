@@ -33,6 +33,10 @@ SEARCH = "tests/generative/inversion/test_search.py"
 FILLS = "tests/generative/inversion/test_fills.py"
 STAGES = "tests/lightning_modules/test_weights.py"
 PARTS = "tests/lightning_modules/test_base.py::test_parts_of_a_batch_give_the_weights_of_the_whole"
+PRIORS = "tests/generative/priors"
+LOSSES = "tests/generative/adversarial/test_losses.py"
+DCGAN = "tests/lightning_modules/dcgan"
+COMBINATIONS = "tests/metrics/test_combinations.py"
 RATES = f"{RECIPE}::test_both_rates_fall_over_the_last_share_of_the_budget"
 
 
@@ -292,6 +296,104 @@ MUTANTS = (
         "(errors * part).sum(dim=(1, 2, 3)) / part.sum(dim=(1, 2, 3))",
         "(errors * part).mean(dim=(1, 2, 3))",
         "tests/metrics/test_quality.py::test_hidden_known_and_all_pixels_by_hand",
+    ),
+    Mutant(
+        "transport of a stable law by the root of the squared weights",
+        "generative/priors/paths.py",
+        "index=prior.stability)",
+        "index=2.0)",
+        f"{PRIORS}/test_paths.py::test_strictly_stable_laws_are_scaled_by_their_index",
+    ),
+    Mutant(
+        "a prior of a checkpoint that is not taken from it",
+        "lightning_modules/priors.py",
+        'self.prior.load_state(checkpoint.get("prior", {}))',
+        "pass",
+        "tests/lightning_modules/test_priors.py::test_what_a_prior_read_from_disk_is_in_the_checkpoint_and_is_taken_from_there",
+    ),
+    Mutant(
+        "extrapolation as if -z had the law of z",
+        "generative/priors/divergences.py",
+        "second = density if small > 0 else density[::-1]  # -z has the mirrored law",
+        "second = density",
+        f"{PRIORS}/test_divergences.py::test_masses_on_the_path_are_those_of_a_quadrature",
+    ),
+    Mutant(
+        "a density scaled as if its bins were points",
+        "generative/priors/tabulated.py",
+        " + 1.0 / 12.0",
+        "",
+        f"{PRIORS}/test_nonparametric.py::test_a_coordinate_has_mean_0_and_the_deviation_that_is_asked_for",
+    ),
+    Mutant(
+        "the radial prior solved for in another dimension",
+        "generative/priors/radial.py",
+        "return solve_norms(dim,",
+        "return solve_norms(100,",
+        f"{PRIORS}/test_radial.py::test_the_optimum_is_the_measured_one",
+    ),
+    Mutant(
+        "angles between latents of one dimension more",
+        "generative/priors/norms.py",
+        "** (dim - 2)",
+        "** (dim - 1)",
+        f"{PRIORS}/test_norms.py::test_cosines_have_mean_0_and_variance_1_over_dim",
+    ),
+    Mutant(
+        "a discrepancy that compares rows with themselves",
+        "generative/adversarial/mmd.py",
+        "total / (size * (size - 1))",
+        "matrix.mean(dim=(-2, -1))",
+        "tests/generative/adversarial/test_mmd.py::test_the_estimate_is_the_mean_over_all_pairs_of_different_rows",
+    ),
+    Mutant(
+        "least squares towards minus the target of fakes",
+        "generative/adversarial/losses.py",
+        "(fake - fake_target)",
+        "(fake + fake_target)",
+        f"{LOSSES}::test_least_squares_with_the_targets_of_pearson",
+    ),
+    Mutant(
+        "the generator learns before the critic's first steps",
+        "lightning_modules/dcgan/module.py",
+        "self.global_batch + 1) % self.critic_steps",
+        "self.global_batch) % self.critic_steps",
+        f"{DCGAN}/test_module.py::test_the_generator_learns_after_every_third_batch",
+    ),
+    Mutant(
+        "spectral normalisation that leaves the last layer out",
+        "lightning_modules/dcgan/networks.py",
+        "for layer in [*self.halvings, self.linear]:",
+        "for layer in self.halvings:",
+        f"{DCGAN}/test_networks.py::test_spectral_norm_brings_every_layer_to_one",
+    ),
+    Mutant(
+        "statistics of the batch that are running averages",
+        "lightning_modules/dcgan/networks.py",
+        "layer.running_mean, layer.running_var = None, None",
+        "pass",
+        f"{DCGAN}/test_statistics.py::test_batch_statistics_are_those_of_the_training_and_leave_the_averages_alone",
+    ),
+    Mutant(
+        "groups that begin wherever images are asked for",
+        "lightning_modules/base.py",
+        "range(first - first % size,",
+        "range(first,",
+        f"{DCGAN}/test_drawing.py::test_neighbours_that_are_not_asked_for_have_the_labels_in_turn",
+    ),
+    Mutant(
+        "the codes of a midpoint are one code",
+        "metrics/combinations.py",
+        "if place == 0 else",
+        "if True else",
+        f"{COMBINATIONS}::test_variance_preserving_midpoints_of_normal_codes_have_the_law_of_codes",
+    ),
+    Mutant(
+        "the way of drawing is not stated",
+        "records/results.py",
+        "            sampling=method.sampling,\n",
+        "",
+        "tests/launch/evaluate/test_capabilities.py::test_the_way_of_drawing_is_chosen_and_stated",
     ),
 )
 

@@ -73,17 +73,17 @@ def test_a_generator_is_published_by_what_its_own_test_stage_asks_for() -> None:
 
 
 def test_counts_and_extractor_are_those_of_the_experiment() -> None:
-    """5,000 samples of CIFAR-10 against 5,000 of its images, as the experiment states."""
-    config = plain(compose("train", ["experiment=dcgan/cifar10_width32"]))
+    """5,000 samples against 5,000 of its images, as the experiment states."""
+    config = plain(compose("train", ["experiment=dcgan/fashion_mnist"]))
     asked = config["callbacks"]["metrics"]
     test = GenerationTest.of(config)
-    assert (test.data, test.extractor, test.sampling) == ("cifar10", "pixels", "running_statistics")
+    assert (test.data, test.extractor, test.sampling) == ("fashionmnist", "pixels", "running_statistics")
     assert (asked["test_num_images"], asked["test_num_reference"]) == (5000, 5000)
-    assert test.is_reference("cifar10:all (5000 of 60000)", 5000)
+    assert test.is_reference("fashionmnist:all (5000 of 70000)", 5000)
     for name, count in (
-        ("cifar10:all", 60000),
-        ("cifar10:all (4000 of 60000)", 4000),
-        ("cifar10:train (5000 of 50000)", 5000),
+        ("fashionmnist:all", 70000),
+        ("fashionmnist:all (4000 of 70000)", 4000),
+        ("fashionmnist:train (5000 of 60000)", 5000),
     ):
         assert not test.is_reference(name, count)
 

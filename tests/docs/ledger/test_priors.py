@@ -55,7 +55,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         for state, kimg, factor, sets in (
             ("", 200.0, 1.0, ("midpoint", "mean_8", "extrapolation_1.5")),
             ("25kimg", 25.024, 3.0, ("midpoint",)),
-            ("200kimg", 200.0, 1.0, ("midpoint",)),
         ):
             path = folder / "midpoints" / state / "midpoints.jsonl"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -84,10 +83,16 @@ def test_a_run_measured_again_takes_the_place_of_its_lines(run: Run) -> None:
     assert kimgs == {25.0, 200.0}, "the last state too; each by the time that it was kept for"
 
 
-def test_a_run_that_was_not_measured_or_has_not_ended_says_what_to_do(run: Run, tmp_path: Path) -> None:
+def test_a_run_that_was_not_measured_alike_or_has_not_ended_says_what_to_do(run: Run, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no midpoints.jsonl: make priors RUNS="):
         collect_midpoints(tmp_path / "nothing")
     folder = run("normal", 0, 30.0)
+    state = folder / "midpoints" / "25kimg" / "midpoints.jsonl"
+    state.write_text(state.read_text().replace('"count": 5000', '"count": 2500'))
+    with pytest.raises(
+        ValueError, match=r"different numbers of images, \[\(2500, 4000\), \(5000, 4000\)\]: make priors"
+    ):
+        collect_midpoints(folder)
     (folder / "results.jsonl").unlink()
     with pytest.raises(ValueError, match="let its training end first"):
         collect_midpoints(folder)

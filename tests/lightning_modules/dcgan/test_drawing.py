@@ -121,5 +121,5 @@ def test_ways_to_draw_that_there_are_not() -> None:
     for normalization in ("group", "none"):
         with pytest.raises(ValueError, match=f"no effect on a generator without batch norm.*is {normalization}: leave"):
             dcgan(sample_statistics="batch", normalization=normalization)
-    with pytest.raises(ValueError, match="sample_statistics must be running or batch, got 'both'"):
+    with pytest.raises(ValueError, match="unknown sample_statistics 'both': choose one of running, batch"):
         dcgan(sample_statistics="both")

@@ -97,7 +97,7 @@ def test_the_penalty_is_added_with_its_weight_between_images_and_fakes() -> None
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_is_one_override_of_an_experiment(loss: str) -> None:
     """Of one whose critic has batch norm, which two of the losses take out."""
-    config = plain(compose("train", ["experiment=dcgan/cifar10_width32", f"+loss={loss}", "run_dir=run"]))
+    config = plain(compose("train", ["experiment=dcgan/cifar10", f"+loss={loss}", "run_dir=run"]))
     with torch.device("meta"):
         _, method = build(config)
     assert isinstance(method, MomentMatching if loss.startswith("mmd") else DCGAN)
@@ -128,12 +128,12 @@ def test_the_published_settings_of_the_wasserstein_losses() -> None:
     [
         (["method.loss=hingee"], "unknown loss 'hingee': choose one of hinge, "),
         (["method.loss_settings={margin: 2}"], "loss 'logistic' has no setting 'margin': it takes none"),
-        (["method.critic_steps=0"], "critic_steps must be finite and at least 1, got 0"),
-        (["method.generator_steps=-1"], "generator_steps must be finite and at least 1, got -1"),
-        (["method.penalty_weight=-10"], "penalty_weight must be finite and at least 0, got -10"),
-        (["method.weight_limit=-0.01"], "weight_limit must be finite and at least 0, got -0.01"),
-        (["method.weight_limit=nan"], "weight_limit must be finite and at least 0, got nan"),
-        (["method.sample_statistics=mean"], "sample_statistics must be running or batch, got 'mean'"),
+        (["method.critic_steps=0"], "critic_steps must be at least 1, got 0"),
+        (["method.generator_steps=-1"], "generator_steps must be at least 1, got -1"),
+        (["method.penalty_weight=-10"], "penalty_weight must be at least 0, got -10"),
+        (["method.weight_limit=-0.01"], "weight_limit must be at least 0, got -0.01"),
+        (["method.weight_limit=nan"], "weight_limit must be a finite number of at least 0, got nan"),
+        (["method.sample_statistics=mean"], "unknown sample_statistics 'mean': choose one of running, batch"),
         (
             ["method.penalty_weight=10", "method.critic.normalization=batch"],
             r"penalty_weight above 0 needs a critic without batch norm, and norms\.1 is one: choose critic.normalization=none",

@@ -57,12 +57,16 @@ def test_other_sizes_are_refused(shape: tuple[int, int, int]) -> None:
 @pytest.mark.parametrize(
     ("network", "settings", "message"),
     [
-        (Generator, {"latent_dim": 0}, "latent_dim must be finite and at least 1, got 0"),
-        (Generator, {"normalization": "instance"}, "normalization must be batch or group or none, got 'instance'"),
-        (Generator, {"kernel_size": 3}, "kernel_size must be 4 or 5, got 3"),
-        (Critic, {"kernel_size": 6}, "kernel_size must be 4 or 5, got 6"),
-        (Critic, {"width": 0}, "width must be finite and at least 1, got 0"),
-        (Critic, {"num_outputs": -1}, "num_outputs must be finite and at least 1, got -1"),
+        (Generator, {"latent_dim": 0}, "latent_dim must be at least 1, got 0"),
+        (
+            Generator,
+            {"normalization": "instance"},
+            "unknown normalization 'instance': choose one of batch, group, none",
+        ),
+        (Generator, {"kernel_size": 3}, "unknown kernel_size 3: choose one of 4, 5"),
+        (Critic, {"kernel_size": 6}, "unknown kernel_size 6: choose one of 4, 5"),
+        (Critic, {"width": 0}, "width must be at least 1, got 0"),
+        (Critic, {"num_outputs": -1}, "num_outputs must be at least 1, got -1"),
     ],
 )
 def test_settings_that_no_network_has_are_refused(network: type, settings: dict[str, Any], message: str) -> None:
