@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from docs.ledger.checked import built, read_yaml
 from docs.ledger.midpoints import collect_midpoints
-from docs.ledger.modes import STRAIGHT, VERDICTS, Comparison, Mode, compared, modes
+from docs.ledger.modes import BEATS, STRAIGHT, VERDICTS, Arm, Comparison, Mode, compared, modes
 from docs.ledger.orders import LEAST_SEEDS, LEVEL
 from docs.ledger.results import DOCS, RESULTS, Line, interval
 from launch.errors import one_line_errors
@@ -169,6 +169,15 @@ def changes(mode: Mode, printed: PrintedTable) -> Iterator[str]:
         )
 
 
+def price(mode: Mode, winners: Sequence[Arm]) -> Iterator[str]:
+    """What priors whose midpoints beat the control's have beside them, since mass at the origin can buy that alone."""
+    for arm in (*winners, *(arm for arm in mode.arms() if winners and arm.is_control)):
+        yield (
+            f"Beside its midpoints {arm} has an FD of {stated(mode.values(arm, 'fd', 'prior'), 1)} at the prior itself and a "
+            f"midpoint recall of {stated(mode.values(arm, 'recall', 'midpoint'))}."
+        )
+
+
 def answer(mode: Mode, comparisons: Sequence[Comparison], printed: PrintedTable) -> str:
     """The page's question for one mode in words, every number of them from its lines."""
     sentences = [f"**{str(mode)[0].upper()}{str(mode)[1:]}.**"]
@@ -176,6 +185,7 @@ def answer(mode: Mode, comparisons: Sequence[Comparison], printed: PrintedTable)
         names = [str(one.arm) for one in comparisons if one.mode == mode and one.verdict == verdict]
         if names:
             sentences.append(f"{verdict[0].upper()}{verdict[1:]}: {', '.join(names)}.")
+    sentences += price(mode, [one.arm for one in comparisons if one.mode == mode and one.verdict == BEATS])
     sentences += changes(mode, printed)
     for what, called in (("mean_8", "means of 8 codes"), ("extrapolation_1.5", "points at 3/2 of the way")):
         found = {arm: values for arm in mode.arms() if (values := mode.values(arm, "fd", what))}

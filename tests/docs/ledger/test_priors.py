@@ -124,7 +124,12 @@ def test_a_prior_on_straight_lines_is_held_against_the_control(radial: float, ve
     (only,) = compared([mode])
     assert (str(only.arm), only.verdict) == ("radial", verdict)
     word = {BEATS: "Yes", WORSE: "No", UNDECIDED: "Not shown"}[verdict]
-    assert f"**{word}.** Of 1 comparisons" in " ".join(priors.page().split())
+    words = " ".join(priors.page().split())
+    assert f"**{word}.** Of 1 comparisons" in words
+    price = (
+        "Beside its midpoints radial has an FD of 25.0 ± 0.6 at the prior itself and a midpoint recall of 0.25 ± 0.00."
+    )
+    assert (price in words) == (verdict == BEATS)
 
 
 def test_the_more_comparisons_the_more_each_must_show(run: Run) -> None:
@@ -207,3 +212,13 @@ def test_the_chart_draws_each_arm_in_one_colour_over_the_images_seen(run: Run) -
     colours = [line.get_color() for panel in panels for line in panel.lines if line.get_label() == "radial"]
     assert len(colours) == 2
     assert len(set(colours)) == 1
+
+
+def test_the_chart_leaves_out_what_was_not_measured_on_the_way(run: Run) -> None:
+    all_runs(run, 1, normal=30.0, radial=20.0)
+    results.write_results(ON_THE_WAY, [line for line in results.read_results(ON_THE_WAY) if line["prior"] == "normal"])
+    (panel,) = priors.chart(modes()).axes
+    assert {line.get_label() for line in panel.lines if "_" not in line.get_label()} == {
+        "normal, path variance preserving",
+        "normal",
+    }
