@@ -112,6 +112,9 @@ def is_defect(error: BaseException) -> bool:
 def sentence(error: BaseException) -> str:
     """What is said of ``error`` in one line."""
     for cause in causes(error):
+        if "MissingMandatoryValue" in class_names(cause):
+            key = getattr(cause, "full_key", "")
+            return f"{key} has no default: give {key}=<value>"
         operation = NO_DETERMINISTIC_FORM.search(str(cause))
         if operation is not None and isinstance(cause, RuntimeError):
             return (

@@ -150,8 +150,9 @@ class StartedRanks:
 
     def check_same(self, config: dict[str, Any]) -> None:
         """ValueError unless all ranks have rank 0's resolved configuration; within ``together``."""
-        firsts = json.loads(self.from_first(lambda: json.dumps(config)))
-        difference = first_difference(firsts, json.loads(json.dumps(config)))
+        # NaN, which is no setting of anything but may be typed, becomes a text that is equal to itself.
+        texts = (self.from_first(lambda: json.dumps(config)), json.dumps(config))
+        difference = first_difference(*(json.loads(text, parse_constant=str) for text in texts))
         if difference is not None:
             key, theirs, ours = difference
             raise ValueError(

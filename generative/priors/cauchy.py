@@ -16,8 +16,8 @@ class Cauchy(SymmetricPrior):
     stability = 1.0
 
     def __init__(self, *, scale: float = 1.0) -> None:
-        if not scale > 0:
-            raise ValueError(f"scale must be positive, got {scale}")
+        if not 0 < scale < math.inf:
+            raise ValueError(f"scale must be positive and finite, got {scale}")
         self.scale = scale
 
     def cdf(self, values: Tensor) -> Tensor:

@@ -19,8 +19,8 @@ class Gamma(IsotropicPrior):
     """
 
     def __init__(self, *, theta: float | None = None) -> None:
-        if theta is not None and not theta > 0:
-            raise ValueError(f"theta must be positive, got {theta}")
+        if theta is not None and not 0 < theta < math.inf:
+            raise ValueError(f"theta must be positive and finite, got {theta}")
         self.theta = theta
 
     def theta_in(self, dim: int) -> float:

@@ -19,8 +19,8 @@ class Student(IsotropicPrior):
     """
 
     def __init__(self, *, nu: float, unit_variance: bool = False) -> None:
-        if not nu > 0:
-            raise ValueError(f"nu must be positive, got {nu}")
+        if not 0 < nu < math.inf:
+            raise ValueError(f"nu must be positive and finite, got {nu}; nu to infinity is prior=normal")
         if unit_variance and not nu > 2:
             raise ValueError(f"a Student t law has a variance for nu above 2, got nu {nu}: give unit_variance=false")
         self.nu = nu
@@ -38,13 +38,18 @@ class Student(IsotropicPrior):
         return torch.from_numpy(special.betainc(dim / 2.0, self.nu / 2.0, (squared / (squared + self.nu)).numpy()))
 
     def norm_quantile(self, probabilities: Tensor, dim: int) -> Tensor:
-        share = torch.from_numpy(special.betaincinv(dim / 2.0, self.nu / 2.0, probabilities.numpy()))
-        return self.scale * (self.nu * share / (1.0 - share)).sqrt()
+        return self.norm_between(probabilities, 1.0 - probabilities, dim)
 
     def norm_survival(self, norms: Tensor, dim: int) -> Tensor:
         squared = (norms / self.scale).square()
         return torch.from_numpy(special.betainc(self.nu / 2.0, dim / 2.0, (self.nu / (squared + self.nu)).numpy()))
 
     def norm_upper_quantile(self, probabilities: Tensor, dim: int) -> Tensor:
-        rest = torch.from_numpy(special.betaincinv(self.nu / 2.0, dim / 2.0, probabilities.numpy()))
-        return self.scale * (self.nu * (1.0 - rest) / rest).sqrt()
+        return self.norm_between(1.0 - probabilities, probabilities, dim)
+
+    def norm_between(self, below: Tensor, above: Tensor, dim: int) -> Tensor:
+        """The norm with the probability ``below`` of smaller ones and ``above`` of larger ones, which sum to 1."""
+        # The two shares sum to 1 as well, but far out the difference of one from 1 has no digits left.
+        share = special.betaincinv(dim / 2.0, self.nu / 2.0, below.numpy())
+        rest = special.betaincinv(self.nu / 2.0, dim / 2.0, above.numpy())
+        return self.scale * torch.from_numpy(self.nu * share / rest).sqrt()

@@ -38,7 +38,7 @@ class Tabulated(ProductPrior):
             )
         for name, given in (("deviation", deviation), ("half_width", half_width)):
             if given is not None and not 0 < given < math.inf:
-                raise ValueError(f"{name} must be positive, got {given}")
+                raise ValueError(f"{name} must be positive and finite, got {given}")
         self.deviation = 1.0 if deviation is None else deviation
         self.half_width = half_width
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -13,8 +15,8 @@ class Uniform(SymmetricPrior):
     """Every coordinate uniform on [-half_width, half_width]."""
 
     def __init__(self, *, half_width: float = 1.0) -> None:
-        if not half_width > 0:
-            raise ValueError(f"half_width must be positive, got {half_width}")
+        if not 0 < half_width < math.inf:
+            raise ValueError(f"half_width must be positive and finite, got {half_width}")
         self.half_width = half_width
 
     def draw(self, first: int, count: int, dim: int, stream: Stream) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from launch.checkpoint import AtomicCheckpointIO, load_method, read_checkpoint
-from launch.compose import check_grammar, check_overrides, compose, gather_options
+from launch.compose import check_grammar, check_overrides, compose, gather_options, plain
 from launch.errors import failure_kind, one_line_errors
 from launch.generate.tasks import check_options, find_task
 from launch.train.run_folder import check_settings
@@ -58,6 +58,13 @@ def test_misspelt_overrides_name_the_nearest(arguments: list[str], message: str)
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message is compared as a whole
         check_overrides("train", arguments)
     assert str(caught.value) == message
+
+
+def test_a_setting_without_a_default_is_named_with_what_to_write(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught, one_line_errors():
+        plain(compose("train", ["experiment=dcgan/digits", "prior@method.prior=density_file", "run_dir=x"]))
+    assert caught.value.code == 2
+    assert "error: method.prior.path has no default: give method.prior.path=<value> (" in capsys.readouterr().err
 
 
 def test_valid_overrides_pass() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -157,7 +158,7 @@ def test_another_configuration_names_its_key(capfd: pytest.CaptureFixture) -> No
     configs = [{"seed": 0, "trainer": {"devices": 2, "note": None}, "only": 1} for _ in range(3)]
     configs[1]["trainer"] = {"devices": 2}
     configs[2]["trainer"] = {"devices": 4, "note": None}
-    assert meet(lambda ranks: ranks.check_same(configs[0])) == [(None, "again 0")] * 3
+    assert meet(lambda ranks: ranks.check_same(configs[0] | {"lr": math.nan})) == [(None, "again 0")] * 3
     assert meet(lambda ranks: ranks.check_same(configs[0 if ranks.rank == 1 else ranks.rank])) == [2, 2, 2]
     assert "error: rank 2 has trainer.devices = 4 and rank 0 has 2: start all ranks" in capfd.readouterr().err
     assert meet(lambda ranks: ranks.check_same(configs[min(ranks.rank, 1)])) == [2, 2, 2]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from scipy import stats
 
 from generative.priors.base import IsotropicPrior, Prior, ProductPrior
 from generative.priors.cauchy import Cauchy
+from generative.priors.gamma import Gamma
 from generative.priors.normal import Normal
 from generative.priors.student import Student
 from generative.priors.uniform import Uniform
@@ -37,6 +40,15 @@ def test_a_latent_is_a_function_of_its_number(name: str) -> None:
 def test_dimension_0_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="latents have a dimension of at least 1, got 0"):
         PRIORS[name].sample(0, 2, 0, STREAM)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, math.inf, math.nan])
+@pytest.mark.parametrize(
+    ("law", "parameter"), [(Cauchy, "scale"), (Uniform, "half_width"), (Gamma, "theta"), (Student, "nu")]
+)
+def test_a_parameter_that_no_law_has_is_refused(law: Callable[..., Prior], parameter: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{parameter} must be positive and finite, got {value}"):
+        law(**{parameter: value})
 
 
 def uniforms(prior: Prior, latents: torch.Tensor) -> torch.Tensor:

@@ -106,8 +106,8 @@ def test_xi_and_relative_deviation_are_one_setting() -> None:
     [
         ({"xi": 0.3, "objective": "best"}, "objective 'best' is not known: choose one of exact, paper, average"),
         ({"xi": 0.3, "deviation": 1.0, "half_width": 2.0}, "deviation 1.0 and half_width 2.0 both set the scale"),
-        ({"xi": 0.3, "deviation": 0.0}, "deviation must be positive, got 0.0"),
-        ({"xi": 0.3, "half_width": math.inf}, "half_width must be positive, got inf"),
+        ({"xi": 0.3, "deviation": 0.0}, "deviation must be positive and finite, got 0.0"),
+        ({"xi": 0.3, "half_width": math.inf}, "half_width must be positive and finite, got inf"),
         ({"xi": 99.0}, "xi 99 is not feasible with 64 bins"),
     ],
 )
