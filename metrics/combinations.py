@@ -13,17 +13,14 @@ from torch import Tensor
 from generative.priors.base import Prior
 from generative.priors.paths import combine
 from generative.rendering.images import to_uint8
-from metrics.samples import check_finite, in_turn
+from metrics.samples import Grouped, among_groups, check_finite, in_turn
 
 
-class Decoder(Protocol):
+class Decoder(Grouped, Protocol):
     """What makes images of latents, and draws latents by number."""
 
     image_shape: tuple[int, int, int]  # channels, height, width
     prior: Prior
-
-    def whole_groups(self, first: int, count: int) -> range:
-        """The numbers of the images ``first .. first + count - 1`` and of all that are drawn together with one of them."""
 
     def latents(self, first: int, count: int, *, seed: int, stream: str = "evaluation") -> Tensor:
         """Latents [count, dim] of the images ``first .. first + count - 1``."""
@@ -71,11 +68,12 @@ class DecodedImages:
 
     @torch.no_grad()
     def images(self, first: int, count: int) -> Tensor:
-        numbers = self.model.whole_groups(first, count)
-        latents, labels = self.codes(numbers.start, len(numbers)), in_turn(self.cycle, numbers.start, len(numbers))
-        drawn = self.model.decode_groups(latents, labels)[first - numbers.start :][:count]
+        drawn = among_groups(self.model, first, count, cycle=self.cycle, draw=self.draw)
         check_finite(drawn, first=first)
         return to_uint8(drawn)
+
+    def draw(self, first: int, count: int, *, labels: Tensor | None) -> Tensor:
+        return self.model.decode_groups(self.codes(first, count), labels)
 
     def labels(self) -> Tensor | None:
         labels = in_turn(self.cycle, 0, self.count)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -13,16 +14,20 @@ from metrics.image_sets import KeptImageSet
 from metrics.quality import RECONSTRUCTION_METRICS
 
 
-class Sampler(Protocol):
+class Grouped(Protocol):
+    """What draws images of which those of a group may hang on each other."""
+
+    def whole_groups(self, first: int, count: int) -> range:
+        """The numbers of the images ``first .. first + count - 1`` and of all that are drawn together with one of them."""
+
+
+class Sampler(Grouped, Protocol):
     """What draws image k of a seed as a function of (weights, seed, k, the labels of its group) alone."""
 
     image_shape: tuple[int, int, int]  # channels, height, width
 
     def label_cycle(self, data_labels: Tensor | None, *, seed: int) -> Tensor | None:
         """The classes that are asked for over and over, from the labels [N] of a data set; None without classes."""
-
-    def whole_groups(self, first: int, count: int) -> range:
-        """The numbers of the images ``first .. first + count - 1`` and of all that are drawn together with one of them."""
 
     def sample(self, first: int, count: int, *, seed: int, labels: Tensor | None = None) -> Tensor:
         """Images ``first .. first + count - 1``, [count, C, H, W], nominally in [-1, 1]."""
@@ -45,10 +50,9 @@ class DrawnImages:
         return self.count
 
     def images(self, first: int, count: int) -> Tensor:
-        numbers = self.method.whole_groups(first, count)
-        labels = in_turn(self.cycle, numbers.start, len(numbers))
-        drawn = self.method.sample(numbers.start, len(numbers), seed=self.seed, labels=labels)
-        asked = drawn[first - numbers.start :][:count]
+        asked = among_groups(
+            self.method, first, count, cycle=self.cycle, draw=partial(self.method.sample, seed=self.seed)
+        )
         check_finite(asked, first=first)
         return to_uint8(asked)
 
@@ -107,6 +111,18 @@ class Reconstructions:
 def in_turn(cycle: Tensor | None, first: int, count: int) -> Tensor | None:
     """The labels [count] that a label cycle [N] has for the images ``first .. first + count - 1``."""
     return None if cycle is None else cycle[torch.arange(first, first + count, device=cycle.device) % len(cycle)]
+
+
+def among_groups(
+    method: Grouped, first: int, count: int, *, cycle: Tensor | None, draw: Callable[..., Tensor]
+) -> Tensor:
+    """Images ``first .. first + count - 1`` [count, ...], drawn among all that hang on each other with one of them.
+
+    ``draw(first, count, labels=...)`` is asked for whole groups, whose classes are those of ``cycle`` [N] in turn.
+    """
+    numbers = method.whole_groups(first, count)
+    drawn = draw(numbers.start, len(numbers), labels=in_turn(cycle, numbers.start, len(numbers)))
+    return drawn[first - numbers.start :][:count]
 
 
 def check_finite(images: Tensor, *, first: int) -> None:

@@ -14,8 +14,10 @@ from lightning_modules.base import Draws, HasLatents
 
 @contextmanager
 def drawn_by(method: Draws, sampling: str | None) -> Iterator[None]:
-    """For a time the method draws by ``sampling``."""
-    kept, method.sampling = method.sampling, sampling
+    """For a time the method draws by ``sampling``; None: as it does."""
+    kept = method.sampling
+    if sampling is not None:
+        method.use_sampling(sampling)
     try:
         yield
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from generative.rendering.images import to_uint8
 from generative.rendering.writers import WRITERS, unfinished
 from lightning_modules.base import Draws, ImageData
 from lightning_modules.labels import labels_to_follow
-from metrics.samples import check_finite, in_turn
+from metrics.samples import among_groups, check_finite, in_turn
 
 BATCH = 256  # as evaluate.py draws for raw pixels, so that images come out to the same bit
 BATCH_PIXELS = 1 << 22  # fewer of large images
@@ -105,17 +106,14 @@ def samples(
         raise ValueError(f"format must be one of {', '.join(WRITERS)}, got {format!r}")
     cycle = asked_cycle(method, datamodule, labels=labels, classes=classes, seed=seed)
     shape = method.image_shape if resolution is None else (method.image_shape[0], resolution, resolution)
+    drawing = partial(draw, method, seed=seed, resolution=resolution, psi=psi)
     target = output / ("samples" if format == "png" else f"samples.{format}")
     with unfinished(target) as path, WRITERS[format](path, count, shape) as write, progress(count, target.name) as bar:
         for numbers in numbers_in_batches(count, shape):
             first, size = int(numbers[0]), len(numbers)
-            drawn = method.whole_groups(first, size)
-            labels_drawn = in_turn(cycle, drawn.start, len(drawn))
-            images = draw(
-                method, drawn.start, len(drawn), seed=seed, labels=labels_drawn, resolution=resolution, psi=psi
-            )
+            images = among_groups(method, first, size, cycle=cycle, draw=drawing)
             of_batch = in_turn(cycle, first, size)
-            write(first, to_uint8(images[first - drawn.start :][:size]), None if of_batch is None else of_batch.cpu())
+            write(first, to_uint8(images), None if of_batch is None else of_batch.cpu())
             bar.update(size)
     return [target]
 
