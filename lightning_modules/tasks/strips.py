@@ -65,8 +65,8 @@ def check_lambdas(lambdas: list[float]) -> list[float]:
 
 
 def title_of(model: HasLatents) -> str:
-    """The model's prior, with its settings if it has any, and how long it was trained."""
-    settings = prior_settings(model)
+    """The model's prior, with those of its settings that are not null, and how long it was trained."""
+    settings = ", ".join(part for part in prior_settings(model).split(", ") if part and not part.endswith("=null"))
     return f"{prior_name(model.prior)}{f' ({settings})' if settings else ''}, {model.images_seen / 1000:g} kimg"
 
 

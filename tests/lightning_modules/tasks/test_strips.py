@@ -54,6 +54,7 @@ def test_strips_pass_the_origin_and_end_at_the_codes(tmp_path: Path) -> None:
 def test_a_panel_for_each_model_under_its_prior(tmp_path: Path) -> None:
     other = untrained_dcgan("prior@method.prior=student")
     assert title_of(other) == "student (nu=3, unit_variance=true), 0 kimg"
+    assert title_of(untrained_dcgan("prior@method.prior=gamma")) == "gamma, 0 kimg"  # whose theta is null
     origin, between = strip(
         untrained_dcgan(), tmp_path, seed=0, rows=1, lambdas=[0, 1], paths=["linear"], others=[other]
     )
