@@ -76,14 +76,23 @@ def share_batch_statistics(module: nn.Module, device: torch.device) -> None:
     """Let the batch norms of ``module`` see the images of all ranks; ValueError on CPUs, where they cannot."""
     own = [n for n, layer in module.named_modules() if isinstance(layer, _BatchNorm) and layer.training]
     if own and device.type == "cpu":
-        networks = dict.fromkeys(name.partition(".")[0] for name in own)
-        settings = " ".join(f"method.{network}.normalization=group" for network in networks)
+        config = getattr(module, "run_config", {}).get("method", {})
+        settings = " ".join(f"{path}=group" for path in batch_norm_settings(config, "method"))
         raise ValueError(
             f"batch normalisation over several ranks needs GPUs, and {own[0]} is one: to train on CPU ranks choose "
-            f"another normalisation, {settings}"
+            f"another normalisation: {settings or 'group norm'}"
         )
     # Keeps the parameters, the buffers and their names.
     nn.SyncBatchNorm.convert_sync_batchnorm(module)
+
+
+def batch_norm_settings(config: dict[str, Any], path: str) -> Iterator[str]:
+    """The dotted places below ``path`` where a configuration asks for batch norm."""
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from batch_norm_settings(value, f"{path}.{key}")
+        elif key == "normalization" and value == "batch":
+            yield f"{path}.{key}"
 
 
 class AveragedGradients(DDPStrategy):

@@ -123,15 +123,19 @@ class ThreeNetworks(nn.Module):
         self.trained = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2), nn.BatchNorm2d(2))
         self.critic = nn.Sequential(nn.BatchNorm2d(1))
         self.frozen = nn.Sequential(nn.BatchNorm2d(1)).eval()
+        # Settings are called otherwise than the networks that are built of them.
+        parts = {"backbone": {"normalization": "batch", "width": 2}, "head": {"normalization": "group"}}
+        self.run_config = {"method": {"parts": parts, "critic": {"normalization": "batch"}}}
 
 
 def test_batch_norm_on_cpu_ranks_is_refused_where_it_trains() -> None:
     model = ThreeNetworks()
-    remedy = r"choose another normalisation, method.trained.normalization=group method.critic.normalization=group$"
+    settings = "method.parts.backbone.normalization=group method.critic.normalization=group"
+    remedy = rf"choose another normalisation: {settings}$"
     with pytest.raises(ValueError, match=rf"needs GPUs, and trained.1 is one: .*{remedy}"):
         share_batch_statistics(model, torch.device("cpu"))
     model.trained.eval()  # fixed statistics need no exchange
-    with pytest.raises(ValueError, match=r"another normalisation, method.critic.normalization=group$"):
+    with pytest.raises(ValueError, match=r"needs GPUs, and critic\.0 is one: "):
         share_batch_statistics(model, torch.device("cpu"))
     model.critic.eval()
     share_batch_statistics(model, torch.device("cpu"))
