@@ -26,9 +26,10 @@ MEASURED = "callbacks.metrics.every_kimg=1"
 HEADER = """# The losses of chapter 2 on digits
 
 Handwritten digits of 8 x 8 pixels, {kimg:.0f},000 images seen, batches of 64, the same networks of width 32. FD is the
-Frechet distance in pixels to the 1,438 training images: the lower the better, and about 0.14 for a perfect generator.
+Frechet distance in pixels to the 1,438 training images: the lower the better, and about 0.18 for a perfect generator.
 Each loss has the settings of its file in `configs/loss/`. These differ in the number of generator steps and in the
 learning rate, as their papers do. So the order of the table is that of the settings and not of the losses alone.
+A row has the seeds that were trained, which may be fewer than those of the command.
 
 ```bash
 for loss in {names}; do
