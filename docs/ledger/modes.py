@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from docs.ledger.ends import ENDS, UNTRAINED
 from docs.ledger.midpoints import LAST, ON_THE_WAY
 from docs.ledger.orders import LEAST_SEEDS, Order, holm
 from docs.ledger.results import Line, read_results
@@ -13,7 +14,9 @@ STRAIGHT, CONTROL_PATH = "linear", "variance_preserving"
 CONTROL = ("normal", CONTROL_PATH)
 FAITHFUL = "running_statistics"  # how the chapter's base code draws
 BEATS, WORSE, UNDECIDED = "beats the control", "worse than the control", "undecided at this scale"
-VERDICTS = (BEATS, WORSE, UNDECIDED, f"open: fewer than {LEAST_SEEDS} seeds")
+OPEN, NOT_RUN = f"open: fewer than {LEAST_SEEDS} seeds", "not run: a seed fails the gate"
+VERDICTS = (BEATS, WORSE, UNDECIDED, OPEN, NOT_RUN)
+GATE = 0.5  # of an untrained generator's Frechet distance: what every seed's images of the prior must stay below
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Mode:
     sampling: str | None
     lines: list[Line] = field(compare=False, repr=False)  # of the last states
     states: list[Line] = field(compare=False, repr=False)  # on the way, the last one among them
+    untrained: list[Line] = field(compare=False, repr=False)  # the prior alone
 
     def __str__(self) -> str:
         norm = "no normalization" if self.normalization == "none" else f"{self.normalization} norm"
@@ -71,6 +75,16 @@ class Mode:
         asked = {"prior": arm.prior, "prior_settings": arm.settings, "what": what, "path": path}
         return [line[measure] for line in lines if line.items() >= asked.items() and line.get(measure) is not None]
 
+    @property
+    def gate(self) -> float | None:
+        """The Frechet distance that trained generators must stay below; None where no untrained one was measured."""
+        found = [line["fd"] for line in self.untrained]
+        return GATE * sum(found) / len(found) if found else None
+
+    def passes(self, arm: Arm) -> bool:
+        """Whether each seed's images of the prior lie below the gate, where there is one."""
+        return self.gate is None or all(fd < self.gate for fd in self.values(arm, "fd", "prior"))
+
     def order(self, arm: Arm, control: Arm) -> Order:
         """Whether ``arm`` beats ``control`` at midpoints."""
         values = [self.values(one, "fd", "midpoint") for one in (arm, control)]
@@ -79,37 +93,41 @@ class Mode:
 
 def modes() -> list[Mode]:
     """Those of docs/results; of two ways to draw, that of the chapter's base code comes first."""
-    last, states = read_results(LAST), read_results(ON_THE_WAY)
+    untrained = [line for line in read_results(ENDS) if line["end"] == UNTRAINED]
+    of_modes = (read_results(LAST), read_results(ON_THE_WAY), untrained)
     keys = ("experiment", "normalization", "latent_dim", "sampling")
-    found = {tuple(line[key] for key in keys) for line in last}
+    found = {tuple(line[key] for key in keys) for line in of_modes[0]}
     return [
-        Mode(*key, *([line for line in lines if tuple(line[k] for k in keys) == key] for lines in (last, states)))
+        Mode(*key, *([line for line in lines if tuple(line[k] for k in keys) == key] for lines in of_modes))
         for key in sorted(found, key=lambda key: (str(key[:3]), key[3] != FAITHFUL))
     ]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A prior's midpoints against the control's, ``p`` among all comparisons of the page; nan where there are few seeds."""
+    """A prior's midpoints against the control's, ``p`` among all comparisons of the page; nan of one that is not tested."""
 
     mode: Mode
     arm: Arm
     order: Order
+    passes: bool  # both the gate
     p: float
 
     @property
     def verdict(self) -> str:
         """One of ``VERDICTS``."""
-        return VERDICTS[3] if self.order.is_open else self.order.verdict(self.p)
+        return OPEN if self.order.is_open else self.order.verdict(self.p) if self.passes else NOT_RUN
 
 
 def compared(all_modes: Sequence[Mode]) -> list[Comparison]:
-    """Every other arm of every mode against the control of that mode, where it has one; p by Holm over those with seeds."""
+    """Every other arm of every mode against the control of that mode, where it has one; p by Holm over those tested."""
     asked = []
     for mode in all_modes:
         control = next((arm for arm in mode.arms() if arm.is_control), None)
         if control is not None:
-            asked += [(mode, arm, mode.order(arm, control)) for arm in mode.arms() if arm.prior != CONTROL[0]]
-    tested = [order for _, _, order in asked if not order.is_open]
+            both = mode.passes(control)
+            others = [arm for arm in mode.arms() if arm.prior != CONTROL[0]]
+            asked += [(mode, arm, mode.order(arm, control), both and mode.passes(arm)) for arm in others]
+    tested = [order for _, _, order, passes in asked if passes and not order.is_open]
     p_values = dict(zip(map(id, tested), holm([order.p for order in tested]), strict=True))
-    return [Comparison(mode, arm, order, p_values.get(id(order), float("nan"))) for mode, arm, order in asked]
+    return [Comparison(*one, p_values.get(id(one[2]), float("nan"))) for one in asked]

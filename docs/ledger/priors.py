@@ -9,6 +9,7 @@ of the printed tables in docs/claims/tables/priors.yaml; no number of it is type
 from __future__ import annotations
 
 import argparse
+import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,10 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from docs.ledger.checked import built, read_yaml
+from docs.ledger.ends import ENDS, REAL
 from docs.ledger.midpoints import collect_midpoints
-from docs.ledger.modes import BEATS, STRAIGHT, VERDICTS, Arm, Comparison, Mode, compared, modes
+from docs.ledger.modes import BEATS, GATE, STRAIGHT, VERDICTS, Arm, Comparison, Mode, compared, modes
 from docs.ledger.orders import LEAST_SEEDS, LEVEL
-from docs.ledger.results import DOCS, RESULTS, Line, interval
+from docs.ledger.results import DOCS, RESULTS, Line, interval, read_results
 from launch.errors import one_line_errors
 
 if TYPE_CHECKING:
@@ -128,7 +130,7 @@ def over_time(mode: Mode) -> Iterator[list[str]]:
 def comparison_rows(comparisons: Sequence[Comparison]) -> Iterator[list[str]]:
     for one in comparisons:
         ratio, p = "-", "-"
-        if not one.order.is_open:
+        if not math.isnan(one.p):
             mean, low, high = one.order.difference()
             ratio, p = f"{mean:.3g} ({low:.3g} to {high:.3g})", f"{one.p:.2g}"
         yield [str(one.mode), str(one.arm), ratio, p, one.verdict]
@@ -141,14 +143,15 @@ def paragraph(text: str) -> list[str]:
 def headline(comparisons: Sequence[Comparison]) -> str:
     """Whether any prior beats the control, over all modes."""
     found = {verdict: [one for one in comparisons if one.verdict == verdict] for verdict in VERDICTS}
-    beats, worse, undecided, few = (len(found[verdict]) for verdict in VERDICTS)
+    beats, worse, undecided, few, not_run = (len(found[verdict]) for verdict in VERDICTS)
     if few == len(comparisons):
         return f"**Open.** No prior and the control have {LEAST_SEEDS} seeds each; what follows is of fewer."
     names = "; ".join(f"{one.arm} with {one.mode}" for one in found[VERDICTS[0]])
     word = "Yes" if beats else "No" if worse == len(comparisons) else "Not shown"
     return (
         f"**{word}.** Of {len(comparisons)} comparisons of a prior's midpoints on straight lines with the "
-        f"control's, {beats} beat it{f' ({names})' if names else ''}, {worse} are worse, {undecided} undecided, {few} open."
+        f"control's, {beats} beat it{f' ({names})' if names else ''}, {worse} are worse, {undecided} undecided, {few} open"
+        f"{f', {not_run} not run' if not_run else ''}."
     )
 
 
@@ -223,6 +226,20 @@ def measured(lines: Sequence[Line]) -> str:
     return MEASURED.format_map(first | {"hardware": "; ".join(places), "priors": ", ".join(priors)})
 
 
+def gate(all_modes: Sequence[Mode]) -> list[str]:
+    """What a generator must have learned before it is compared, in words; nothing where its ends were not measured."""
+    gates = [f"{mode.gate:.0f} ({mode})" for mode in all_modes if mode.gate is not None]
+    other = [line for line in read_results(ENDS) if line["end"] == REAL]
+    if not gates or not other:
+        return []
+    failing = [f"{arm} ({mode})" for mode in all_modes for arm in mode.arms() if not mode.passes(arm)]
+    return paragraph(
+        f"Entry gate: each seed's images of the prior must have an FD below {GATE:g} times that of the same networks "
+        f"before training: below {', '.join(gates)}. {other[0]['count']:,} other real images, of the test split, have "
+        f"{other[0]['fd']:.1f}. Not passed by: {', '.join(failing) or 'none'}. (`python -m docs.ledger.ends`)"
+    )
+
+
 def mode_section(mode: Mode, printed: PrintedTable) -> list[str]:
     lines = ["", f"## {str(mode)[0].upper()}{str(mode)[1:]}", ""]
     lines += table((*SCORES, *MORE_SCORES), list(scores(mode, printed)))
@@ -263,12 +280,13 @@ def page() -> str:
         lines += ["", "## Answer", *paragraph(headline(comparisons))]
         for mode in all_modes:
             lines += paragraph(answer(mode, comparisons, printed.scores[OURS_BESIDE]))
-        tests = sum(not one.order.is_open for one in comparisons)
+        tests = sum(not math.isnan(one.p) for one in comparisons)
         lines += paragraph(
             f"FD of midpoints over the control's, with its 95 % interval (Welch on logarithms). p is that among the {tests} "
             f"comparisons of three seeds or more (Holm); below {LEVEL:g} an order is stated."
         )
         lines += ["", *table(("mode", "prior", "times the control", "p", "found"), list(comparison_rows(comparisons)))]
+        lines += gate(all_modes)
         lines += paragraph(measured([line for mode in all_modes for line in mode.lines]))
         if any(mode.states for mode in all_modes):
             lines += ["", f"![FD over the images seen](dcgan/{CHART.name})"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 import pytest
 
 from docs.ledger import priors, results
+from docs.ledger.ends import ENDS
 from docs.ledger.midpoints import LAST, ON_THE_WAY, collect_midpoints
-from docs.ledger.modes import BEATS, UNDECIDED, WORSE, compared, modes
+from docs.ledger.modes import BEATS, NOT_RUN, UNDECIDED, WORSE, compared, modes
 
 Run = Callable[..., Path]
 SPREAD = (0.99, 1.0, 1.01, 1.02, 0.98)  # of seeds: by a factor
@@ -144,6 +146,49 @@ def test_the_more_comparisons_the_more_each_must_show(run: Run) -> None:
     assert {one.arm.prior for one in among} == {"radial"}
     (same,) = (one for one in among if one.mode.latent_dim == 100)
     assert same.p == pytest.approx(4 * alone.p)
+
+
+@pytest.fixture
+def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """``gate(60.0)``: untrained generators of that Frechet distance were measured, and other real images."""
+    monkeypatch.setattr(results, "RESULTS", tmp_path / "results")
+
+    def measured(fd: float) -> None:
+        mode = {
+            "experiment": "dcgan/digits",
+            "normalization": "batch",
+            "latent_dim": 100,
+            "sampling": "running_statistics",
+        }
+        lines = [mode | {"end": "untrained", "fd": fd * spread} for spread in (0.9, 1.1)]
+        results.write_results(ENDS, [{"end": "real", "count": 2500, "fd": 1.25}, *lines])
+
+    return measured
+
+
+@pytest.mark.parametrize(("radial", "passes"), [(30.0, True), (30.3, False)])  # the third seed has 1.01 times as much
+def test_what_fails_the_entry_gate_is_not_compared(
+    radial: float, passes: bool, run: Run, gate: Callable[[float], None]
+) -> None:
+    """A seed at 30.3 passes a gate of 30.5, which is half of an untrained 61, and one at 30.6 does not."""
+    gate(61.0)
+    all_runs(run, 3, normal=20.0, radial=radial)
+    (only,) = compared(modes())
+    assert (only.verdict, math.isnan(only.p)) == ((WORSE, False) if passes else (NOT_RUN, True))
+    words = " ".join(priors.page().split())
+    assert "below 0.5 times that of the same networks before training: below 30 (" in words
+    assert "2,500 other real images, of the test split, have 1.2." in words
+    assert f"Not passed by: {'none' if passes else 'radial (batch norm'}" in words
+    assert ("0 open, 1 not run." in words) is not passes
+    assert f"among the {int(passes)} comparisons" in words
+
+
+def test_a_control_that_fails_the_entry_gate_leaves_nothing_to_compare_with(
+    run: Run, gate: Callable[[float], None]
+) -> None:
+    gate(50.0)
+    all_runs(run, 3, normal=30.0, radial=20.0)
+    assert [one.verdict for one in compared(modes())] == [NOT_RUN]
 
 
 def test_the_page_of_one_seed_states_no_order(run: Run) -> None:
