@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from functools import partial
 
@@ -42,6 +43,10 @@ class Prior(ABC):
     def from_normal(self, latents: Tensor) -> Tensor:
         """The inverse of :meth:`to_normal`: normal latents [..., dim], float64, to latents of this law."""
 
+    @abstractmethod
+    def log_density(self, latents: Tensor) -> Tensor:
+        """ln of the density at ``latents`` [..., dim] of float64: [...], in nats; -inf where the law has no mass."""
+
     def state(self) -> dict[str, Tensor]:
         """What it read from disk, by name: a checkpoint keeps it, so that it draws where the file is not."""
         return {}
@@ -64,6 +69,13 @@ class ProductPrior(Prior):
     @abstractmethod
     def quantile(self, probabilities: Tensor) -> Tensor:
         """The inverse of :meth:`cdf` on (0, 1), float64 of any shape."""
+
+    @abstractmethod
+    def log_pdf(self, values: Tensor) -> Tensor:
+        """ln of the density of a coordinate at each of ``values``, float64 of any shape."""
+
+    def log_density(self, latents: Tensor) -> Tensor:
+        return self.log_pdf(latents).sum(dim=-1)
 
     def survival(self, values: Tensor) -> Tensor:
         """P(coordinate > value); a law with far tails says it better than by 1 - cdf, which is 0 from 1e-16 on."""
@@ -109,6 +121,13 @@ class IsotropicPrior(Prior):
     def norm_quantile(self, probabilities: Tensor, dim: int) -> Tensor:
         """The inverse of :meth:`norm_cdf` on (0, 1), float64 of any shape."""
 
+    @abstractmethod
+    def log_density_at(self, norms: Tensor, dim: int) -> Tensor:
+        """ln of the density of z, which is that at any point with one of ``norms``, float64 of any shape."""
+
+    def log_density(self, latents: Tensor) -> Tensor:
+        return self.log_density_at(latents.norm(dim=-1), latents.shape[-1])
+
     def norm_survival(self, norms: Tensor, dim: int) -> Tensor:
         """P(r > norm); a law with far tails says it better than by 1 - cdf, which is 0 from 1e-16 on."""
         return 1.0 - self.norm_cdf(norms, dim)
@@ -137,6 +156,12 @@ class IsotropicPrior(Prior):
     def draw(self, first: int, count: int, dim: int, stream: Stream) -> Tensor:
         norms = self.norm_quantile(stream.branch("norm").open_uniform(first, count, 1), dim)
         return norms * directions(first, count, dim, stream)
+
+
+def log_area(norms: Tensor, dim: int) -> Tensor:
+    """ln of the area of the spheres of radius ``norms`` in ``dim`` dimensions; in one dimension ln 2, of two points."""
+    unit = math.log(2.0) + 0.5 * dim * math.log(math.pi) - math.lgamma(0.5 * dim)
+    return unit + torch.special.xlogy(dim - 1.0, norms)
 
 
 def directions(first: int, count: int, dim: int, stream: Stream) -> Tensor:

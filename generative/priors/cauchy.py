@@ -24,5 +24,8 @@ class Cauchy(SymmetricPrior):
         # The angle seen from above: unlike 1/2 + atan / pi it keeps its digits in the lower tail.
         return torch.atan2(torch.full_like(values, self.scale), -values) / math.pi
 
+    def log_pdf(self, values: Tensor) -> Tensor:
+        return -(values / self.scale).square().log1p() - math.log(math.pi * self.scale)
+
     def quantile(self, probabilities: Tensor) -> Tensor:
         return self.scale * (math.pi * (probabilities - 0.5)).tan()

@@ -38,8 +38,9 @@ class DensityFile(Tabulated):
         bins: int | None = None,
         deviation: float | None = None,
         half_width: float | None = None,
+        jitter: bool = True,
     ) -> None:
-        super().__init__(deviation=deviation, half_width=half_width)
+        super().__init__(deviation=deviation, half_width=half_width, jitter=jitter)
         self.path = path
         self.bins = bins
 

@@ -8,7 +8,7 @@ import torch
 from scipy import special
 from torch import Tensor
 
-from generative.priors.base import IsotropicPrior, directions
+from generative.priors.base import IsotropicPrior, directions, log_area
 from generative.randomness import Stream
 
 
@@ -36,6 +36,11 @@ class Gamma(IsotropicPrior):
 
     def norm_quantile(self, probabilities: Tensor, dim: int) -> Tensor:
         return math.sqrt(self.theta_in(dim)) * torch.erfinv(probabilities)
+
+    def log_density_at(self, norms: Tensor, dim: int) -> Tensor:
+        theta = self.theta_in(dim)
+        of_norm = math.log(2.0) - 0.5 * math.log(math.pi * theta) - norms.square() / theta
+        return of_norm - log_area(norms, dim)  # infinite at the origin, but in one dimension
 
     def norm_survival(self, norms: Tensor, dim: int) -> Tensor:
         return torch.erfc(norms / math.sqrt(self.theta_in(dim)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor
 
 from generative.priors.base import IsotropicPrior
@@ -22,6 +24,9 @@ class Normal(IsotropicPrior):
 
     def norm_quantile(self, probabilities: Tensor, dim: int) -> Tensor:
         return chi(dim).quantile(probabilities)
+
+    def log_density_at(self, norms: Tensor, dim: int) -> Tensor:
+        return -0.5 * (norms.square() + dim * math.log(2.0 * math.pi))
 
     def norm_survival(self, norms: Tensor, dim: int) -> Tensor:
         return chi(dim).survival(norms)

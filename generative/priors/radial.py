@@ -11,7 +11,7 @@ import torch
 from scipy import optimize, sparse
 from torch import Tensor
 
-from generative.priors.base import IsotropicPrior
+from generative.priors.base import IsotropicPrior, log_area
 from generative.priors.divergences import DIVERGENCES, Array
 from generative.priors.norms import LogGrid, NormLaws, cosines
 from generative.priors.student import Student
@@ -61,6 +61,16 @@ class Radial(IsotropicPrior):
     def norm_quantile(self, probabilities: Tensor, dim: int) -> Tensor:
         log_norms = np.interp(probabilities.numpy(), self.solution(dim).cumulative, GRID.log_edges)
         return torch.from_numpy(np.exp(log_norms + self.log_scale(dim)))
+
+    def log_density_at(self, norms: Tensor, dim: int) -> Tensor:
+        log_norms = norms.log() - self.log_scale(dim)
+        cells = (((log_norms - GRID.log_edges[0]) / GRID.step).floor()).clamp(-1, CELLS).long()
+        # ln r is uniform in a cell, so that r has the density mass / (step r); no mass lies outside of the grid.
+        masses = np.concatenate([self.solution(dim).masses, [0.0, 0.0]])
+        of_norm = torch.from_numpy(np.log(masses, where=masses > 0, out=np.full(CELLS + 2, -np.inf)))[cells]
+        return torch.where(
+            of_norm.isfinite(), of_norm - math.log(GRID.step) - norms.log() - log_area(norms, dim), -math.inf
+        )
 
 
 @dataclass(frozen=True, eq=False)

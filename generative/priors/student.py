@@ -40,6 +40,12 @@ class Student(IsotropicPrior):
     def norm_quantile(self, probabilities: Tensor, dim: int) -> Tensor:
         return self.norm_between(probabilities, 1.0 - probabilities, dim)
 
+    def log_density_at(self, norms: Tensor, dim: int) -> Tensor:
+        both = 0.5 * (self.nu + dim)
+        ratio = math.lgamma(both) - math.lgamma(0.5 * self.nu)
+        at_origin = ratio - 0.5 * dim * math.log(math.pi * self.nu * self.scale**2)
+        return at_origin - both * ((norms / self.scale).square() / self.nu).log1p()
+
     def norm_survival(self, norms: Tensor, dim: int) -> Tensor:
         squared = (norms / self.scale).square()
         return torch.from_numpy(special.betainc(self.nu / 2.0, dim / 2.0, (self.nu / (squared + self.nu)).numpy()))

@@ -24,8 +24,9 @@ class TruncatedCauchy(Tabulated):
         relative_deviation: float | None = None,
         deviation: float | None = None,
         half_width: float | None = None,
+        jitter: bool = True,
     ) -> None:
-        super().__init__(deviation=deviation, half_width=half_width)
+        super().__init__(deviation=deviation, half_width=half_width, jitter=jitter)
         self.bins = bins
         self.target = target_variance(bins, xi=xi, relative_deviation=relative_deviation)
 

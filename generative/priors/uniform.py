@@ -25,5 +25,9 @@ class Uniform(SymmetricPrior):
     def cdf(self, values: Tensor) -> Tensor:
         return (0.5 * (values / self.half_width + 1.0)).clamp(0.0, 1.0)
 
+    def log_pdf(self, values: Tensor) -> Tensor:
+        inside = values.abs() <= self.half_width
+        return values.new_full(values.shape, -math.log(2.0 * self.half_width)).where(inside, -math.inf)
+
     def quantile(self, probabilities: Tensor) -> Tensor:
         return (2.0 * probabilities - 1.0) * self.half_width

@@ -95,6 +95,9 @@ class Noted(ProductPrior):
     def cdf(self, values: Tensor) -> Tensor:
         return values / self.state()["width"]
 
+    def log_pdf(self, values: Tensor) -> Tensor:
+        return -self.state()["width"].log().expand(values.shape)
+
     def quantile(self, probabilities: Tensor) -> Tensor:
         return probabilities * self.state()["width"]
 

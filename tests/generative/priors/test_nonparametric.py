@@ -183,3 +183,23 @@ def test_a_density_that_is_loaded_replaces_one_that_was_drawn_from(tmp_path: Pat
     before = prior.sample(0, 100, 1, Stream(0, "latents"))
     prior.load_state({"density": torch.tensor([0.1, 0.9], dtype=torch.float64)})
     assert not torch.equal(before, prior.sample(0, 100, 1, Stream(0, "latents")))
+
+
+def test_without_jitter_latents_lie_at_centres_and_half_of_their_midpoints_between(lopsided: DensityFile) -> None:
+    """The chapter's remark on continuous samples, left out: an ablation."""
+    prior = NonParametric(bins=64, xi=0.3, jitter=False)
+    table = prior.table
+    latents = prior.sample(0, 4000, 2, Stream(0, "latents")).double()
+    places = (latents - table.first) / table.width - 0.5
+    assert (places - places.round()).abs().max() < 1e-5  # latents are float32
+    between = (places.sum(dim=1).round() % 2 == 1).double().mean()
+    odd = float(np.convolve(prior.density, prior.density)[1::2].sum())
+    assert float(between) == pytest.approx(odd, abs=3.0 / 4000**0.5)
+    assert float(latents.square().mean()) == pytest.approx(1.0, abs=0.1)
+    for law in (prior, DensityFile(path=lopsided.path, jitter=False)):
+        probabilities = (torch.arange(1_000_000, dtype=torch.float64) + 0.5) / 1_000_000
+        points = law.quantile(probabilities).unique()
+        assert float(law.quantile(probabilities).square().mean()) == pytest.approx(1.0, rel=1e-5)
+        torch.testing.assert_close(law.from_normal(law.to_normal(points)), points, rtol=0, atol=1e-12)
+        with pytest.raises(ValueError, match="have no density: set jitter=true"):
+            law.log_density(points)

@@ -40,6 +40,9 @@ class Skewed(ProductPrior):
     def cdf(self, values: Tensor) -> Tensor:
         return -torch.expm1(-values.clamp(min=0.0))
 
+    def log_pdf(self, values: Tensor) -> Tensor:
+        return -values
+
     def quantile(self, probabilities: Tensor) -> Tensor:
         return -torch.log1p(-probabilities)
 
