@@ -156,6 +156,7 @@ def squared_distance(p: Array, q: Array) -> float:
 DIVERGENCES = {
     "missed": Divergence(missed, lambda p, q: (np.log(p / q) + 1.0, -p / q)),
     "outside": Divergence(outside, lambda p, q: (-q / p, np.log(q / p) + 1.0)),
-    "symmetric": Divergence(symmetric, lambda p, q: (np.log(2.0 * p / (p + q)), np.log(2.0 * q / (p + q)))),
+    # By Q less ln 2, since mass that enters the bins no longer counts as outside; of a Q that sums to 1 no constant matters.
+    "symmetric": Divergence(symmetric, lambda p, q: (np.log(2.0 * p / (p + q)), np.log(q / (p + q)))),
     "l2": Divergence(squared_distance, lambda p, q: (2.0 * (p - q), 2.0 * (q - p))),
 }

@@ -25,6 +25,7 @@ from generative.priors.radial import Radial
 from generative.priors.student import Student
 from generative.priors.truncated_cauchy import TruncatedCauchy
 from generative.priors.uniform import Uniform
+from generative.priors.unimodal import Unimodal
 from generative.randomness import Stream
 from generative.rendering.tables import markdown
 
@@ -57,6 +58,7 @@ def priors() -> dict[str, Prior]:
         "non-parametric, exact": NonParametric(objective="exact", xi=0.75),
         "non-parametric, paper": NonParametric(objective="paper", xi=0.75),
         "non-parametric, average": NonParametric(objective="average", xi=0.75),
+        "non-parametric, unimodal": Unimodal(xi=0.75),
         "gamma": Gamma(),
         **{f"{STUDENT}{nu}": Student(nu=nu) for nu in DEGREES},
         **{f"{RADIAL}{bound}": Radial(rms_over_max=bound) for bound in BOUNDS},

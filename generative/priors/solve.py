@@ -35,7 +35,9 @@ def read_arguments(given: Sequence[str] | None) -> argparse.Namespace:
         "--divergence", default="missed", choices=sorted(DIVERGENCES), help="missed is KL(P|Q), outside is KL(Q|P)"
     )
     parser.add_argument("--start", default=DEFAULT_START, choices=sorted(STARTS))
-    parser.add_argument("--asymmetric", action="store_true", help="do not impose that the density is symmetric")
+    shape = parser.add_mutually_exclusive_group()
+    shape.add_argument("--asymmetric", action="store_true", help="do not impose that the density is symmetric")
+    shape.add_argument("--unimodal", action="store_true", help="impose that it falls from the middle outward")
     parser.add_argument(
         "--compare", nargs="+", default=[], metavar="LAW", help="uniform, normal, truncated_cauchy, files"
     )
@@ -66,6 +68,7 @@ def solve(given: argparse.Namespace) -> list[Path]:
         divergence=given.divergence,
         start=given.start,
         symmetric=not given.asymmetric,
+        unimodal=given.unimodal,
     )
     output: Path = given.output
     output.mkdir(parents=True, exist_ok=True)
@@ -102,9 +105,10 @@ def save_solution(found: Solution, path: Path) -> Path:
 def page(found: Solution, laws: dict[str, Array], *, given: argparse.Namespace, target: float) -> str:
     """divergences.md."""
     deviation = np.sqrt(target) / (given.bins / 2.0)
+    shape = "no symmetry imposed" if given.asymmetric else "unimodal" if given.unimodal else "symmetric"
     lines = [
         f"objective {given.objective}, divergence {given.divergence}, start {given.start}, "
-        f"{'no symmetry imposed' if given.asymmetric else 'symmetric'}, {given.bins} bins, xi {target / given.bins:g}, "
+        f"{shape}, {given.bins} bins, xi {target / given.bins:g}, "
         f"sigma / half of the support {deviation:.7f}: {found.iterations} iterations, cost {found.costs[-1]:.10f}"
         f"{'' if found.settled else ', which had not settled'}.",
         "",

@@ -19,6 +19,7 @@ OBJECTIVES: dict[str, tuple[LawOnPath, ...]] = {
     "exact": (MIDPOINT,),
     "paper": (EvenSums(),),
     "average": tuple(LinearPath(Fraction(1, b)) for b in (2, 3, 4, 8)),
+    "extrapolation": (MIDPOINT, LinearPath(Fraction(5, 4)), LinearPath(Fraction(3, 2))),
 }
 FEASIBLE = 1e-9  # the largest difference of an iterate's variance from what was asked for, as a share of it
 LEAST_GAIN = 1e-12  # a solve ends where an iteration lowers the cost by a smaller share of it
@@ -72,20 +73,37 @@ def tilted(weights: Array, target: float) -> Array:
 
     ValueError where no a gives it.
     """
-    squares = (positions(len(weights)) / positions(len(weights))[-1]) ** 2
+    return with_variance(weights, target, exponents=positions(len(weights)) ** 2, variance_of=variance)
+
+
+def with_variance(weights: Array, target: float, *, exponents: Array, variance_of: Callable[[Array], float]) -> Array:
+    """Masses in proportion to weights exp(a exponents), all [n], whose ``variance_of`` them is ``target``; it rises with a.
+
+    The last of the exponents is the largest, and positive. ValueError where no a gives that variance.
+    """
+    relative = exponents / exponents[-1]
 
     def masses(a: float) -> Array:
-        factors = np.exp(a * (squares - (a > 0)))  # the largest is 1
+        factors = np.exp(a * (relative - (a > 0)))  # the largest is 1
         found = np.maximum(weights * factors, SMALLEST_MASS)
         return found / found.sum()
 
     def excess(a: float) -> float:
-        return variance(masses(a)) / target - 1.0
+        return variance_of(masses(a)) / target - 1.0
 
     a = brentq(excess, *bracket(excess), xtol=1e-15)
     if not abs(excess(a)) <= FEASIBLE:
         raise ValueError(f"the variance {target:g} squared bins was missed by a share of {excess(a):.2g}")
     return masses(a)
+
+
+def allowed(masses: Array, slopes: Array, *, exponents: Array, beyond: Array) -> Array:
+    """``slopes`` [n] by masses of :func:`with_variance`, without what their sum and their variance forbid.
+
+    The tilt pays for every change. ``beyond`` [n]: what each mass adds to the variance, less the target.
+    """
+    centred = slopes - masses @ slopes
+    return centred - (masses @ (centred * exponents)) / (masses @ (beyond * exponents)) * beyond
 
 
 def bracket(excess: Callable[[float], float]) -> tuple[float, float]:
@@ -188,7 +206,9 @@ class Problem:
         """The divergence of tilted(roots^2), and its gradient by the roots [n]."""
         density = tilted(roots**2, self.target)
         value, slopes = self.divergence_of(density)
-        return value, 2.0 * np.divide(density * self.along(density, slopes), roots, out=0.0 * roots, where=roots != 0)
+        x = positions(len(density))
+        free = allowed(density, slopes, exponents=x**2, beyond=(x - density @ x) ** 2 - self.target)
+        return value, by_roots(roots, density, free)
 
     def divergence_of(self, density: Array) -> tuple[float, Array]:
         """Mean over the laws, and its gradient by the masses [n] as if they were free."""
@@ -200,12 +220,20 @@ class Problem:
             slopes += (by_prior + law.pull_back(density, by_path)) / len(self.laws)
         return value, slopes
 
-    def along(self, density: Array, slopes: Array) -> Array:
-        """``slopes`` without what the sum and the variance of the masses forbid, where the tilt pays for every change."""
-        x = positions(len(density))
-        centred = slopes - density @ slopes
-        spread = (x - density @ x) ** 2 - self.target
-        return centred - (density @ (centred * x**2)) / (density @ (spread * x**2)) * spread
+
+def by_roots(roots: Array, masses: Array, slopes: Array) -> Array:
+    """The gradient [n] by the roots of masses in proportion to their squares, of ``slopes`` by the masses."""
+    return 2.0 * np.divide(masses * slopes, roots, out=0.0 * roots, where=roots != 0)
+
+
+def start_cost(problem: Problem, density: Array) -> float:
+    """ValueError where it is infinite, since no step would lead down from there."""
+    cost = problem.divergence_of(density)[0]
+    if not np.isfinite(cost):
+        raise ValueError(
+            "this divergence is infinite where points of the path leave the bins: choose missed (KL(P|Q)), symmetric or l2"
+        )
+    return cost
 
 
 def minimise(problem: Problem, start: Array, *, symmetric: bool = True) -> Solution:
@@ -215,7 +243,7 @@ def minimise(problem: Problem, start: Array, *, symmetric: bool = True) -> Solut
     is far from it would crawl by the roots of the start, which are no longer in proportion to those of the masses.
     """
     half = len(start) // 2 if symmetric else 0
-    density, costs, evaluations, settled = start, [problem.divergence_of(start)[0]], 0, False
+    density, costs, evaluations, settled = start, [start_cost(problem, start)], 0, False
 
     def whole(roots: Array) -> Array:
         return np.concatenate([roots[::-1], roots]) if symmetric else roots

@@ -74,7 +74,7 @@ def test_laws_to_compare_with_have_the_variance_of_the_solved_one() -> None:
 
 def test_ablations_vary_what_the_chapter_names() -> None:
     found = list(ablations(1024, 768.0))
-    assert {what for what, *_ in found} == {"divergence", "xi", "bins", "start"}
+    assert {what for what, *_ in found} == {"divergence", "unimodal", "xi", "bins", "start"}
     relative = {bins: target / bins**2 for what, bins, target, _ in found if what == "bins"}
     assert relative == dict.fromkeys((64, 256, 1024), 768.0 / 1024**2)
 

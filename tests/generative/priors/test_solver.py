@@ -52,6 +52,19 @@ def test_optimum_of_the_average_over_the_path() -> None:
     np.testing.assert_allclose(along, [0.0102, 0.0056, 0.0035, 0.0015, 0.0080, 0.0072], rtol=0, atol=5.1e-5)
 
 
+def test_optimum_with_extrapolated_points() -> None:
+    found = solved(BINS, TARGET, objective="extrapolation")
+    assert found.settled
+    along = [kl_at(found.density, Fraction(a, b)) for a, b in ((1, 2), (5, 4), (3, 2))]
+    np.testing.assert_allclose(along[1:], [0.034, 0.111], rtol=0, atol=5e-4)
+    assert found.costs[-1] == pytest.approx(sum(along) / 3, rel=1e-12)
+
+
+def test_a_divergence_that_is_infinite_from_the_start_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"infinite where points of the path leave the bins: choose missed"):
+        solved(64, 3.0, objective="extrapolation", divergence="outside")
+
+
 @pytest.mark.parametrize(("bins", "cost"), [(64, 0.0062244), (256, 0.0065768)])
 def test_the_optimum_at_a_relative_deviation_hardly_depends_on_the_bins(bins: int, cost: float) -> None:
     target = target_variance(bins, relative_deviation=float(np.sqrt(4 * 0.75 / 1024)))
@@ -103,6 +116,8 @@ def test_without_symmetry_a_start_off_the_centre_finds_the_loophole() -> None:
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("divergence", DIVERGENCES)
 def test_gradient_of_the_cost(objective: str, divergence: str) -> None:
+    if (objective, divergence) == ("extrapolation", "outside"):
+        return  # infinite everywhere
     problem = Problem(3.0, OBJECTIVES[objective], DIVERGENCES[divergence])
     random = np.random.default_rng(0)
     # Off the centre, so that the tilt and the variance do not share their middle.
