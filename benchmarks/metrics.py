@@ -254,9 +254,9 @@ def main() -> None:
         return print_peak_memory(arguments.peak_memory_of)
     table = Table(COLUMNS)
     if arguments.quick:
-        frechet_of_few(table, count=100, dim=512, repetitions=5)
-        frechet_of_many(table, count=1000, dim=512, repetitions=5)
-        precision_and_recall(table, count=1500, dim=512, repetitions=3)
+        frechet_of_few(table, count=50, dim=256, repetitions=1)
+        frechet_of_many(table, count=500, dim=256, repetitions=1)
+        precision_and_recall(table, count=800, dim=512, repetitions=1)
         one_pass(table, count=8, repetitions=1)
         extraction(table, count=16)
     else:

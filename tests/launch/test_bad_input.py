@@ -14,6 +14,8 @@ import pytest
 import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from evaluate import evaluate
+from generate import generate
 from launch.checkpoint import AtomicCheckpointIO, load_method, read_checkpoint
 from launch.compose import check_grammar, check_overrides, compose, gather_options, plain
 from launch.errors import failure_kind, one_line_errors
@@ -158,38 +160,51 @@ def test_train_from_the_command_line(program: Program, tmp_path: Path) -> None:
 
 
 def test_generate_from_the_command_line(program: Program, checkpoint: Path, tmp_path: Path) -> None:
-    at = f"checkpoint={checkpoint}"
-    failed(program("generate.py", at, "task=grid", "resolution=0"), "at least 2 pixels a side, got 0 x 0")
-    failed(
-        program("generate.py", at, "task=grid", "classes=[3,12]"),
-        "class 12 is out of range: this model has classes 0 to 9",
-    )
-    failed(
-        program("generate.py", at, "task=grids"),
-        "has no task 'grids': it offers ",
-    )
-    failed(
-        program("generate.py", at, "task=grid", "resolutoin=64"), "no setting 'resolutoin'; did you mean 'resolution'?"
-    )
-    failed(program("generate.py", at, "rows=many"), "rows must be of type int, got 'many'")
-    failed(program("generate.py", at, "num_threads=0"), "num_threads must be finite and at least 1, got 0")
-    failed(program("generate.py", at, "device=cuda:7"), "device 'cuda:7' is not to be had here")
-    failed(program("generate.py", "checkpoint=nowhere.ckpt"), "there is no checkpoint nowhere.ckpt")
+    done = program("generate.py", f"checkpoint={checkpoint}", "task=grid", "resolution=0")
+    failed(done, "at least 2 pixels a side, got 0 x 0")
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["task=grid", "classes=[3,12]"], "class 12 is out of range: this model has classes 0 to 9"),
+        (["task=grids"], "has no task 'grids': it offers "),
+        (["task=grid", "resolutoin=64"], "no setting 'resolutoin'; did you mean 'resolution'?"),
+        (["rows=many"], "rows must be of type int, got 'many'"),
+        (["num_threads=0"], "num_threads must be finite and at least 1, got 0"),
+        (["device=cuda:7"], "device 'cuda:7' is not to be had here"),
+        (["checkpoint=nowhere.ckpt"], "there is no checkpoint nowhere.ckpt"),
+    ],
+)
+def test_what_generate_refuses(given: list[str], message: str, checkpoint: Path, tmp_path: Path) -> None:
+    arguments = gather_options("generate", [f"checkpoint={checkpoint}", f"output={tmp_path}", *given])
+    check_overrides("generate", arguments)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        generate(compose("generate", arguments))
     assert not any(tmp_path.iterdir())
 
 
 def test_evaluate_from_the_command_line(program: Program, tmp_path: Path) -> None:
     failed(program("evaluate.py"), "give one of checkpoint=<file>, images=")
-    failed(
-        program("evaluate.py", f"images={tmp_path}/nowhere", "reference=digits"),
-        "is neither a file, a folder nor a data module",
-    )
-    failed(program("evaluate.py", f"images={tmp_path}", "reference=digits"), "holds no images")
-    failed(program("evaluate.py", "images=x", "reference=digits", "metrics=fids"), "unknown metric 'fids'")
-    failed(
-        program("evaluate.py", "images=x", "reference=digits", "num_images=0"),
-        "num_images must be an integer of at least 2",
-    )
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["images=nowhere", "reference=digits"], "is neither a file, a folder nor a data module"),
+        (["images={folder}", "reference=digits"], "holds no images"),
+        (["images=x", "reference=digits", "metrics=fids"], "unknown metric 'fids'"),
+        (["images=x", "reference=digits", "num_images=0"], "num_images must be an integer of at least 2"),
+    ],
+)
+def test_what_evaluate_refuses(given: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = [text.format(folder=tmp_path) for text in given]
+    check_overrides("evaluate", arguments)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        evaluate(compose("evaluate", arguments))
     assert not any(tmp_path.iterdir())
 
 
