@@ -286,10 +286,18 @@ class Invertible(HasLatents):
     pivot_space: ClassVar[str]  # the one whose points pivotal tuning starts from
 
     @abstractmethod
-    def space(self, name: str, labels: Tensor | None = None, *, samples: Tensor) -> Space:
+    def space(
+        self,
+        name: str,
+        labels: Tensor | None = None,
+        *,
+        samples: Tensor,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Space:
         """The space ``name`` for a batch of images [B, C, H, W] of the data's size, of the classes ``labels`` [B].
 
         ``samples`` [K, ...]: latents of the prior, whose spread in the space is the length in which an optimiser steps.
+        ``settings`` of the space, such as how many codes make an image; ValueError for those that it does not have.
         """
 
     @abstractmethod

@@ -27,3 +27,11 @@ def gradient_penalty(
     between = torch.lerp(fake_images.detach(), real_images, shares.view(-1, 1, 1, 1)).requires_grad_()
     (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
     return (gradient.flatten(1).norm(dim=1) - 1.0).square().mean()
+
+
+def drift_penalty(real_logits: Tensor) -> Tensor:
+    """E D(x)^2 at real images, from their logits [B] (Karras et al. 2018, appendix A.1), without the factor 0.001.
+
+    A Wasserstein loss knows differences of logits alone; this keeps them near 0.
+    """
+    return real_logits.square().mean()

@@ -7,11 +7,12 @@ holds the first two, the loss the last.
 
 from __future__ import annotations
 
+import inspect
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -23,20 +24,37 @@ Point = dict[str, Tensor]  # each [B, ...]: row b belongs to image b alone
 ImageLoss = Callable[[Tensor], Tensor]  # images [B, C, H, W] -> the loss of each [B]
 
 
+Made = TypeVar("Made")
+
+
 class Space(Protocol):
     """Where a generator's images can be looked for. It holds the classes and the grid of one batch of images."""
 
     name: str
     rate: float  # of Adam in `units`, unless another is asked for
 
+    num_latents: int  # that a point is made of
+
     def at(self, latents: Tensor) -> Point:
-        """The point that draws what ``latents`` [B, ...] of the generator's prior draw; without gradients."""
+        """The point that draws what ``latents`` [B, ...] of the generator's prior draw; without gradients.
+
+        Where a point is made of several, [B, num_latents, ...].
+        """
 
     def units(self) -> dict[str, Tensor]:
         """The length in which an optimiser steps, of each part of a point: shapes that go with the part's [B, ...]."""
 
     def draw(self, point: Point) -> Tensor:
         """Images [B, C, H, W]. Gradients flow to the point, and rows do not touch each other."""
+
+
+def space_with(kind: Callable[..., Made], settings: Mapping[str, Any] | None, **given: Any) -> Made:
+    """The space that ``kind`` makes of what is ``given`` and of a user's ``settings``; ValueError for one that it does not take."""
+    known = [name for name in inspect.signature(kind).parameters if name not in given]
+    for name in settings or {}:
+        if name not in known:
+            raise ValueError(f"this space has no setting {name}: it takes {', '.join(known) or 'none'}")
+    return kind(**given, **(settings or {}))
 
 
 @dataclass(frozen=True)

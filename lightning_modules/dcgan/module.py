@@ -14,7 +14,7 @@ from generative.checks import check_at_least
 from generative.precision import at_least_float32
 from lightning_modules.base import HasCritic
 from lightning_modules.dcgan.drawing import DrawsByDCGAN
-from lightning_modules.dcgan.slopes import check_independent, clip_weights, slope_penalty
+from lightning_modules.slopes import check_independent, clip_weights, slope_penalty
 
 
 class DCGAN(DrawsByDCGAN, HasCritic):

@@ -15,7 +15,7 @@ from generative.adversarial.mmd import BANDWIDTHS, gaussian_mmd, witness
 from generative.checks import check_at_least
 from generative.precision import at_least_float32
 from lightning_modules.dcgan.drawing import DrawsByDCGAN
-from lightning_modules.dcgan.slopes import check_independent, slope_penalty
+from lightning_modules.slopes import check_independent, slope_penalty
 
 
 class MomentMatching(DrawsByDCGAN):

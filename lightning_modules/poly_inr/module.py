@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from generative.adversarial.losses import loss_pair
 from generative.adversarial.penalties import r1_penalty
 from generative.averaging import averaged_copy
+from generative.inversion.search import space_with
 from generative.precision import at_least_float32
 from generative.rendering.coordinates import UNIT_WINDOW, Window, coordinate_grid
 from generative.schedules import linear_decay
@@ -154,9 +155,18 @@ class PolyINR(Invertible, HasCritic):
     def compile_drawing(self) -> float:
         return self.averaged_generator.synthesis.compile_drawing()
 
-    def space(self, name: str, labels: Tensor | None = None, *, samples: Tensor) -> GeneratorSpace:
-        return SPACES[name](
-            self.averaged_generator,
+    def space(
+        self,
+        name: str,
+        labels: Tensor | None = None,
+        *,
+        samples: Tensor,
+        settings: Mapping[str, Any] | None = None,
+    ) -> GeneratorSpace:
+        return space_with(
+            SPACES[name],
+            settings,
+            generator=self.averaged_generator,
             positions=self.grid(*self.image_shape[1:]),
             labels=labels,
             samples=samples,

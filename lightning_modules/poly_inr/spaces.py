@@ -21,6 +21,7 @@ class GeneratorSpace(ABC):
 
     name: str
     rate: float
+    num_latents = 1
 
     def __init__(
         self,

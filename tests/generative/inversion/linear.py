@@ -11,7 +11,7 @@ from generative.inversion.search import Point
 class LinearSpace:
     """Images [B, 1, 3, 4], the sum of ``basis`` [D, 1, 3, 4] weighted by the ``code`` [B, D] and ``shift`` [B, 1]."""
 
-    name, rate = "linear", 0.1
+    name, rate, num_latents = "linear", 0.1, 1
 
     def __init__(self, dimensions: int = 12, *, dtype: torch.dtype = torch.float64) -> None:
         rows = torch.randn(12, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

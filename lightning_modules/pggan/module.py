@@ -1,0 +1,159 @@
+"""PGGAN as a training recipe: a generator and a critic that grow from 4 x 4 pixels as images are seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from generative.adversarial.losses import loss_pair
+from generative.adversarial.penalties import drift_penalty, r1_penalty
+from generative.averaging import averaged_copy
+from generative.checks import check_at_least
+from generative.inversion.search import space_with
+from generative.precision import at_least_float32
+from lightning_modules.base import HasCritic, Invertible
+from lightning_modules.pggan.growth import Growth, images_at
+from lightning_modules.pggan.networks import Critic, Generator
+from lightning_modules.pggan.spaces import SPACES, Space
+from lightning_modules.slopes import slope_penalty
+
+
+class PGGAN(Invertible, HasCritic):
+    """Trains ``generator`` and ``critic`` with the adversarial loss pair named ``loss``, without classes.
+
+    ``growth``: the sizes in use as a function of images seen; None: all from the beginning. As published the critic's loss
+    is wasserstein with the gradient penalty, ``penalty_weight`` 10, and the drift penalty, ``drift_weight`` 0.001; logistic
+    goes with ``r1_gamma`` / 2 times R1, at every step. 0 leaves a penalty out. Where a stage of growth begins or ends,
+    Adam's moments are dropped.
+    """
+
+    space_names = tuple(SPACES)
+    pivot_space = "z"
+    critic: Critic
+    norms_setting = "+method.generator.normalize_latents=false"
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        generator: Callable[..., Generator],
+        critic: Callable[..., Critic],
+        generator_optimizer: Callable[..., Optimizer],
+        critic_optimizer: Callable[..., Optimizer],
+        growth: Callable[..., Growth] | None = None,
+        loss: str = "wasserstein",
+        penalty_weight: float = 10.0,
+        drift_weight: float = 0.001,
+        r1_gamma: float = 0.0,
+        **given: Any,
+    ) -> None:
+        super().__init__(num_classes=0, **given)
+        check_at_least(0, penalty_weight=penalty_weight, drift_weight=drift_weight, r1_gamma=r1_gamma)
+        self.generator = generator(image_shape=self.image_shape)
+        self.critic = critic(image_shape=self.image_shape)
+        self.averaged_generator = averaged_copy(self.generator)
+        self.latent_dim = self.generator.latent_dim
+        self.growth = None if growth is None else growth(levels=self.generator.levels)
+        self.make_generator_optimizer = generator_optimizer
+        self.make_critic_optimizer = critic_optimizer
+        self.critic_loss, self.generator_loss = loss_pair(loss)
+        self.penalty_weight = penalty_weight
+        self.drift_weight = drift_weight
+        self.r1_gamma = r1_gamma
+        self.show_stage(0)
+
+    @property
+    def keeps_norms(self) -> bool:  # type: ignore[override] # of most generators a constant
+        return not self.generator.normalize_latents
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        return [
+            self.make_generator_optimizer(self.generator.parameters()),
+            self.make_critic_optimizer(self.critic.parameters()),
+        ]
+
+    def show_stage(self, images_seen: int) -> None:
+        """All networks at the stage of growth after ``images_seen``."""
+        if self.growth is not None:
+            stage = self.growth.at(images_seen)
+            self.generator.stage = self.averaged_generator.stage = self.critic.stage = stage
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        self.show_stage(self.images_seen)
+
+    def training_step(self, batch: dict[str, Any], batch_index: int) -> None:
+        generator_optimizer, critic_optimizer = self.optimizers()  # type: ignore[attr-defined]
+        shown = images_at(batch["image"], self.generator.stage, levels=self.generator.levels)
+        batch = batch | {"image": shown}
+        # 1. The critic learns to tell the images, at the size of the stage, from fakes.
+        self.update(critic_optimizer, self.critic_objective, batch)
+        # 2. The generator learns from what the critic then says of fakes of the same latents.
+        self.update(generator_optimizer, self.generator_objective, batch)
+        # 3. The average that is shown follows.
+        self.move_average()
+        # 4. Growth goes on.
+        self.grow(generator_optimizer, critic_optimizer)
+        self.count_images(batch["image"])
+
+    def grow(self, *optimizers: LightningOptimizer) -> None:
+        """To the stage of the next step; at its border the moments go.
+
+        Before the step is counted, so that a checkpoint of this step has it behind it and a resumed run need not know.
+        """
+        if self.growth is None:
+            return
+        seen = self.images_seen + self.global_batch
+        if self.growth.crosses(self.images_seen, seen):
+            for optimizer in optimizers:
+                optimizer.state.clear()
+        self.show_stage(seen)
+
+    def generator_objective(self, part: dict[str, Any]) -> Tensor:
+        loss = self.generator_loss(at_least_float32(self.critic(self.generator(self.training_latents(part)))))
+        self.record({"loss/generator": loss})
+        return loss
+
+    def critic_objective(self, part: dict[str, Any]) -> Tensor:
+        with torch.no_grad():
+            fake_images = self.generator(self.training_latents(part))
+        penalises_real = self.r1_gamma > 0  # by a second derivative, which is never in half precision
+        with torch.autocast(self.device.type, enabled=False) if penalises_real else nullcontext():
+            real_images = part["image"].clone().requires_grad_(penalises_real)
+            real = at_least_float32(self.critic(real_images))
+            r1 = r1_penalty(real, real_images) if penalises_real else None
+        fake = at_least_float32(self.critic(fake_images))
+        loss = self.critic_loss(real, fake)
+        self.record({"loss/critic": loss, "score/real": real.mean(), "score/fake": fake.mean()})
+        if r1 is not None:
+            self.record({"penalty/r1": r1})
+            loss = loss + 0.5 * self.r1_gamma * r1
+        if self.drift_weight > 0:
+            loss = loss + self.drift_weight * drift_penalty(real)
+        if self.penalty_weight > 0:
+            loss = loss + self.penalty_weight * slope_penalty(self.critic, part, fake_images, method=self)
+        return loss
+
+    def decode(
+        self, latents: Tensor, labels: Tensor | None = None, *, image_size: int | None = None, psi: float = 1.0
+    ) -> Tensor:
+        return self.averaged_generator(latents)
+
+    def space(
+        self,
+        name: str,
+        labels: Tensor | None = None,
+        *,
+        samples: Tensor,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Space:
+        return space_with(SPACES[name], settings, generator=self.averaged_generator, samples=samples)
+
+    def tunable(self) -> list[nn.Parameter]:
+        return list(self.averaged_generator.parameters())
