@@ -51,7 +51,8 @@ class Generator(nn.Module):
 
     Blocks 0, 1 are at 4 x 4 pixels, each further pair at twice the size of the one before; every block normalises what it
     gets, convolves and rectifies. "Layer l" of multi-code inversion is the number of blocks in G1: :meth:`features` are those
-    after l blocks, :meth:`image` is the rest, G2.
+    after l blocks, :meth:`image` is the rest, G2. ``normalize_latents`` false leaves the norm of the latent out, which then
+    enters beside the first block's bias.
     """
 
     def __init__(
