@@ -300,6 +300,10 @@ class Invertible(HasLatents):
         ``settings`` of the space, such as how many codes make an image; ValueError for those that it does not have.
         """
 
+    def space_settings(self, name: str) -> Sequence[str]:
+        """What a user may set of the space ``name``."""
+        return ()
+
     @abstractmethod
     def tunable(self) -> list[nn.Parameter]:
         """What pivotal tuning moves of the averaged generator."""

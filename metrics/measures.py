@@ -26,12 +26,16 @@ GENERATION: Measures = {
 COMPANIONS: Measures = {"kid_error": "lower", "is_spread": "lower", "judge_accuracy": "higher"}
 # An image and its original, in pairs.
 RECONSTRUCTION: Measures = {"psnr": "higher", "ssim": "higher", "mae": "lower", "feature_distance": "lower"}
-# An image with a hole that was filled, and its original: the pixels of the hole, the known ones, all of them.
+# An image with a hole that was filled, and its original: the pixels of the hole, the known ones, all as they were drawn
+# (raw), all with the known ones put back (pasted).
 RESTORATION: Measures = {
-    "hole_psnr": "higher",
-    "pooled_hole_psnr": "higher",
-    "known_psnr": "higher",
-    "psnr": "higher",
+    "psnr_hole": "higher",
+    "psnr_hole_pooled": "higher",
+    "psnr_known": "higher",
+    "psnr_raw": "higher",
+    "psnr_pasted": "higher",
+    "ssim_raw": "higher",
+    "ssim_pasted": "higher",
 }
 CLASSIFICATION: Measures = {"accuracy": "higher", "top5_accuracy": "higher", "cross_entropy": "lower"}
 SEGMENTATION: Measures = {"mean_iou": "higher", "pixel_accuracy": "higher"}

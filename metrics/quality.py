@@ -222,9 +222,7 @@ class ReconstructionQuality(Metric):
             decibels = peak_signal_noise_ratio(x, y, dim=(1, 2, 3), **each)
             return decibels.clamp(max=MOST_DECIBELS)
         if name == "ssim":
-            similarity = structural_similarity_index_measure(x, y, **each)
-            assert isinstance(similarity, Tensor)
-            return similarity
+            return similarity(x, y)
         if name == "mae":
             return (x - y).abs().mean(dim=(1, 2, 3))
         assert self.stages is not None
@@ -238,54 +236,78 @@ class ReconstructionQuality(Metric):
         return dict(zip(self.metrics, means, strict=True))
 
 
+def fitting_metrics(metrics: Sequence[str], shape: Sequence[int]) -> list[str]:
+    """Those of ``metrics`` that images of a ``shape`` [..., H, W] are large enough for."""
+    return [name for name in metrics if name != "ssim" or min(shape[-2:]) >= SSIM_WINDOW]
+
+
 class HoleQuality(Metric):
-    """How well holes were filled, in dB: the measures of ``RESTORATION``.
+    """How well holes were filled: means over images of :func:`restoration_scores`, and ``psnr_hole_pooled``, in dB.
 
     ``update`` takes uint8 images and their originals [B, C, H, W], and which pixels were known, bool [B, 1, H, W].
-    ``hole_psnr``, ``known_psnr`` and ``psnr`` are means over images of the PSNR of the hidden pixels, of the known ones and
-    of all. ``pooled_hole_psnr`` is that of all hidden pixels' errors together: holes over a plain ground, which are filled
-    exactly and count as 100 dB, do not lift it.
+    ``psnr_hole_pooled`` is that of all hidden pixels' errors together: holes over a plain ground, which are filled
+    exactly and count as 100 dB, do not lift it. SSIM stands only where images are large enough for its window.
     """
 
     full_state_update = False
-    decibels: Tensor  # summed over images: hole, known, all
+    totals: Tensor  # over images, in the order of SCORES
     hidden_error: Tensor
     hidden_values: Tensor
     num_images: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.add_state("decibels", torch.zeros(3, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("totals", torch.zeros(len(SCORES), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("hidden_error", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("hidden_values", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("num_images", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, images: Tensor, originals: Tensor, known: Tensor) -> None:
-        errors = squared_errors(images, originals)
-        self.decibels += torch.stack(list(hole_psnr(images, originals, known).values())).sum(dim=1)
-        self.hidden_error += (errors * ~known).sum()
+        scores = restoration_scores(images, originals, known)
+        nothing = torch.full((len(images),), math.nan, dtype=torch.float64, device=images.device)
+        self.totals += torch.stack([scores.get(name, nothing) for name in SCORES]).sum(dim=1)
+        self.hidden_error += (squared_errors(images, originals) * ~known).sum()
         self.hidden_values += (~known).sum() * images.shape[1]
         self.num_images += len(images)
 
     def compute(self) -> dict[str, float]:
         if int(self.num_images) == 0:
             raise ValueError("there are no holes to compare")
-        hole, known, whole = (self.decibels / self.num_images).tolist()
-        pooled = float(in_decibels(self.hidden_error / self.hidden_values))
-        values = {"hole_psnr": hole, "pooled_hole_psnr": pooled, "known_psnr": known, "psnr": whole}
-        assert values.keys() == RESTORATION.keys()
-        return values
+        means = dict(zip(SCORES, (self.totals / self.num_images).tolist(), strict=True))
+        means["psnr_hole_pooled"] = float(in_decibels(self.hidden_error / self.hidden_values))
+        return {name: means[name] for name in RESTORATION if not math.isnan(means[name])}
 
 
-def hole_psnr(images: Tensor, originals: Tensor, known: Tensor) -> dict[str, Tensor]:
-    """The PSNR [B] of each image's hidden pixels, its known ones and all; arguments as of :class:`HoleQuality`."""
+SCORES = tuple(name for name in RESTORATION if name != "psnr_hole_pooled")  # of an image by itself
+
+
+@torch.no_grad()
+def restoration_scores(images: Tensor, originals: Tensor, known: Tensor) -> dict[str, Tensor]:
+    """``SCORES`` of each image [B], PSNR in dB; arguments as of :class:`HoleQuality`.
+
+    ``psnr_hole`` is of the hidden pixels, ``psnr_known`` of the known ones, ``psnr_raw`` of all. The pasted image has the
+    known pixels of the original, so that its PSNR is that of the hole less 10 log10 of the hidden share.
+    """
     if known.dtype != torch.bool or known.flatten(1).all(dim=1).any() or not known.flatten(1).any(dim=1).all():
         raise ValueError("every image has known pixels and hidden ones, in a mask of true and false")
+    pasted = torch.where(known, originals, images)
     errors = squared_errors(images, originals).mean(dim=1, keepdim=True)  # over channels: [B, 1, H, W]
-    parts = {"hole_psnr": ~known, "known_psnr": known, "psnr": torch.ones_like(known)}
-    return {
+    parts = {"psnr_hole": ~known, "psnr_known": known, "psnr_raw": torch.ones_like(known)}
+    scores = {
         name: in_decibels((errors * part).sum(dim=(1, 2, 3)) / part.sum(dim=(1, 2, 3))) for name, part in parts.items()
     }
+    scores["psnr_pasted"] = in_decibels(squared_errors(pasted, originals).mean(dim=(1, 2, 3)))
+    if min(images.shape[2:]) >= SSIM_WINDOW:
+        for name, shown in (("ssim_raw", images), ("ssim_pasted", pasted)):
+            scores[name] = similarity(shown.float() / 255.0, originals.float() / 255.0).double()
+    return scores
+
+
+def similarity(x: Tensor, y: Tensor) -> Tensor:
+    """SSIM of each pair of images [B, C, H, W] in [0, 1], by Gaussian windows of 11 pixels: [B]."""
+    found = structural_similarity_index_measure(x, y, data_range=1.0, reduction="none")
+    assert isinstance(found, Tensor)
+    return found.reshape(len(x))
 
 
 def squared_errors(images: Tensor, originals: Tensor) -> Tensor:

@@ -48,9 +48,14 @@ class Space(Protocol):
         """Images [B, C, H, W]. Gradients flow to the point, and rows do not touch each other."""
 
 
+def settings_of(kind: Callable[..., Any], *given: str) -> list[str]:
+    """The parameters of a kind of space beside what is ``given``: what a user may set."""
+    return [name for name in inspect.signature(kind).parameters if name not in given]
+
+
 def space_with(kind: Callable[..., Made], settings: Mapping[str, Any] | None, **given: Any) -> Made:
     """The space that ``kind`` makes of what is ``given`` and of a user's ``settings``; ValueError for one that it does not take."""
-    known = [name for name in inspect.signature(kind).parameters if name not in given]
+    known = settings_of(kind, *given)
     for name in settings or {}:
         if name not in known:
             raise ValueError(f"this space has no setting {name}: it takes {', '.join(known) or 'none'}")
@@ -100,13 +105,43 @@ class Budget:
             yield spent
 
 
+@dataclass
+class Best:
+    """The parts of a point [B, ...] at which ``loss`` was least so far, image by image."""
+
+    loss: ImageLoss
+    least: Tensor | None = None  # [B]
+    point: Point | None = None
+
+    @torch.no_grad()
+    def meet(self, point: Point, images: Tensor) -> None:
+        """Take the rows of a ``point`` that are better than all before; ``images`` is what it draws."""
+        losses = self.loss(images)
+        if self.least is None or self.point is None:
+            self.least, self.point = losses, {name: part.detach().clone() for name, part in point.items()}
+            return
+        better = losses < self.least
+        self.least = torch.where(better, losses, self.least)
+        for name, part in point.items():
+            self.point[name][better] = part.detach()[better]
+
+
 def search(
-    space: Space, loss: ImageLoss, start: Point, *, steps: int, rate: float | None = None, seconds: float | None = None
+    space: Space,
+    loss: ImageLoss,
+    start: Point,
+    *,
+    steps: int,
+    rate: float | None = None,
+    seconds: float | None = None,
+    watch: ImageLoss | None = None,
 ) -> Found:
     """Adam from ``start`` down the ``loss``, ``rate`` (by default the space's) in the space's units, over half a cosine to 0.
 
     With ``seconds`` it ends after that time at the latest, give or take a step, and the rate falls by the clock
-    where that runs out before the ``steps``; at least one step is taken.
+    where that runs out before the ``steps``; at least one step is taken. With ``watch`` each image is taken from the step
+    at which that loss of it was least: of known pixels that the search does not see, it says when a step no longer helps
+    the hole.
     """
     rate = space.rate if rate is None else rate
     if not 0 < rate < math.inf:
@@ -116,13 +151,18 @@ def search(
     offsets = {name: torch.zeros_like(part, requires_grad=True) for name, part in start.items()}
     optimizer = torch.optim.Adam(offsets.values(), lr=rate)
     budget, trace = Budget(steps, seconds, next(iter(start.values())).device), []
+    best = None if watch is None else Best(watch)
 
     def here() -> Point:
         return {name: start[name] + units[name] * offset for name, offset in offsets.items()}
 
     for spent in budget.progress():
         optimizer.param_groups[0]["lr"] = rate * half_cosine(spent)
-        losses = loss(space.draw(here()))
+        point = here()
+        images = space.draw(point)
+        losses = loss(images)
+        if best is not None:
+            best.meet(point, images)
         # Of the offsets alone: a generator's own weights gather no gradients, even where they are not frozen.
         gradients = torch.autograd.grad(losses.sum(), list(offsets.values()))
         for offset, gradient in zip(offsets.values(), gradients, strict=True):
@@ -132,15 +172,21 @@ def search(
     with torch.no_grad():
         point = here()
         images = space.draw(point)
+        if best is not None:
+            best.meet(point, images)
+            assert best.point is not None
+            point, images = best.point, space.draw(best.point)
         return Found(point, images, loss(images), torch.stack(trace), budget.elapsed())
 
 
 @torch.no_grad()
-def nearest(drawn: Tensor, targets: Tensor, *, through: Measurement) -> Tensor:
-    """For each of ``targets`` [B, C, H, W] the number of the nearest of ``drawn`` [K, C, H, W] as far as it is known: int64 [B].
+def nearest(drawn: Tensor, targets: Tensor, *, through: Measurement, count: int = 1) -> Tensor:
+    """For each of ``targets`` [B, C, H, W] the numbers of the ``count`` nearest of ``drawn`` [K, C, H, W], as far as it is known.
+
+    int64 [B, count], the nearest first.
 
     One of ``drawn`` after the other, since each target may be known by pixels of its own.
     """
     known = through(targets)
     distances = [(through(one.expand_as(targets)) - known).square().flatten(1).sum(dim=1) for one in drawn]
-    return torch.stack(distances).argmin(dim=0)
+    return torch.stack(distances, dim=1).argsort(dim=1, stable=True)[:, :count]

@@ -117,6 +117,13 @@ def save_picture(picture: Image.Image, output: Path, name: str) -> Path:
     return output / name
 
 
+def read_png(path: Path) -> Tensor:
+    """An image in grey or RGB, such as :func:`to_pil` makes, in [-1, 1]: [C, H, W]."""
+    with Image.open(path) as picture:
+        array = np.array(picture)
+    return from_uint8(torch.from_numpy(array[None] if array.ndim == 2 else array.transpose(2, 0, 1)))
+
+
 def save_animation(frames: Sequence[Image.Image], path: Path, *, frames_per_second: int = 20) -> None:
     """An endlessly repeating GIF; grey levels are kept exactly, colours are reduced to 256 a frame."""
     first, *others = frames

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -15,7 +15,7 @@ from generative.adversarial.losses import loss_pair
 from generative.adversarial.penalties import drift_penalty, r1_penalty
 from generative.averaging import averaged_copy
 from generative.checks import check_at_least
-from generative.inversion.search import space_with
+from generative.inversion.search import settings_of, space_with
 from generative.precision import at_least_float32
 from lightning_modules.base import HasCritic, Invertible
 from lightning_modules.pggan.growth import Growth, images_at
@@ -154,6 +154,9 @@ class PGGAN(Invertible, HasCritic):
         settings: Mapping[str, Any] | None = None,
     ) -> Space:
         return space_with(SPACES[name], settings, generator=self.averaged_generator, samples=samples)
+
+    def space_settings(self, name: str) -> Sequence[str]:
+        return settings_of(SPACES[name], "generator", "samples")
 
     def tunable(self) -> list[nn.Parameter]:
         return list(self.averaged_generator.parameters())

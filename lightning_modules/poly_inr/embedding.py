@@ -16,8 +16,8 @@ from lightning_modules.base import ImageData
 from lightning_modules.poly_inr.mixing import check_levels, mixing_table, spelt
 from lightning_modules.poly_inr.module import PolyINR
 from lightning_modules.poly_inr.tasks import draw_affine, render
-from lightning_modules.tasks.inversion import Inversion, Targets, check_space, make_objective
 from lightning_modules.tasks.originals import open_originals
+from lightning_modules.tasks.search import Inversion, Targets, check_space, make_objective
 
 
 def edit(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +19,85 @@ from lightning_modules.base import Draws, ImageData
 from lightning_modules.tasks.held_out import held_out
 
 
+class Originals(NamedTuple):
+    """``images`` [N, C, H, W] in [-1, 1] and their ``labels`` [N], where they are known and the model takes any."""
+
+    images: Tensor
+    labels: Tensor | None
+
+
+class Source(ABC):
+    """Images by their place, read when they are asked for; ``names`` has one for each, unlike all others."""
+
+    names: list[str]
+    told: str  # in settings that are compared
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @abstractmethod
+    def read(self, method: Draws, places: Sequence[int]) -> Originals:
+        """Images of the model's shape, on its device and in its type, and their own labels."""
+
+
+class TestImages(Source):
+    """Of the test split, by number."""
+
+    def __init__(self, datamodule: ImageData, numbers: Sequence[int]) -> None:
+        self.datamodule, self.numbers = datamodule, torch.tensor(numbers, dtype=torch.long)
+        self.names = [str(number) for number in numbers]
+        self.told = f"{datamodule.name}:test {', '.join(self.names)}"
+
+    def read(self, method: Draws, places: Sequence[int]) -> Originals:
+        images, labels = held_out(self.datamodule, self.numbers[list(places)])
+        return Originals(images.to(next(method.parameters())), labels)
+
+
+class Files(Source):
+    """Of a folder, a zip or an array file. They carry no labels, since another set's classes mean something else.
+
+    Each has the model's shape, or with ``fit`` is brought to it.
+    """
+
+    def __init__(self, path: Path, *, fit: bool) -> None:
+        if not path.exists():
+            raise ValueError(f"there is no folder or file {path} of images")
+        self.path, self.fit, self.told = path, fit, str(path)
+        self.stored = read_array(path)[0] if path.suffix.lower() in ARRAYS else ImageFiles(path)
+        if isinstance(self.stored, ImageFiles):
+            self.names = [str(Path(name).with_suffix("")) for name in self.stored.names]
+        else:
+            self.names = [str(number) for number in range(len(self.stored))]
+
+    def read(self, method: Draws, places: Sequence[int]) -> Originals:
+        stored, chosen = self.stored, list(places)
+        found = stored[chosen] if isinstance(stored, Tensor) else stored.select(chosen)
+        return Originals(fitted(method, found, name=str(self.path), fit=self.fit).to(next(method.parameters())), None)
+
+
+def open_source(
+    datamodule: ImageData, *, images: list[int] | int | str | None, count: int | None, fit: bool
+) -> tuple[Source, int]:
+    """Where images come from, and how many of them are asked for: ``count``, or all where it is None.
+
+    ``images``: numbers in the test split, all of which are taken, or a path; without it the first test images.
+    """
+    if count is not None:
+        check_at_least(1, count=count)
+    if isinstance(images, str):
+        files = Files(Path(images).expanduser(), fit=fit)
+        return files, min(count or len(files), len(files))
+    num_images = len(datamodule.split("test")[1])
+    numbers = list(range(min(count or num_images, num_images))) if images is None else images
+    chosen = [numbers] if isinstance(numbers, int) else numbers
+    if not chosen or min(chosen) < 0 or max(chosen) >= num_images:
+        raise ValueError(
+            f"images are numbers from 0 to {num_images - 1}, of the test split of {datamodule.name}, or a path: "
+            f"got {images}"
+        )
+    return TestImages(datamodule, chosen), len(chosen)
+
+
 def open_originals(
     method: Draws,
     datamodule: ImageData,
@@ -24,28 +106,14 @@ def open_originals(
     count: int,
     classes: list[int] | int | None,
     fit: bool,
-) -> tuple[Tensor, Tensor | None]:
-    """Images [N, C, H, W] in [-1, 1] and their labels, where they are known and the model takes any.
+) -> Originals:
+    """All images of :func:`open_source`.
 
-    ``images``: numbers in the test split, or a path; without it the first ``count`` test images. Labels are those of the
-    split unless ``classes`` says otherwise: one for all, or one each. Files carry none, since another set's classes mean
-    something else.
+    Labels are those of the split unless ``classes`` says otherwise: one for all, or one each.
     """
-    check_at_least(1, count=count)
-    labels: Tensor | None = None
-    if isinstance(images, str):
-        found = fitted(method, first_images(Path(images).expanduser(), count), name=images, fit=fit)
-    else:
-        num_images = len(datamodule.split("test")[1])
-        numbers = list(range(min(count, num_images))) if images is None else images
-        chosen = torch.tensor([numbers] if isinstance(numbers, int) else numbers, dtype=torch.long)
-        if len(chosen) == 0 or chosen.min() < 0 or chosen.max() >= num_images:
-            raise ValueError(
-                f"images are numbers from 0 to {num_images - 1}, of the test split of {datamodule.name}, or a path: "
-                f"got {images}"
-            )
-        found, labels = held_out(datamodule, chosen)
-    return found.to(next(method.parameters())), labels_of_originals(method, labels, classes, len(found))
+    source, number = open_source(datamodule, images=images, count=count, fit=fit)
+    found = source.read(method, range(number))
+    return Originals(found.images, labels_of_originals(method, found.labels, classes, number))
 
 
 def labels_of_originals(
@@ -59,13 +127,6 @@ def labels_of_originals(
     if len(asked) not in (1, count):
         raise ValueError(f"classes names one class for all images or one for each of the {count}, got {len(asked)}")
     return method.check_labels(asked.expand(count))
-
-
-def first_images(path: Path, count: int) -> Tensor:
-    """The first ``count`` images as uint8 [N, C, H, W]."""
-    if not path.exists():
-        raise ValueError(f"there is no folder or file {path} of images")
-    return read_array(path)[0][:count] if path.suffix.lower() in ARRAYS else ImageFiles(path).images(0, count)
 
 
 def fitted(method: Draws, images: Tensor, *, name: str, fit: bool) -> Tensor:

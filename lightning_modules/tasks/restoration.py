@@ -1,27 +1,101 @@
-"""Restoration: images that are known in part, completed by a generator, beside fills that need none."""
+"""Inpainting: images that are known in part, completed by a generator, beside fills that need none."""
 
 from __future__ import annotations
 
-import json
+import math
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
+import torch
+from generative.rendering.mask_files import WHITE_MEANS, read_masks
 from torch import Tensor
 
-from generative.inversion.fills import harmonic_fill, mean_fill, without_seam
+from generative.checks import check_at_least, check_choice
 from generative.inversion.measurements import Masked
-from generative.rendering.holes import centre, random_blocks
-from generative.rendering.images import image_grid, pixel_scale, save_picture, side_by_side, to_uint8
+from generative.rendering.holes import holes
+from generative.rendering.images import image_grid, pixel_scale, read_png, save_picture, side_by_side, to_pil, to_uint8
+from generative.rendering.tables import markdown
 from lightning_modules.base import ImageData, Invertible
-from lightning_modules.tasks.inversion import SHOWN, Inversion, Targets, check_space, images_of, make_objective
-from lightning_modules.tasks.originals import open_originals
-from metrics.quality import HoleQuality, hole_psnr
+from lightning_modules.tasks.arms import Arms, Filled
+from lightning_modules.tasks.doubt import write_doubt
+from lightning_modules.tasks.journal import Journal
+from lightning_modules.tasks.originals import Originals, Source, labels_of_originals, open_source
+from lightning_modules.tasks.samples import progress
+from lightning_modules.tasks.search import Inversion, Targets, make_objective
+from metrics.quality import restoration_scores
 
-SHARE = 0.25  # of the pixels that random blocks hide unless asked for another
-MASKS = ("blocks", "centre")
-INPAINT_COLUMNS = ("filled by", "hole", "its median", "pooled", "known pixels", "whole image")
+SHOWN = 16  # images of a large set that pictures have rows for
+SCORES = {"psnr_hole": ".2f", "psnr_known": ".2f", "psnr_raw": ".2f", "psnr_pasted": ".2f", "ssim_pasted": ".3f"}
+
+
+def inpaint(
+    method: Invertible,
+    output: Path,
+    *,
+    seed: int,
+    datamodule: ImageData,
+    images: list[int] | int | str | None = None,
+    count: int | None = 10,
+    classes: list[int] | int | None = None,
+    guess_classes: bool = False,
+    fit: bool = False,
+    masks: str | None = None,
+    white: str = "missing",
+    arms: list[str] | None = None,
+    starts: int = 1,
+    start: str = "nearest",
+    held_out: float = 0.0,
+    num_codes: int | None = None,
+    layer: int | None = None,
+    importance: bool | None = None,
+    attention: str | None = None,
+    steps: int = 200,
+    rate: float | None = None,
+    pixel: str = "l2",
+    perceptual: float | None = None,
+    batch_size: int = 16,
+    seconds: float | None = None,
+) -> list[Path]:
+    """Images with holes, filled by each of ``arms`` from the known pixels alone: images, lines of scores, a table, a picture.
+
+    ``images``: numbers in the test split or a path to files; without it the first test images, ``count`` of them (null: all).
+    ``masks``: what is hidden, by a name such as blocks8_25pct, centre16, strokes3_12pct or text8 (by default blocks of a
+    quarter of the side that hide 25 %), or a file for all images, or a folder with one for each by its name, where
+    ``white`` is what is ``missing`` or ``known``. ``classes``, ``fit`` and the settings of the search as in `invert`;
+    ``guess_classes``: look for the class as well, instead of taking that of the test image.
+
+    ``arms``: fills, of which harmonic is the one to beat, and spaces of the method, by default its first. ``num_codes``,
+    ``layer``, ``importance`` and ``attention`` are settings of a space that has them. ``starts``: so many searches for each
+    image; their mean is the answer, and their spread is measured against its error. ``start`` of a search: the ``nearest``
+    samples or ``random``. ``held_out``: a share of the known pixels by which a search ends, see `Inversion`. ``seconds``: the
+    most that all searches take together. A folder with the results of a run that was broken off goes on from there.
+    """
+    check_choice("white", white, WHITE_MEANS)
+    check_at_least(1, starts=starts, batch_size=batch_size)
+    if guess_classes and classes is not None:
+        raise ValueError(f"classes={classes} says what guess_classes is to find: give one of them")
+    objective = make_objective(method, pixel=pixel, perceptual=perceptual)
+    own = {"num_codes": num_codes, "layer": layer, "importance": importance, "attention": attention}
+    settings = {name: value for name, value in own.items() if value is not None}
+    search: dict[str, Any] = {"steps": steps, "rate": rate, "start": start, "held_out": held_out}
+    inversion = Inversion(method, objective, seed=seed, batch_size=batch_size * starts, settings=settings, **search)
+    names = ["mean", "harmonic", method.space_names[0]] if arms is None else arms
+    chosen = Arms(inversion, datamodule, names, restarts=starts)
+    source, number = open_source(datamodule, images=images, count=count, fit=fit)
+    hidden = hidden_by(masks, source.names[:number], method.image_shape, white=white, seed=seed)
+    facts = {"mask": hidden.name, "starts": starts, **search, "pixel": pixel, "perceptual": objective.perceptual}
+    facts |= settings | generator_of(method) | {"classes": classes_in_words(method, images, classes, guess_classes)}
+    told = {"images": source.told, "seed": seed, "arms": names}
+    labels = None if classes is None else labels_of_originals(method, None, classes, number)
+    work = Work(
+        chosen, source, hidden, Journal(output, "inpaint", facts=facts | told), facts, labels, not guess_classes
+    )
+    work.run(batch_size, seconds=seconds)
+    return [*work.pages(output), *work.doubts(output)]
 
 
 @dataclass(frozen=True)
@@ -32,120 +106,182 @@ class Holes:
     known: Tensor
 
 
-def make_holes(
-    mask: str, count: int, size: tuple[int, int], *, share: float | None, block: int | None, seed: int
+def hidden_by(
+    masks: str | None, names: Sequence[str], image_shape: tuple[int, int, int], *, white: str, seed: int
 ) -> Holes:
-    """``blocks``: random squares of ``block`` pixels that hide ``share``; ``centre``: one square of ``block`` pixels.
-
-    ``block`` is a quarter of the smaller side unless asked for another, a half in the centre.
-    """
-    if mask not in MASKS:
-        raise ValueError(f"mask must be {' or '.join(MASKS)}, got {mask!r}")
-    if mask == "centre":
-        if share is not None:
-            raise ValueError(f"the share that a square in the centre hides follows from block: leave out share={share}")
-        block = max(1, min(size) // 2) if block is None else block
-        return Holes(f"centre{block}", centre(count, *size, block=block))
-    share = SHARE if share is None else share
-    block = max(1, min(size) // 4) if block is None else block
-    known = random_blocks(count, *size, share=share, block=block, seed=seed)
-    return Holes(f"blocks{block}_{100 * share:g}pct", known)
+    """The holes of images called ``names``: by a rule's name, or of a file or a folder of files."""
+    _, height, width = image_shape
+    rule = f"blocks{max(1, min(height, width) // 4)}_25pct" if masks is None else masks
+    path = Path(rule).expanduser()
+    if path.exists():
+        return Holes(path.name, read_masks(path, names, height, width, white=white))
+    return Holes(rule, holes(rule, len(names), height, width, seed=seed))
 
 
-def inpaint(
-    method: Invertible,
-    output: Path,
-    *,
-    seed: int,
-    datamodule: ImageData,
-    images: list[int] | int | str | None = None,
-    count: int = 10,
-    classes: list[int] | int | None = None,
-    guess_classes: bool = False,
-    fit: bool = False,
-    mask: str = "blocks",
-    share: float | None = None,
-    block: int | None = None,
-    space: str | None = None,
-    steps: int = 200,
-    rate: float | None = None,
-    pixel: str = "l2",
-    perceptual: float | None = None,
-    batch_size: int = 16,
-    seconds: float | None = None,
-) -> list[Path]:
-    """Images with holes, filled by a search that sees the known pixels alone: a picture, PSNR of the hole and of the rest.
-
-    ``images``, ``count``, ``classes``, ``fit`` and the settings of the search as in `invert`; ``guess_classes``: look for the
-    class as well, instead of taking that of the test image. ``mask``: random ``blocks`` of ``block`` pixels that hide
-    ``share`` of an image (a quarter of the side, 0.25), another mask for each, or a square in the ``centre``. ``space``: the
-    one searched, by default the method's first. ``seconds``: the most that the search takes, for all images together.
-    """
-    if guess_classes and classes is not None:
-        raise ValueError(f"classes={classes} says what guess_classes is to find: give one of them")
-    space = method.space_names[0] if space is None else space
-    check_space(method, space)
-    chosen, labels = open_originals(method, datamodule, images=images, count=count, classes=classes, fit=fit)
-    holes = make_holes(mask, len(chosen), method.image_shape[1:], share=share, block=block, seed=seed)
-    objective = make_objective(method, pixel=pixel, perceptual=perceptual)
-    inversion = Inversion(method, objective, seed=seed, steps=steps, rate=rate, batch_size=batch_size, seconds=seconds)
-    targets = Targets(chosen, None if guess_classes else labels, Masked(holes.known.to(chosen.device)))
-    wanted = inversion.with_classes(targets)
-    found = inversion.embed(wanted, space=space)
-    facts: dict[str, Any] = {"mask": holes.name, "space": space, "pixel": pixel, "perceptual": objective.perceptual}
-    facts |= {"steps": min(len(part.trace) for part in found)}  # of the batch that took fewest, where time ran out
-    facts |= {"seconds_an_image": sum(part.seconds for part in found) / len(chosen)}
-    if method.num_classes > 0:
-        facts["classes"] = "found" if targets.labels is None else "given"
-    arms = all_fills(chosen.cpu(), holes.known, drawn=images_of(found))
-    return write_inpainting(output, arms, chosen.cpu(), holes, facts)
-
-
-def all_fills(originals: Tensor, known: Tensor, *, drawn: Tensor) -> dict[str, Tensor]:
-    """Each way to fill the holes of ``originals`` [N, C, H, W] -> the images, ``drawn`` by a generator or without it.
-
-    ``raw`` is what was drawn; ``pasted`` has the known pixels back; ``seamless`` also lacks the edge between the two, see
-    :func:`generative.inversion.fills.without_seam`.
-    """
-    measure = Masked(known)
-    measured = measure(originals)
+def generator_of(method: Invertible) -> dict[str, Any]:
+    """What tells a generator from others."""
+    config = method.run_config
     return {
-        "mean": mean_fill(measured, known),
-        "harmonic": harmonic_fill(measured, known),
-        "raw": drawn,
-        "pasted": measure.put_back(drawn, measured),
-        "seamless": without_seam(drawn, measured, known),
+        "experiment": config.get("experiment_name"),
+        "train_seed": method.seed,
+        "kimg": method.images_seen / 1000,
     }
 
 
-def write_inpainting(
-    output: Path, arms: dict[str, Tensor], originals: Tensor, holes: Holes, facts: dict[str, Any]
-) -> list[Path]:
-    """The picture, a line of JSON an arm and image, and the table of means; the rule of the holes in their names."""
-    masked = Masked(holes.known)(originals)
-    panels = [("original", originals), ("known", masked), *arms.items()]
-    scale = pixel_scale(originals.shape[2])
-    sheet = side_by_side([(title, image_grid(images[:SHOWN], num_columns=1, scale=scale)) for title, images in panels])
-    lines, table = [], ["| " + " | ".join(INPAINT_COLUMNS) + " |", "|" + "---|" * len(INPAINT_COLUMNS)]
-    for arm, images in arms.items():
-        pairs = to_uint8(images), to_uint8(originals), holes.known
-        each = {name: values.tolist() for name, values in hole_psnr(*pairs).items()}
-        for number in range(len(images)):
-            values = {name: of_images[number] for name, of_images in each.items()}
-            lines.append(json.dumps({"filled_by": arm, "image": number, **values, **facts}))
-        quality = HoleQuality()
-        quality.update(*pairs)
-        mean = quality.compute()
-        shown = [
-            mean["hole_psnr"],
-            median(each["hole_psnr"]),
-            mean["pooled_hole_psnr"],
-            mean["known_psnr"],
-            mean["psnr"],
+def classes_in_words(method: Invertible, images: object, classes: object, guess_classes: bool) -> str:
+    """Where the classes of the images come from."""
+    if method.num_classes == 0:
+        return "none"
+    given = classes is not None or not isinstance(images, str)
+    return "given" if given and not guess_classes else "found"
+
+
+@dataclass(frozen=True)
+class Work:
+    """All images of a ``source`` with their ``hidden`` pixels, filled by ``arms`` and written down as they are done.
+
+    ``labels`` [N] that were asked for; without them those of the images themselves where ``own_labels``.
+    """
+
+    arms: Arms
+    source: Source
+    hidden: Holes
+    journal: Journal
+    facts: dict[str, Any]
+    labels: Tensor | None
+    own_labels: bool
+
+    def run(self, batch_size: int, *, seconds: float | None) -> None:
+        """What is not done yet, ``batch_size`` images at a time; all searches in at most ``seconds``."""
+        done = self.journal.done()
+        names = self.source.names[: len(self.hidden.known)]
+        left = [place for place, name in enumerate(names) if name not in done]
+        started = time.perf_counter()
+        with progress(len(names), "inpaint") as bar:
+            bar.update(len(names) - len(left))
+            for first in range(0, len(left), batch_size):
+                places = left[first : first + batch_size]
+                share = None
+                if seconds is not None:  # a batch that is late has taken from the others, but leaves them a step
+                    rest = max(1e-9, seconds - (time.perf_counter() - started))
+                    share = rest * len(places) / (len(left) - first)
+                self.journal.append(list(self.filled(places, seconds=share)))
+                bar.update(len(places))
+
+    def filled(self, places: list[int], *, seconds: float | None) -> Iterator[dict[str, Any]]:
+        """The lines of the images at some places, whose files are written before."""
+        originals = self.originals(places)
+        known = self.hidden.known[places]
+        through = Masked(known.to(originals.images.device))
+        targets = Targets(originals.images, originals.labels, through, numbers=torch.tensor(places))
+        targets = self.arms.inversion.with_classes(targets)
+        whole = originals.images.cpu()
+        for arm, found in self.arms.fill(targets, seconds=seconds).items():
+            scores = scores_of(found, whole, known)
+            pasted = torch.where(known, whole, found.images)
+            for row, place in enumerate(places):
+                name = self.source.names[place]
+                self.write(pasted[row], arm, name)
+                if arm in self.arms.method.space_names:
+                    self.write(found.images[row], f"{arm}_raw", name)
+                if found.answers.shape[1] > 1:
+                    for number, answer in enumerate(found.answers[row]):
+                        self.write(torch.where(known[row], whole[row], answer), f"answers/{arm}", f"{name}_{number}")
+                values = {measure: of_images[row] for measure, of_images in scores.items()}
+                facts = {
+                    "hidden": int((~known[row]).sum()),
+                    "seconds": found.seconds / len(places),
+                    "steps_taken": found.steps,
+                }
+                yield {"image": name, "arm": arm, **values, **facts, **self.facts}
+
+    def originals(self, places: Sequence[int]) -> Originals:
+        """Images at some places with the labels that they are searched by."""
+        method = self.arms.method
+        images, own = self.source.read(method, places)
+        if self.labels is not None:
+            return Originals(images, self.labels[list(places)])
+        return Originals(images, labels_of_originals(method, own, None, len(places)) if self.own_labels else None)
+
+    def write(self, image: Tensor, folder: str, name: str) -> None:
+        path = self.journal.path.parent / folder / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        to_pil(to_uint8(image)).save(path)
+
+    def stored(self, folder: str, names: Sequence[str]) -> Tensor:
+        """What :meth:`write` kept, [N, C, H, W] in [-1, 1]."""
+        return torch.stack([read_png(self.journal.path.parent / folder / f"{name}.png") for name in names])
+
+    def pages(self, output: Path) -> list[Path]:
+        """The lines, the table of their means and the picture of the first images."""
+        lines = self.journal.lines()
+        names = list(dict.fromkeys(line["image"] for line in lines))[:SHOWN]
+        places = [self.source.names.index(name) for name in names]
+        whole = self.source.read(self.arms.method, places).images.cpu()
+        panels = [("original", whole), ("known", torch.where(self.hidden.known[places], whole, 0.0))]
+        arms = list(dict.fromkeys(line["arm"] for line in lines))
+        for arm in arms:
+            shown = [f"{arm}_raw", arm] if arm in self.arms.method.space_names else [arm]
+            panels += [(folder.replace("_", " "), self.stored(folder, names)) for folder in shown]
+        scale = pixel_scale(whole.shape[2])
+        sheet = side_by_side([(title, image_grid(shown, num_columns=1, scale=scale)) for title, shown in panels])
+        table = output / "inpaint.md"
+        table.write_text(table_of(lines))
+        return [self.journal.path, table, save_picture(sheet, output, "inpaint.png")]
+
+    def doubts(self, output: Path) -> list[Path]:
+        """Of every search with several answers: how well their spread says where they are wrong."""
+        if self.arms.restarts == 1:
+            return []
+        names = self.source.names[: len(self.hidden.known)]
+        whole, written = self.originals(range(len(names))).images.cpu(), []
+        for arm in dict.fromkeys(line["arm"] for line in self.journal.lines()):
+            if not (output / "answers" / arm).exists():
+                continue
+            answers = [self.stored(f"answers/{arm}", [f"{n}_{k}" for n in names]) for k in range(self.arms.restarts)]
+            _, files = write_doubt(output, arm, whole, torch.stack(answers, dim=1), self.hidden.known, shown=SHOWN)
+            written += files
+        return written
+
+
+def scores_of(found: Filled, originals: Tensor, known: Tensor) -> dict[str, list[float]]:
+    """The scores of each image of a batch by name; of several answers also ``psnr_hole_single``, the mean of theirs."""
+    pair = to_uint8(originals), known
+    scores = {name: values.tolist() for name, values in restoration_scores(to_uint8(found.images), *pair).items()}
+    answers = found.answers.unbind(dim=1)
+    if len(answers) > 1:
+        each = torch.stack([restoration_scores(to_uint8(answer), *pair)["psnr_hole"] for answer in answers])
+        scores["psnr_hole_single"] = each.mean(dim=0).tolist()
+    return scores
+
+
+def table_of(lines: Sequence[dict[str, Any]]) -> str:
+    """In Markdown: a row an arm, means over images.
+
+    A hole over a plain ground counts as 100 dB, so the median and the pooled PSNR stand beside.
+    """
+    rows = []
+    for arm in dict.fromkeys(line["arm"] for line in lines):
+        own = [line for line in lines if line["arm"] == arm]
+        holes_of = [line["psnr_hole"] for line in own]
+        pixels = sum(line["hidden"] for line in own)
+        pooled = sum(line["hidden"] * 10 ** (-line["psnr_hole"] / 10) for line in own) / pixels
+        means = [fmean(line[name] for line in own) if name in own[0] else math.nan for name in SCORES]
+        cells = [
+            "-" if math.isnan(value) else format(value, form)
+            for value, form in zip(means, SCORES.values(), strict=True)
         ]
-        table.append(f"| {arm} | " + " | ".join(f"{value:.2f}" for value in shown) + " |")
-    name = f"inpaint_{holes.name}"
-    written = [save_picture(sheet, output, f"{name}.png"), output / f"{name}.jsonl", output / f"{name}.md"]
-    written[1].write_text("\n".join(lines) + "\n")
-    written[2].write_text("\n".join(table) + "\n")
-    return written
+        middle = [f"{median(holes_of):.2f}", f"{-10 * math.log10(max(pooled, 1e-10)):.2f}"]
+        rows.append([arm, cells[0], *middle, *cells[1:], f"{fmean(line['seconds'] for line in own):.3f}"])
+    titles = (
+        "arm",
+        "hole, dB",
+        "its median",
+        "pooled",
+        "known, dB",
+        "raw, dB",
+        "pasted, dB",
+        "SSIM pasted",
+        "seconds an image",
+    )
+    return markdown(titles, rows)

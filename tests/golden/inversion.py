@@ -19,7 +19,7 @@ from generative.inversion.search import Found
 from lightning_modules.poly_inr.embedding import affine_of
 from lightning_modules.poly_inr.module import PolyINR
 from lightning_modules.poly_inr.networks import Generator
-from lightning_modules.tasks.inversion import Inversion, Targets, images_of
+from lightning_modules.tasks.search import Inversion, Targets, images_of
 
 FILE = Path(__file__).with_name("poly_inr_inversion.json")
 KINDS = {"conditional": 3, "unconditional": 0}  # classes

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from generative.inversion.search import Point
+from generative.inversion.search import Point, space_with
 from generative.randomness import Stream
 from lightning_modules.base import Invertible
 
@@ -35,15 +37,22 @@ class Waves(Invertible):
     ) -> Tensor:
         return torch.einsum("bd,dhw->bhw", latents * self.amplitudes, self.basis)[:, None]
 
-    def space(self, name: str, labels: Tensor | None = None, *, samples: Tensor) -> CodeSpace:
-        return CodeSpace(self)
+    def space(
+        self,
+        name: str,
+        labels: Tensor | None = None,
+        *,
+        samples: Tensor,
+        settings: Mapping[str, Any] | None = None,
+    ) -> CodeSpace:
+        return space_with(CodeSpace, settings, method=self)
 
     def tunable(self) -> list[nn.Parameter]:
         return [self.amplitudes]
 
 
 class CodeSpace:
-    name, rate = "code", 0.1
+    name, rate, num_latents = "code", 0.1, 1
 
     def __init__(self, method: Waves) -> None:
         self.method = method

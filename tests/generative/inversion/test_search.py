@@ -9,7 +9,7 @@ import torch
 
 from generative.inversion.measurements import Masked, Whole
 from generative.inversion.objective import ReconstructionLoss
-from generative.inversion.search import nearest, search
+from generative.inversion.search import nearest, search, space_with
 from tests.generative.inversion.linear import LinearSpace
 
 SPACE = LinearSpace()
@@ -97,13 +97,40 @@ def test_time_that_does_not_run_out_changes_nothing() -> None:
 
 def test_the_nearest_is_that_of_brute_force() -> None:
     drawn, targets = noise(7), noise(5, seed=1)
-    expected = torch.cdist(targets.flatten(1), drawn.flatten(1)).argmin(dim=1)
-    assert torch.equal(nearest(drawn, targets, through=Whole()), expected)
+    order = torch.cdist(targets.flatten(1), drawn.flatten(1)).argsort(dim=1)
+    assert torch.equal(nearest(drawn, targets, through=Whole()), order[:, :1])
+    assert torch.equal(nearest(drawn, targets, through=Whole(), count=3), order[:, :3])
     known = torch.zeros(5, 1, 3, 4, dtype=torch.bool)
     known[:, :, 1] = True
-    expected = torch.cdist(targets[:, 0, 1], drawn[:, 0, 1]).argmin(dim=1)
+    expected = torch.cdist(targets[:, 0, 1], drawn[:, 0, 1]).argmin(dim=1, keepdim=True)
     hidden = torch.where(known, targets, float("nan"))
     assert torch.equal(nearest(drawn, hidden, through=Masked(known)), expected)
+
+
+def test_a_watched_search_ends_at_the_best_step_of_each_image() -> None:
+    """By hand over the steps: what it watches is least elsewhere than what it goes down."""
+    targets, others = noise(4), noise(4, seed=1)
+    loss, watch = (ReconstructionLoss().to(images) for images in (targets, others))
+    seen: list[torch.Tensor] = []
+
+    def both(images: torch.Tensor) -> torch.Tensor:
+        seen.append(watch(images).detach())
+        return loss(images)
+
+    found = search(SPACE, both, start(4), steps=15, watch=watch)
+    plain = search(SPACE, loss, start(4), steps=15)
+    least = torch.stack(seen[:-1] + [watch(plain.images)]).amin(dim=0)
+    torch.testing.assert_close(watch(found.images), least, rtol=1e-12, atol=0)
+    assert (watch(plain.images) > least * 1.01).any(), "the last step is not the best of them"
+    torch.testing.assert_close(found.trace, plain.trace, rtol=0, atol=0)
+
+
+def test_settings_of_a_space_are_its_own() -> None:
+    assert space_with(LinearSpace, {"dimensions": 3}, dtype=torch.float32).basis.shape == (3, 1, 3, 4)
+    assert space_with(LinearSpace, None).basis.shape == (12, 1, 3, 4)
+    for name in ("dtype", "size"):
+        with pytest.raises(ValueError, match=f"this space has no setting {name}: it takes dimensions"):
+            space_with(LinearSpace, {name: 3}, dtype=torch.float32)
 
 
 def test_bad_input() -> None:

@@ -12,10 +12,11 @@ import torch
 from PIL import Image
 
 from datamodules.digits import Digits
-from generative.inversion.measurements import Masked, Whole
+from generative.inversion.measurements import Masked
 from generative.rendering.images import to_uint8
 from lightning_modules.base import Invertible
-from lightning_modules.tasks.inversion import Inversion, Targets, images_of, invert, make_objective, quality
+from lightning_modules.tasks.inversion import invert, quality
+from lightning_modules.tasks.search import Inversion, Targets, images_of, make_objective
 from tests.support.waves import Waves
 
 DATA = Digits(batch_size=8, seed=0)
@@ -39,7 +40,7 @@ def test_the_start_is_the_nearest_sample_of_the_class(method: Invertible) -> Non
     inversion, labels = searching(method), some_labels(method, 3)
     z = inversion.samples[[7, 0, 20]]
     targets = method.decode(z, labels).detach()
-    assert torch.equal(inversion.nearest_samples(targets, labels, through=Whole()), z)
+    assert torch.equal(inversion.starts(Targets(targets, labels), num_latents=1), z)
 
 
 def test_the_start_is_the_nearest_in_what_is_known(method: Invertible) -> None:
@@ -48,7 +49,7 @@ def test_the_start_is_the_nearest_in_what_is_known(method: Invertible) -> None:
     known = torch.zeros(2, 1, *method.image_shape[1:], dtype=torch.bool)
     known[0, :, :, :3] = known[1, :, 5:] = True
     targets = torch.where(known, method.decode(z, labels).detach(), float("nan"))
-    assert torch.equal(inversion.nearest_samples(targets, labels, through=Masked(known)), z)
+    assert torch.equal(inversion.starts(Targets(targets, labels, Masked(known)), num_latents=1), z)
 
 
 @pytest.mark.parametrize("space", ["z", "w", "affine"])

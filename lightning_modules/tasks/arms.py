@@ -1,0 +1,139 @@
+"""The arms of inpainting: fills that need no generator, and searches in a method's spaces, under one interface."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from torch import Tensor
+
+from generative.inversion.fills import harmonic_fill, mean_fill, without_seam
+from generative.inversion.measurements import Masked
+from lightning_modules.base import ImageData, Invertible
+from lightning_modules.tasks.search import Inversion, Targets, images_of
+
+PLAIN_FILLS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mean": mean_fill, "harmonic": harmonic_fill}
+SEAMLESS = "_seamless"  # the name of a search with the harmonic extension of what it misses
+
+
+@dataclass(frozen=True)
+class Filled:
+    """What an arm made of a batch: ``answers`` [B, K, C, H, W], the K images of each, ``seconds`` for all of them."""
+
+    answers: Tensor
+    seconds: float
+    steps: int = 0  # of a search; of the batch that took fewest, where time ran out
+
+    @property
+    def images(self) -> Tensor:
+        """The mean of each image's answers, [B, C, H, W]: of several the best guess in squared error."""
+        return self.answers.mean(dim=1)
+
+
+class Arm(ABC):
+    """A way to fill holes."""
+
+    @abstractmethod
+    def fill(self, targets: Targets) -> dict[str, Filled]:
+        """The images of a batch with holes, on the CPU, by the names of the arms that this one stands for."""
+
+
+@dataclass(frozen=True)
+class FillArm(Arm):
+    """A fill of images [B, C, H, W] by their known pixels [B, 1, H, W], on the CPU."""
+
+    name: str
+    by: Callable[[Tensor, Tensor], Tensor]
+
+    def fill(self, targets: Targets) -> dict[str, Filled]:
+        known = known_pixels(targets)
+        started = time.perf_counter()
+        filled = self.by(targets.through(targets.images).cpu(), known)
+        return {self.name: Filled(filled[:, None], time.perf_counter() - started)}
+
+
+@dataclass(frozen=True)
+class SearchArm(Arm):
+    """A search in ``space``, ``restarts`` times for each image, and the same without the seam that pasting would leave."""
+
+    space: str
+    inversion: Inversion
+    restarts: int = 1
+
+    def fill(self, targets: Targets) -> dict[str, Filled]:
+        found = self.inversion.embed(targets.times(self.restarts), space=self.space)
+        drawn = images_of(found)
+        started = time.perf_counter()
+        known = known_pixels(targets).repeat_interleave(self.restarts, dim=0)
+        originals = targets.through(targets.images).cpu().repeat_interleave(self.restarts, dim=0)
+        seamless = without_seam(drawn, originals, known)
+        searched, mended = sum(part.seconds for part in found), time.perf_counter() - started
+        shape, steps = (len(targets), self.restarts), min(len(part.trace) for part in found)
+        return {
+            self.space: Filled(drawn.unflatten(0, shape), searched, steps),
+            self.space + SEAMLESS: Filled(seamless.unflatten(0, shape), searched + mended, steps),
+        }
+
+
+def known_pixels(targets: Targets) -> Tensor:
+    """Which pixels of the targets are known: bool [B, 1, H, W], on the CPU."""
+    assert isinstance(targets.through, Masked)
+    return targets.through.known.cpu()
+
+
+@dataclass(frozen=True)
+class Arms:
+    """The arms of these ``names`` for a method: of fills, and of its spaces."""
+
+    inversion: Inversion
+    datamodule: ImageData
+    names: Sequence[str]
+    restarts: int = 1
+
+    def __post_init__(self) -> None:
+        known = [*PLAIN_FILLS, *self.method.space_names]
+        for name in self.names:
+            if name not in known:
+                raise ValueError(f"arms are some of {', '.join(known)}, got {name!r}")
+        if not self.names:
+            raise ValueError(f"arms is empty: name some of {', '.join(known)}")
+        taken = {setting for name in self.spaces for setting in self.method.space_settings(name)}
+        for setting in self.inversion.settings:
+            if setting not in taken:
+                raise ValueError(
+                    f"{setting} is a setting of none of the arms {', '.join(self.names)}: name a space that has it, or leave it out"
+                )
+        for name in self.spaces:
+            self.arm(name).inversion.space(name)  # which refuses values that it cannot have
+
+    @property
+    def method(self) -> Invertible:
+        return self.inversion.method
+
+    @property
+    def spaces(self) -> list[str]:
+        """The arms that are searches."""
+        return [name for name in self.names if name in self.method.space_names]
+
+    @cached_property
+    def all(self) -> list[Arm]:
+        names = dict.fromkeys(self.names)
+        return [self.arm(name) if name in self.spaces else FillArm(name, PLAIN_FILLS[name]) for name in names]
+
+    def arm(self, space: str) -> SearchArm:
+        """The search in a space, with those of the settings that it has."""
+        own = self.method.space_settings(space)
+        settings = {name: value for name, value in self.inversion.settings.items() if name in own}
+        return SearchArm(space, replace(self.inversion, settings=settings), self.restarts)
+
+    def fill(self, targets: Targets, *, seconds: float | None) -> dict[str, Filled]:
+        """What every arm makes of a batch, searches in at most ``seconds`` together."""
+        found: dict[str, Filled] = {}
+        for arm in self.all:
+            if isinstance(arm, SearchArm) and seconds is not None:
+                arm = replace(arm, inversion=replace(arm.inversion, seconds=seconds / len(self.spaces)))
+            found |= arm.fill(targets)
+        return found
