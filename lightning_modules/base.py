@@ -284,6 +284,7 @@ class Invertible(HasLatents):
 
     space_names: ClassVar[tuple[str, ...]]  # where can be searched; the first has few numbers, for short searches
     pivot_space: ClassVar[str]  # the one whose points pivotal tuning starts from
+    encodes: ClassVar[bool] = False  # whether it has an encoder, which finds a latent in one pass
 
     @abstractmethod
     def space(
@@ -299,6 +300,10 @@ class Invertible(HasLatents):
         ``samples`` [K, ...]: latents of the prior, whose spread in the space is the length in which an optimiser steps.
         ``settings`` of the space, such as how many codes make an image; ValueError for those that it does not have.
         """
+
+    def encode(self, images: Tensor, known: Tensor | None = None) -> Tensor:
+        """Latents [B, ...] that draw images [B, C, H, W] by the pixels that are ``known`` [B, 1, H, W], by default all."""
+        raise ValueError(f"{type(self).__name__} has no encoder")
 
     def space_settings(self, name: str) -> Sequence[str]:
         """What a user may set of the space ``name``."""

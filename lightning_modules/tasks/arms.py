@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import torch
 from torch import Tensor
 
 from generative.inversion.fills import harmonic_fill, mean_fill, without_seam
@@ -16,6 +17,7 @@ from lightning_modules.base import ImageData, Invertible
 from lightning_modules.tasks.search import Inversion, Targets, images_of
 
 PLAIN_FILLS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mean": mean_fill, "harmonic": harmonic_fill}
+ENCODER = "encoder"
 SEAMLESS = "_seamless"  # the name of a search with the harmonic extension of what it misses
 
 
@@ -78,6 +80,23 @@ class SearchArm(Arm):
         }
 
 
+@dataclass(frozen=True)
+class EncoderArm(Arm):
+    """What the method's encoder finds in one pass, and the same without the seam."""
+
+    method: Invertible
+
+    def fill(self, targets: Targets) -> dict[str, Filled]:
+        started, known = time.perf_counter(), known_pixels(targets)
+        measured = targets.through(targets.images)
+        with torch.no_grad():
+            drawn = self.method.decode(self.method.encode(measured, known.to(measured.device)), targets.labels).cpu()
+        seconds = time.perf_counter() - started
+        seamless = without_seam(drawn, measured.cpu(), known)
+        both = {ENCODER: drawn, ENCODER + SEAMLESS: seamless}
+        return {name: Filled(images[:, None], seconds) for name, images in both.items()}
+
+
 def known_pixels(targets: Targets) -> Tensor:
     """Which pixels of the targets are known: bool [B, 1, H, W], on the CPU."""
     assert isinstance(targets.through, Masked)
@@ -94,7 +113,7 @@ class Arms:
     restarts: int = 1
 
     def __post_init__(self) -> None:
-        known = [*PLAIN_FILLS, *self.method.space_names]
+        known = [*PLAIN_FILLS, *self.method.space_names, *([ENCODER] if self.method.encodes else [])]
         for name in self.names:
             if name not in known:
                 raise ValueError(f"arms are some of {', '.join(known)}, got {name!r}")
@@ -107,7 +126,7 @@ class Arms:
                     f"{setting} is a setting of none of the arms {', '.join(self.names)}: name a space that has it, or leave it out"
                 )
         for name in self.spaces:
-            self.arm(name).inversion.space(name)  # which refuses values that it cannot have
+            self.searching(name).inversion.space(name)  # which refuses values that it cannot have
 
     @property
     def method(self) -> Invertible:
@@ -120,10 +139,14 @@ class Arms:
 
     @cached_property
     def all(self) -> list[Arm]:
-        names = dict.fromkeys(self.names)
-        return [self.arm(name) if name in self.spaces else FillArm(name, PLAIN_FILLS[name]) for name in names]
+        return [self.arm(name) for name in dict.fromkeys(self.names)]
 
-    def arm(self, space: str) -> SearchArm:
+    def arm(self, name: str) -> Arm:
+        if name in self.spaces:
+            return self.searching(name)
+        return EncoderArm(self.method) if name == ENCODER else FillArm(name, PLAIN_FILLS[name])
+
+    def searching(self, space: str) -> SearchArm:
         """The search in a space, with those of the settings that it has."""
         own = self.method.space_settings(space)
         settings = {name: value for name, value in self.inversion.settings.items() if name in own}

@@ -27,7 +27,8 @@ SAMPLES_A_LATENT = 8  # where a point is made of several: so many to choose from
 LEAST_SIDE = 64  # pixels a side at which the perceptual loss looks at small images
 PERCEPTUAL = 0.1  # weight of that loss unless asked for another
 TOO_SMALL = 16  # pixels a side below which images have nothing that it knows: there the default is 0
-STARTS = ("nearest", "random")
+STARTS = ("nearest", "random", "encoder")
+NOISE = 0.3  # of several latents that start where an encoder says, in units of the prior
 
 
 def make_objective(method: Invertible, *, pixel: str, perceptual: float | None) -> ReconstructionLoss:
@@ -91,7 +92,8 @@ class Inversion:
 
     ``rate``: of Adam, in units of the samples' spread, by default each space's own. ``seconds``: the most that the search
     in one space takes, for all images together; each batch gets its share, of which at least one step comes. ``start``: from
-    the ``nearest`` samples by what is known, or from ``random`` latents by the number of the image. ``held_out``: a share
+    the ``nearest`` samples by what is known, from ``random`` latents by the number of the image, or where the method's
+    ``encoder`` says. ``held_out``: a share
     of the known pixels that the loss does not see; the search ends for each image at the step that was best on them.
     ``settings`` of the space.
     """
@@ -112,6 +114,8 @@ class Inversion:
         check_at_least(1, steps=self.steps)
         check_at_least(1, batch_size=self.batch_size)
         check_choice("start", self.start, STARTS)
+        if self.start == "encoder" and not self.method.encodes:
+            raise ValueError(f"start=encoder needs a method with an encoder, and {type(self.method).__name__} has none")
         if not 0 <= self.held_out < 1:
             raise ValueError(f"held_out is a share of the known pixels from 0 to below 1, got {self.held_out}")
         for name in ("rate", "seconds"):
@@ -134,10 +138,18 @@ class Inversion:
 
     def starts(self, batch: Targets, *, num_latents: int) -> Tensor:
         """The latents that a batch is searched from: [B, ...], or [B, num_latents, ...] where a point is made of several."""
-        found = (
-            self.random_starts(batch, num_latents) if self.start == "random" else self.near_starts(batch, num_latents)
-        )
+        ways = {"nearest": self.near_starts, "random": self.random_starts, "encoder": self.encoded_starts}
+        found = ways[self.start](batch, num_latents)
         return found if num_latents > 1 else found[:, 0]
+
+    def encoded_starts(self, batch: Targets, num_latents: int) -> Tensor:
+        """What the method's encoder says, with noise of each latent's own where there are several, or several restarts."""
+        known = batch.through.known if isinstance(batch.through, Masked) else None
+        codes = self.method.encode(batch.through(batch.images), known)[:, None].expand(-1, num_latents, -1)
+        is_alone = torch.tensor(
+            [num_latents == 1 and restart == 0 for _, restart in batch.addresses], device=codes.device
+        )
+        return torch.where(is_alone[:, None, None], codes, codes + NOISE * self.random_starts(batch, num_latents))
 
     def random_starts(self, batch: Targets, num_latents: int) -> Tensor:
         """Each a function of the seed, the number of the image, the restart and the place among the latents of a point."""

@@ -1,0 +1,128 @@
+"""An encoder for a trained PGGAN: images, whole or with holes, to the latents that draw them, in one pass (chapter 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from generative.averaging import averaged_copy
+from generative.checks import check_at_least
+from generative.inversion.search import settings_of, space_with
+from generative.precision import at_least_float32
+from generative.randomness import Stream
+from lightning_modules.base import Invertible, Reconstructs
+from lightning_modules.pggan.layers import pixel_norm
+from lightning_modules.pggan.networks import Critic, Generator
+from lightning_modules.pggan.spaces import SPACES, Space
+
+KNOWN_SHARE = 0.5  # of the batches: the encoder sees the whole image
+SQUARES = 4  # a side of the grid by whose squares images have holes while it trains
+
+
+class PGGANEncoder(Invertible, Reconstructs):
+    """Trains ``encoder`` to invert a ``generator`` that stays as it is: ``weights`` are the last.ckpt of a run of pggan.
+
+    E sees an image with its hidden pixels at 0 and, in one more channel, which are known. It learns from samples, whose
+    latents are known, |z / rms z - E / rms E|^2, and from images, ``pixel_weight`` times the squared error of G(E(x)) over
+    all pixels. Every second batch is hidden in squares of a grid, of which each is known by chance.
+    """
+
+    space_names = tuple(SPACES)
+    pivot_space = "z"
+    keeps_norms = False
+    norms_setting = "+method.generator.normalize_latents=false"
+    weights_source = "a run of method=pggan"
+    encodes = True
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        generator: Callable[..., Generator],
+        encoder: Callable[..., Critic],
+        optimizer: Callable[..., Optimizer],
+        pixel_weight: float = 1.0,
+        **given: Any,
+    ) -> None:
+        super().__init__(num_classes=0, **given)
+        check_at_least(0, pixel_weight=pixel_weight)
+        self.generator = generator(image_shape=self.image_shape).requires_grad_(False)
+        self.averaged_generator = averaged_copy(self.generator)
+        self.latent_dim = self.generator.latent_dim
+        channels, *size = self.image_shape
+        self.encoder = encoder(image_shape=(channels + 1, *size), group_size=0, num_outputs=self.latent_dim)
+        self.averaged_encoder = averaged_copy(self.encoder)
+        self.make_optimizer = optimizer
+        self.pixel_weight = pixel_weight
+
+    def configure_optimizers(self) -> Optimizer:
+        return self.make_optimizer(self.encoder.parameters())
+
+    def training_step(self, batch: dict[str, Any], batch_index: int) -> None:
+        # 1. The encoder learns to find latents again, and to draw images by them, 2. its average follows.
+        self.update(self.optimizers(), self.objective, batch)
+        self.move_average()
+        self.count_images(batch["image"])
+
+    def objective(self, part: dict[str, Any]) -> Tensor:
+        known = self.known_pixels(part)
+        z = self.training_latents(part)
+        with torch.no_grad():
+            samples = self.averaged_generator(z)
+        found = self.encoder(with_known(samples, known))
+        code = (pixel_norm(at_least_float32(z)) - pixel_norm(at_least_float32(found))).square().mean()
+        again = self.averaged_generator(self.encoder(with_known(part["image"], known)))
+        pixels = (at_least_float32(again) - part["image"]).square().mean()
+        self.record({"loss/code": code, "loss/pixels": pixels})
+        return code + self.pixel_weight * pixels
+
+    def known_pixels(self, part: dict[str, Any]) -> Tensor:
+        """Of each image [B, 1, H, W], a function of its number: all, or the squares of a grid that chance leaves."""
+        first, count = part["first_number"], len(part["image"])
+        stream = Stream(self.seed, "holes of the encoder")
+        whole = stream.branch("whole").uniform(first, count, 1, 1, 1) < KNOWN_SHARE
+        shares = stream.branch("share").uniform(first, count, 1, 1, 1)
+        squares = stream.uniform(first, count, 1, SQUARES, SQUARES) >= 0.6 * shares
+        _, height, width = self.image_shape
+        grown = squares.repeat_interleave(height // SQUARES, dim=2).repeat_interleave(width // SQUARES, dim=3)
+        return (whole | grown).to(part["image"].device)
+
+    @torch.no_grad()
+    def encode(self, images: Tensor, known: Tensor | None = None) -> Tensor:
+        if known is None:
+            known = torch.ones_like(images[:, :1], dtype=torch.bool)
+        found: Tensor = pixel_norm(self.averaged_encoder(with_known(images, known)))
+        return found
+
+    def decode(
+        self, latents: Tensor, labels: Tensor | None = None, *, image_size: int | None = None, psi: float = 1.0
+    ) -> Tensor:
+        return self.averaged_generator(latents)
+
+    def reconstruct(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        return self.decode(self.encode(images))
+
+    def space(
+        self,
+        name: str,
+        labels: Tensor | None = None,
+        *,
+        samples: Tensor,
+        settings: Mapping[str, Any] | None = None,
+    ) -> Space:
+        return space_with(SPACES[name], settings, generator=self.averaged_generator, samples=samples)
+
+    def space_settings(self, name: str) -> Sequence[str]:
+        return settings_of(SPACES[name], "generator", "samples")
+
+    def tunable(self) -> list[nn.Parameter]:
+        return list(self.averaged_generator.parameters())
+
+
+def with_known(images: Tensor, known: Tensor) -> Tensor:
+    """Images [B, C, H, W] with hidden pixels at 0, and which are ``known`` [B, 1, H, W] as one more channel, 1 or 0."""
+    return torch.cat([torch.where(known, images, 0.0), known.to(images)], dim=1)
