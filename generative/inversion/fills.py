@@ -6,11 +6,18 @@ returns the images with the others filled. Nothing of the hidden pixels is read.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import scipy.sparse
 import scipy.sparse.linalg
 import torch
 from torch import Tensor
+
+from generative.rendering.images import from_uint8, to_uint8
+
+RADIUS = 3  # pixels: the neighbourhood that OpenCV's fills look at
+REMEDY = 'pip install -e ".[inpainting]"'
 
 
 def mean_fill(images: Tensor, known: Tensor) -> Tensor:
@@ -31,6 +38,67 @@ def harmonic_fill(images: Tensor, known: Tensor) -> Tensor:
         if not mask.all():
             values = solved(image[:, mask].double().cpu().numpy(), mask.cpu().numpy())
             result[:, ~mask] = torch.from_numpy(values).to(result)
+    return filled
+
+
+def biharmonic_fill(images: Tensor, known: Tensor) -> Tensor:
+    """The discrete biharmonic equation in the hole (Damelin and Hoang 2018), in float64, by scikit-image.
+
+    Values are clamped to the range of the known pixels of their channel. Stencils are cut off at the border of the image,
+    so a ramp is reproduced where the hole stays two pixels away from it. ValueError where scikit-image is missing.
+    """
+    try:
+        from skimage.restoration import inpaint_biharmonic
+    except ImportError as error:
+        raise ValueError(f"the biharmonic fill needs scikit-image ({error}): {REMEDY}") from error
+
+    def fill(image: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+        return inpaint_biharmonic(image, hidden, channel_axis=0)
+
+    return filled_one_by_one(images, known, fill)
+
+
+def telea_fill(images: Tensor, known: Tensor) -> Tensor:
+    """Fast marching from the border of the hole inwards (Telea 2004), radius 3, by OpenCV.
+
+    OpenCV computes in 8 bits: known values are rounded to 256 levels for it, and what it fills is one of them. ValueError
+    where OpenCV is missing.
+    """
+    return filled_by_opencv(images, known, "INPAINT_TELEA")
+
+
+def navier_stokes_fill(images: Tensor, known: Tensor) -> Tensor:
+    """Lines of equal brightness continued into the hole as a fluid flows (Bertalmio et al. 2001), radius 3, by OpenCV.
+
+    In 8 bits, as :func:`telea_fill`.
+    """
+    return filled_by_opencv(images, known, "INPAINT_NS")
+
+
+def filled_by_opencv(images: Tensor, known: Tensor, algorithm: str) -> Tensor:
+    """Each channel alone, which is what OpenCV does with images of three; so there may be any number."""
+    try:
+        import cv2
+    except ImportError as error:
+        raise ValueError(f"the fills of Telea and Navier-Stokes need OpenCV ({error}): {REMEDY}") from error
+
+    def fill(image: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+        levels = to_uint8(torch.from_numpy(image)).numpy()
+        mask = hidden.astype(np.uint8)
+        filled = np.stack([cv2.inpaint(channel, mask, RADIUS, getattr(cv2, algorithm)) for channel in levels])
+        return from_uint8(torch.from_numpy(filled)).numpy()
+
+    return filled_one_by_one(images, known, fill)
+
+
+def filled_one_by_one(images: Tensor, known: Tensor, fill: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Tensor:
+    """Each image by ``fill``, which takes it as float64 [C, H, W], 0 where hidden, and its hidden pixels, bool [H, W]."""
+    known_counts(known)
+    filled = torch.where(known, images, 0.0)
+    for image, mask, result in zip(filled.double().cpu().numpy(), known[:, 0], filled, strict=True):
+        if not mask.all():
+            values = torch.from_numpy(fill(image, ~mask.cpu().numpy()))
+            result[:, ~mask] = values.to(result)[:, ~mask]
     return filled
 
 

@@ -6,7 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from generative.rendering.holes import centre, random_blocks
+from generative.rendering.holes import centre, disc, holes, paths, random_blocks, strokes, text
+
+NAMES = ("blocks8_25pct", "centre16", "strokes3_12pct", "text8")
 
 
 @pytest.mark.parametrize(("share", "block"), [(0.12, 2), (0.25, 5), (0.4, 8), (0.99, 3), (0.005, 8)])
@@ -60,7 +62,86 @@ def test_centre() -> None:
     assert not known[:, 0, 2:4, 3:5].any()
 
 
+@pytest.mark.parametrize(("share", "brush"), [(0.12, 3), (0.005, 8), (0.4, 1), (0.99, 4)])
+def test_the_share_of_strokes_is_exact(share: float, brush: int) -> None:
+    known = strokes(6, 16, 24, share=share, brush=brush, seed=0)
+    assert known.shape == (6, 1, 16, 24)
+    assert known.dtype == torch.bool
+    assert (~known).sum(dim=(1, 2, 3)).tolist() == [round(share * 16 * 24)] * 6
+
+
+def test_a_stroke_is_what_its_brush_covers_from_the_beginning_of_its_path_on() -> None:
+    path = next(paths(0, 64, 64, seed=8))
+    assert abs(path[1:] - path[:-1]).max() == 1, "from pixel to pixel without a gap"
+    assert 16 <= len(path) <= 64
+    rows, columns = torch.meshgrid(torch.arange(64), torch.arange(64), indexing="ij")
+    hidden: dict[tuple[int, int], None] = {}
+    for row, column in path.tolist():
+        near = (rows - row) ** 2 + (columns - column) ** 2 <= 2.5**2
+        hidden |= dict.fromkeys(tuple(pixel) for pixel in near.nonzero().tolist())  # type: ignore[misc]
+    mask = strokes(1, 64, 64, share=60 / 4096, brush=5, seed=8)[0, 0]
+    assert len(hidden) > 60, "it is cut off before its end"
+    assert (~mask).nonzero().tolist() == [list(pixel) for pixel in sorted(list(hidden)[:60])]
+
+
+@pytest.mark.parametrize(("diameter", "pixels"), [(1, 1), (2, 4), (3, 9), (4, 12), (5, 21)])
+def test_a_brush_is_a_disc(diameter: int, pixels: int) -> None:
+    steps = disc(diameter)
+    assert len(steps) == pixels
+    assert (steps.max(axis=0) - steps.min(axis=0) + 1).tolist() == [diameter, diameter]
+
+
+def test_letters_are_written_in_lines() -> None:
+    """Of 12 pixels and half as much between them: rows without a letter follow rows with some, all over the image."""
+    known = text(20, 64, 48, size=12, seed=0)[:, 0]
+    hidden = (~known).float().mean(dim=(1, 2))
+    assert hidden.min() > 0.05
+    assert hidden.max() < 0.4
+    written = (~known).any(dim=2)
+    assert (~written).sum(dim=1).min() >= 3 * 3, "between at least four lines"
+    assert (written.unfold(1, 30, 1).any(dim=2)).all(), "no 30 rows without a line"
+    assert (~known).any(dim=1).unfold(1, 12, 1).any(dim=2).all(), "from side to side"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_masks_are_functions_of_seed_and_number(name: str) -> None:
+    known = holes(name, 4, 32, 32, seed=3)
+    assert torch.equal(holes(name, 7, 32, 32, seed=3)[:4], known)
+    if name != "centre16":
+        assert len({tuple(mask.flatten().tolist()) for mask in known}) == 4, "each image has its own"
+        assert not torch.equal(holes(name, 4, 32, 32, seed=4), known)
+
+
+def test_a_name_says_how_masks_are_made() -> None:
+    asked = {"count": 3, "height": 32, "width": 40}
+    blocks = random_blocks(3, 32, 40, share=0.125, block=8, seed=2)
+    assert torch.equal(holes("blocks8_12.5pct", **asked, seed=2), blocks)
+    assert torch.equal(holes("centre16", **asked, seed=2), centre(3, 32, 40, block=16))
+    drawn = strokes(3, 32, 40, share=0.12, brush=3, seed=2)
+    assert torch.equal(holes("strokes3_12pct", **asked, seed=2), drawn)
+    assert torch.equal(holes("text8", **asked, seed=2), text(3, 32, 40, size=8, seed=2))
+
+
+@pytest.mark.parametrize(
+    "name", ["blocks8", "block8_25pct", "centre", "centre16_25pct", "text8px", "blocks8_25", "", "strokes-3_12pct"]
+)
+def test_other_names_are_refused_with_examples(name: str) -> None:
+    with pytest.raises(
+        ValueError, match="give a name such as blocks8_25pct, centre16, strokes3_12pct, text8"
+    ) as raised:
+        holes(name, 1, 32, 32, seed=0)
+    assert repr(name) in str(raised.value)
+
+
 def test_bad_input() -> None:
+    with pytest.raises(ValueError, match="brush must be between 1 and 8, the smaller side of the image, got 9"):
+        strokes(1, 8, 12, share=0.25, brush=9, seed=0)
+    with pytest.raises(ValueError, match=r"1\.5 of 8 x 8 pixels are 96 pixels"):
+        holes("strokes2_150pct", 1, 8, 8, seed=0)
+    with pytest.raises(
+        ValueError, match=r"size must be between 5 pixels, below .* and 8, the smaller side of the image, got 4"
+    ):
+        text(1, 8, 12, size=4, seed=0)
     with pytest.raises(ValueError, match="block must be between 1 and 8, the smaller side of the image, got 9"):
         random_blocks(1, 8, 12, share=0.25, block=9, seed=0)
     with pytest.raises(

@@ -1,0 +1,94 @@
+"""Which pixels of images are known, from files: one mask for all images, or one for each by its file name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from generative.checks import check_choice
+from generative.rendering.containers.formats import is_image
+from generative.rendering.containers.sets import open_container
+from generative.rendering.pictures import read_picture
+
+MEANINGS = ("missing", "known")  # of white
+NEAR = 25  # levels of 255 from black or from white within which a pixel counts as such
+MOST_GREY = 0.05  # of the pixels: soft edges of a drawing, not a picture that is no mask
+
+
+def read_masks(
+    path: str | Path, names_or_count: Sequence[str] | int, height: int, width: int, *, white: str = "missing"
+) -> Tensor:
+    """The known pixels of images of ``height`` x ``width``: bool [N, 1, H, W], true where known.
+
+    ``path`` is a picture in any format, one mask for all images, or a folder or archive with a mask for each image: that
+    whose name without folder and suffix is the image's. ``names_or_count`` are the images' file names, or for one mask for
+    all also their number. ``white`` is what white pixels are, ``missing`` or ``known``; black ones are the other. Grey is
+    cut at half of white.
+
+    ValueError for a mask of another size, one that hides everything or nothing, one with more than 5 percent of grey pixels
+    or with transparent ones, for images without a mask, and for two masks of one name.
+    """
+    check_choice("meaning of white", white, MEANINGS)
+    path = Path(path)
+    if path.is_file() and is_image(path):
+        count = names_or_count if isinstance(names_or_count, int) else len(names_or_count)
+        return read_mask(path.read_bytes(), str(path), height, width, white=white).repeat(count, 1, 1, 1)
+    with closing(open_container(path)) as files:
+        if isinstance(names_or_count, int):
+            raise ValueError(
+                f"the masks in {path} are found by the images' file names, and these {names_or_count} images have none: give one "
+                "mask for all"
+            )
+        found = masks_of(names_or_count, files.names, path)
+        masks = [read_mask(files.content(name), f"{name} in {path}", height, width, white=white) for name in found]
+    return torch.stack(masks)
+
+
+def masks_of(images: Sequence[str], masks: Sequence[str], path: Path) -> list[str]:
+    """The name among ``masks`` that each of the ``images`` has, but for folder and suffix."""
+    by_stem = {Path(name).stem: name for name in masks}
+    for stem, count in Counter(Path(name).stem for name in masks).items():
+        if count > 1:
+            raise ValueError(f"{path} holds {count} masks called {stem}: leave one of them")
+    without = [name for name in images if Path(name).stem not in by_stem]
+    if without:
+        raise ValueError(
+            f"{path} has no mask for {len(without)} of {len(images)} images, the first of which is {without[0]}: put one called "
+            f"{Path(without[0]).stem}.png there"
+        )
+    return [by_stem[Path(name).stem] for name in images]
+
+
+def read_mask(content: bytes, name: str, height: int, width: int, *, white: str) -> Tensor:
+    """One encoded mask as bool [1, H, W], true where known; ValueError calls it ``name``."""
+    picture = read_picture(content, name)
+    if picture.transparent:
+        raise ValueError(
+            f"{name} has transparent parts, which are neither black nor white: save it without transparency"
+        )
+    levels = np.array(picture.image.convert("L"))
+    if levels.shape != (height, width):
+        raise ValueError(
+            f"{name} is {levels.shape[0]} x {levels.shape[1]} pixels, the images {height} x {width} (height x width): bring it "
+            "to their size"
+        )
+    grey = np.count_nonzero((levels > NEAR) & (levels < 255 - NEAR))
+    if grey > MOST_GREY * levels.size:
+        raise ValueError(
+            f"{name} is no mask of black and white: {grey} of its {levels.size} pixels are grey or coloured, more than "
+            f"{MOST_GREY:.0%}; make them black or white"
+        )
+    is_white = levels >= 128
+    known = is_white if white == "known" else ~is_white
+    if known.all() or not known.any():
+        raise ValueError(
+            f"{name} hides {'nothing' if known.all() else 'everything'}, since it is all {'white' if is_white.all() else 'black'}: "
+            "draw what is missing and leave what is known, one in white and the other in black"
+        )
+    return torch.from_numpy(known)[None]
