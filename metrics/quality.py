@@ -250,14 +250,14 @@ class HoleQuality(Metric):
     """
 
     full_state_update = False
-    totals: Tensor  # over images, in the order of SCORES
+    totals: Tensor  # over images, in the order of IMAGE_SCORES
     hidden_error: Tensor
     hidden_values: Tensor
     num_images: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        self.add_state("totals", torch.zeros(len(SCORES), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("totals", torch.zeros(len(IMAGE_SCORES), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("hidden_error", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("hidden_values", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("num_images", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
@@ -265,7 +265,7 @@ class HoleQuality(Metric):
     def update(self, images: Tensor, originals: Tensor, known: Tensor) -> None:
         scores = restoration_scores(images, originals, known)
         nothing = torch.full((len(images),), math.nan, dtype=torch.float64, device=images.device)
-        self.totals += torch.stack([scores.get(name, nothing) for name in SCORES]).sum(dim=1)
+        self.totals += torch.stack([scores.get(name, nothing) for name in IMAGE_SCORES]).sum(dim=1)
         self.hidden_error += (squared_errors(images, originals) * ~known).sum()
         self.hidden_values += (~known).sum() * images.shape[1]
         self.num_images += len(images)
@@ -273,17 +273,17 @@ class HoleQuality(Metric):
     def compute(self) -> dict[str, float]:
         if int(self.num_images) == 0:
             raise ValueError("there are no holes to compare")
-        means = dict(zip(SCORES, (self.totals / self.num_images).tolist(), strict=True))
+        means = dict(zip(IMAGE_SCORES, (self.totals / self.num_images).tolist(), strict=True))
         means["psnr_hole_pooled"] = float(in_decibels(self.hidden_error / self.hidden_values))
         return {name: means[name] for name in RESTORATION if not math.isnan(means[name])}
 
 
-SCORES = tuple(name for name in RESTORATION if name != "psnr_hole_pooled")  # of an image by itself
+IMAGE_SCORES = tuple(name for name in RESTORATION if name != "psnr_hole_pooled")  # of an image by itself
 
 
 @torch.no_grad()
 def restoration_scores(images: Tensor, originals: Tensor, known: Tensor) -> dict[str, Tensor]:
-    """``SCORES`` of each image [B], PSNR in dB; arguments as of :class:`HoleQuality`.
+    """``IMAGE_SCORES`` of each image [B], PSNR in dB; arguments as of :class:`HoleQuality`.
 
     ``psnr_hole`` is of the hidden pixels, ``psnr_known`` of the known ones, ``psnr_raw`` of all. The pasted image has the
     known pixels of the original, so that its PSNR is that of the hole less 10 log10 of the hidden share.

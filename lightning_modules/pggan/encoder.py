@@ -64,7 +64,7 @@ class PGGANEncoder(Invertible, Reconstructs):
 
     def training_step(self, batch: dict[str, Any], batch_index: int) -> None:
         # 1. The encoder learns to find latents again, and to draw images by them, 2. its average follows.
-        self.update(self.optimizers(), self.objective, batch)
+        self.update(self.optimizers(), self.objective, batch)  # type: ignore[arg-type]
         self.move_average()
         self.count_images(batch["image"])
 

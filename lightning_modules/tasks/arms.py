@@ -11,12 +11,34 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from generative.inversion.fills import harmonic_fill, mean_fill, without_seam
+from generative.inversion.fills import (
+    biharmonic_fill,
+    harmonic_fill,
+    mean_fill,
+    navier_stokes_fill,
+    telea_fill,
+    without_seam,
+)
 from generative.inversion.measurements import Masked
+from generative.inversion.trained_fills import ConditionalGaussian, Retrieval
+from generative.rendering.images import as_floats
 from lightning_modules.base import ImageData, Invertible
 from lightning_modules.tasks.search import Inversion, Targets, images_of
 
-PLAIN_FILLS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mean": mean_fill, "harmonic": harmonic_fill}
+Fill = Callable[
+    [Tensor, Tensor], Tensor
+]  # images [B, C, H, W] and their known pixels [B, 1, H, W] -> the images, filled
+PLAIN_FILLS: dict[str, Fill] = {
+    "mean": mean_fill,
+    "harmonic": harmonic_fill,
+    "biharmonic": biharmonic_fill,
+    "telea": telea_fill,
+    "navier_stokes": navier_stokes_fill,
+}
+TRAINED_FILLS: dict[str, type[ConditionalGaussian] | type[Retrieval]] = {
+    "gaussian": ConditionalGaussian,
+    "retrieval": Retrieval,
+}  # fitted to the training images
 ENCODER = "encoder"
 SEAMLESS = "_seamless"  # the name of a search with the harmonic extension of what it misses
 
@@ -48,7 +70,7 @@ class FillArm(Arm):
     """A fill of images [B, C, H, W] by their known pixels [B, 1, H, W], on the CPU."""
 
     name: str
-    by: Callable[[Tensor, Tensor], Tensor]
+    by: Fill
 
     def fill(self, targets: Targets) -> dict[str, Filled]:
         known = known_pixels(targets)
@@ -113,7 +135,7 @@ class Arms:
     restarts: int = 1
 
     def __post_init__(self) -> None:
-        known = [*PLAIN_FILLS, *self.method.space_names, *([ENCODER] if self.method.encodes else [])]
+        known = [*PLAIN_FILLS, *TRAINED_FILLS, *self.method.space_names, *([ENCODER] if self.method.encodes else [])]
         for name in self.names:
             if name not in known:
                 raise ValueError(f"arms are some of {', '.join(known)}, got {name!r}")
@@ -144,6 +166,9 @@ class Arms:
     def arm(self, name: str) -> Arm:
         if name in self.spaces:
             return self.searching(name)
+        if name in TRAINED_FILLS:
+            training = as_floats(self.datamodule.split("train")[0])
+            return FillArm(name, TRAINED_FILLS[name](training).fill)
         return EncoderArm(self.method) if name == ENCODER else FillArm(name, PLAIN_FILLS[name])
 
     def searching(self, space: str) -> SearchArm:

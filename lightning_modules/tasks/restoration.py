@@ -11,13 +11,13 @@ from statistics import fmean, median
 from typing import Any
 
 import torch
-from generative.rendering.mask_files import WHITE_MEANS, read_masks
 from torch import Tensor
 
 from generative.checks import check_at_least, check_choice
 from generative.inversion.measurements import Masked
 from generative.rendering.holes import holes
 from generative.rendering.images import image_grid, pixel_scale, read_png, save_picture, side_by_side, to_pil, to_uint8
+from generative.rendering.mask_files import MEANINGS, read_masks
 from generative.rendering.tables import markdown
 from lightning_modules.base import ImageData, Invertible
 from lightning_modules.tasks.arms import Arms, Filled
@@ -74,7 +74,7 @@ def inpaint(
     samples or ``random``. ``held_out``: a share of the known pixels by which a search ends, see `Inversion`. ``seconds``: the
     most that all searches take together. A folder with the results of a run that was broken off goes on from there.
     """
-    check_choice("white", white, WHITE_MEANS)
+    check_choice("meaning of white", white, MEANINGS)
     check_at_least(1, starts=starts, batch_size=batch_size)
     if guess_classes and classes is not None:
         raise ValueError(f"classes={classes} says what guess_classes is to find: give one of them")

@@ -119,7 +119,7 @@ def test_a_watched_search_ends_at_the_best_step_of_each_image() -> None:
 
     found = search(SPACE, both, start(4), steps=15, watch=watch)
     plain = search(SPACE, loss, start(4), steps=15)
-    least = torch.stack(seen[:-1] + [watch(plain.images)]).amin(dim=0)
+    least = torch.stack([*seen[:-1], watch(plain.images)]).amin(dim=0)
     torch.testing.assert_close(watch(found.images), least, rtol=1e-12, atol=0)
     assert (watch(plain.images) > least * 1.01).any(), "the last step is not the best of them"
     torch.testing.assert_close(found.trace, plain.trace, rtol=0, atol=0)
