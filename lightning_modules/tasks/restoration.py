@@ -19,7 +19,7 @@ from generative.rendering.holes import holes
 from generative.rendering.images import image_grid, pixel_scale, read_png, save_picture, side_by_side, to_pil, to_uint8
 from generative.rendering.mask_files import MEANINGS, read_masks
 from generative.rendering.tables import markdown
-from lightning_modules.base import ImageData, Invertible
+from lightning_modules.base import Classifies, ImageData, Invertible
 from lightning_modules.tasks.arms import Arms, Filled
 from lightning_modules.tasks.doubt import write_doubt
 from lightning_modules.tasks.journal import Journal
@@ -59,6 +59,7 @@ def inpaint(
     perceptual: float | None = None,
     batch_size: int = 16,
     seconds: float | None = None,
+    judge: list[Classifies] | None = None,
 ) -> list[Path]:
     """Images with holes, filled by each of ``arms`` from the known pixels alone: images, lines of scores, a table, a picture.
 
@@ -72,7 +73,8 @@ def inpaint(
     ``layer``, ``importance`` and ``attention`` are settings of a space that has them. ``starts``: so many searches for each
     image; their mean is the answer, and their spread is measured against its error. ``start`` of a search: the ``nearest``
     samples or ``random``. ``held_out``: a share of the known pixels by which a search ends, see `Inversion`. ``seconds``: the
-    most that all searches take together. A folder with the results of a run that was broken off goes on from there.
+    most that all searches take together. ``judge``: a classifier's checkpoint, which names the filled images and in whose
+    features they are compared. A folder with the results of a run that was broken off goes on from there.
     """
     check_choice("meaning of white", white, MEANINGS)
     check_at_least(1, starts=starts, batch_size=batch_size)
@@ -91,9 +93,8 @@ def inpaint(
     facts |= settings | generator_of(method) | {"classes": classes_in_words(method, images, classes, guess_classes)}
     told = {"images": source.told, "seed": seed, "arms": names}
     labels = None if classes is None else labels_of_originals(method, None, classes, number)
-    work = Work(
-        chosen, source, hidden, Journal(output, "inpaint", facts=facts | told), facts, labels, not guess_classes
-    )
+    journal = Journal(output, "inpaint", facts=facts | told)
+    work = Work(chosen, source, hidden, journal, facts, labels, not guess_classes, judge_of(method, judge))
     work.run(batch_size, seconds=seconds)
     return [*work.pages(output), *work.doubts(output)]
 
@@ -150,6 +151,7 @@ class Work:
     facts: dict[str, Any]
     labels: Tensor | None
     own_labels: bool
+    judge: Classifies | None
 
     def run(self, batch_size: int, *, seconds: float | None) -> None:
         """What is not done yet, ``batch_size`` images at a time; all searches in at most ``seconds``."""
@@ -179,6 +181,8 @@ class Work:
         for arm, found in self.arms.fill(targets, seconds=seconds).items():
             scores = scores_of(found, whole, known)
             pasted = torch.where(known, whole, found.images)
+            if self.judge is not None:
+                scores |= judged(self.judge, pasted, whole)
             for row, place in enumerate(places):
                 name = self.source.names[place]
                 self.write(pasted[row], arm, name)
@@ -242,6 +246,31 @@ class Work:
             _, files = write_doubt(output, arm, whole, torch.stack(answers, dim=1), self.hidden.known, shown=SHOWN)
             written += files
         return written
+
+
+def judge_of(method: Invertible, judge: list[Classifies] | None) -> Classifies | None:
+    """The one classifier that is given, if any; ValueError where it takes other images."""
+    if judge is None:
+        return None
+    if len(judge) != 1:
+        raise ValueError(f"judge takes one checkpoint, got {len(judge)}")
+    if judge[0].image_shape != method.image_shape:
+        raise ValueError(
+            f"the judge takes images {judge[0].image_shape}, and the checkpoint draws {method.image_shape}"
+        )
+    return judge[0]
+
+
+@torch.no_grad()
+def judged(judge: Classifies, images: Tensor, originals: Tensor) -> dict[str, list[float]]:
+    """Of each image: whether the judge names it as its original, 1 or 0, and how far its features are from the original's.
+
+    The distance is in units of the length of the original's.
+    """
+    found, own = (judge.features(part.to(judge.device)) for part in (images, originals))
+    alike = judge.classify(found).argmax(dim=1) == judge.classify(own).argmax(dim=1)
+    distance = (found - own).norm(dim=1) / own.norm(dim=1)
+    return {"named_alike": alike.double().tolist(), "feature_distance": distance.tolist()}
 
 
 def scores_of(found: Filled, originals: Tensor, known: Tensor) -> dict[str, list[float]]:

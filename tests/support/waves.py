@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from generative.inversion.search import Point, space_with
 from generative.randomness import Stream
-from lightning_modules.base import Invertible
+from lightning_modules.base import Classifies, Invertible
 
 FREQUENCIES = 4  # a side; each is a latent
 
@@ -65,3 +65,19 @@ class CodeSpace:
 
     def draw(self, point: Point) -> Tensor:
         return self.method.decode(point["code"])
+
+
+class FirstWave(Classifies):
+    """Class 1 where an image holds the first wave with a positive weight, class 0 otherwise."""
+
+    num_features = FREQUENCIES**2
+
+    def __init__(self, image_shape: tuple[int, int, int] = (1, 8, 8)) -> None:
+        super().__init__(image_shape=image_shape, num_classes=2, seed=0)
+        self.register_buffer("basis", Waves().basis.flatten(1))
+
+    def features(self, images: Tensor) -> Tensor:
+        return images.flatten(1) @ self.basis.T
+
+    def classify(self, features: Tensor) -> Tensor:
+        return torch.stack([-features[:, 0], features[:, 0]], dim=1)

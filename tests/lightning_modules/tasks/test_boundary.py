@@ -11,28 +11,11 @@ import torch
 from torch import Tensor
 
 from datamodules.digits import Digits
-from lightning_modules.base import Classifies
 from lightning_modules.tasks.boundary import boundary, edit_boundary, moved, unit_mean_square
-from tests.support.waves import FREQUENCIES, Waves
+from tests.support.waves import FirstWave, Waves
 
 DATA = Digits(batch_size=8, seed=0)
 FAST: dict[str, Any] = {"seed": 0, "datamodule": DATA, "steps": 4, "count": 3}
-
-
-class FirstWave(Classifies):
-    """Class 1 where an image holds the first wave with a positive weight, class 0 otherwise."""
-
-    num_features = FREQUENCIES**2
-
-    def __init__(self, image_shape: tuple[int, int, int] = (1, 8, 8)) -> None:
-        super().__init__(image_shape=image_shape, num_classes=2, seed=0)
-        self.register_buffer("basis", Waves().basis.flatten(1))
-
-    def features(self, images: Tensor) -> Tensor:
-        return images.flatten(1) @ self.basis.T
-
-    def classify(self, features: Tensor) -> Tensor:
-        return torch.stack([-features[:, 0], features[:, 0]], dim=1)
 
 
 class NamedZ(Waves):

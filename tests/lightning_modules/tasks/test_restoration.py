@@ -19,7 +19,7 @@ from lightning_modules.base import Invertible
 from lightning_modules.tasks.arms import SearchArm
 from lightning_modules.tasks.restoration import inpaint
 from metrics.quality import restoration_scores
-from tests.support.waves import Waves
+from tests.support.waves import FirstWave, Waves
 
 DATA = Digits(batch_size=8, seed=0)
 FAST: dict[str, Any] = {"seed": 0, "datamodule": DATA, "steps": 4, "count": 3}
@@ -164,6 +164,27 @@ def test_a_run_that_was_broken_off_goes_on(method: Invertible, tmp_path: Path, m
     assert ours == theirs
     with pytest.raises(ValueError, match="holds results of other settings: choose another output folder"):
         inpaint(method, broken, **(given | {"steps": 5}))
+
+
+def test_a_judge_names_what_was_filled(tmp_path: Path) -> None:
+    """Of waves: one that hears the first of them, before and after the filling."""
+    folder = own_images(tmp_path / "own", 3)
+    given: dict[str, Any] = FAST | {"images": str(folder), "arms": ["mean", "harmonic"], "judge": [FirstWave()]}
+    inpaint(Waves(), tmp_path / "out", **given)
+    lines = lines_of(tmp_path / "out")
+    assert {line["named_alike"] for line in lines} <= {0.0, 1.0}
+    wave, judge = read_png(folder / "wave_1.png")[None], FirstWave()
+    filled = read_png(tmp_path / "out" / "harmonic" / "wave_1.png")[None]
+    own, other = judge.features(wave), judge.features(filled)
+    (line,) = (line for line in lines if (line["arm"], line["image"]) == ("harmonic", "wave_1"))
+    assert line["feature_distance"] == pytest.approx(float((own - other).norm() / own.norm()), abs=0.02)  # of bytes
+    assert line["named_alike"] == float((own[0, 0] > 0) == (other[0, 0] > 0))
+    for judges, message in (
+        ([], "judge takes one checkpoint, got 0"),
+        ([FirstWave((3, 8, 8))], "the judge takes images"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            inpaint(Waves(), tmp_path / "other", **(given | {"judge": judges}))
 
 
 def test_classes_can_be_guessed(method: Invertible, tmp_path: Path) -> None:
