@@ -81,8 +81,9 @@ class Case:
         self.samples = torch.randn(32, generator.latent_dim, generator=random).to(device)
         self.latents = torch.randn(shape, generator=random).to(device)
         size = 2 ** (generator.levels + 1)
-        channels = generator.to_image[-1].weight.shape[0]
-        self.targets = torch.rand((count, channels, size, size), generator=random).to(device) * 2 - 1  # type: ignore[operator]
+        last = generator.to_image[-1]
+        assert isinstance(last, Convolution)
+        self.targets = torch.rand((count, len(last.weight), size, size), generator=random).to(device) * 2 - 1
         self.space = CodeSpace(self.generator, samples=self.samples, num_codes=num_codes, layer=layer)
         self.loss = ReconstructionLoss("l2").to(self.targets)
         self.device = device
@@ -114,10 +115,10 @@ class Case:
         met: list[tuple[Callable[[Tensor], Tensor], Tensor]] = []
         side = 1
         for number, block in enumerate(self.generator.blocks):
+            assert isinstance(block, Convolution)
             rows = count * num_codes if number < self.layer else count
-            inputs = block.weight.shape[1]  # type: ignore[union-attr,index]
-            x = torch.randn(rows, inputs, side, side, device=self.device, requires_grad=True)  # type: ignore[arg-type]
-            met.append((with_kernel(block), x))  # type: ignore[arg-type]
+            x = torch.randn(rows, block.weight.shape[1], side, side, device=self.device, requires_grad=True)
+            met.append((with_kernel(block), x))
             side = 4 if number == 0 else side * (2 if isinstance(block, EnlargingConvolution) else 1)
 
         def run() -> None:

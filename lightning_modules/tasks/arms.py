@@ -11,6 +11,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from generative.inversion.deep_prior import deep_prior_fill
+from generative.inversion.exemplar import exemplar_fill
 from generative.inversion.fills import (
     biharmonic_fill,
     harmonic_fill,
@@ -25,6 +27,15 @@ from generative.rendering.images import as_floats
 from lightning_modules.base import ImageData, Invertible
 from lightning_modules.tasks.search import Inversion, Targets, images_of
 
+SIDES_OF_PATCHES = ((16, 3), (64, 5), (10**9, 9))  # images below so many pixels a side are filled by such patches
+
+
+def patched_fill(images: Tensor, known: Tensor) -> Tensor:
+    """:func:`exemplar_fill` by patches that go with the size of the images, 9 pixels from 64 on as its authors take."""
+    patch = next(patch for side, patch in SIDES_OF_PATCHES if min(images.shape[2:]) < side)
+    return exemplar_fill(images, known, patch=patch)
+
+
 Fill = Callable[
     [Tensor, Tensor], Tensor
 ]  # images [B, C, H, W] and their known pixels [B, 1, H, W] -> the images, filled
@@ -34,7 +45,9 @@ PLAIN_FILLS: dict[str, Fill] = {
     "biharmonic": biharmonic_fill,
     "telea": telea_fill,
     "navier_stokes": navier_stokes_fill,
+    "exemplar": patched_fill,
 }
+DEEP_PRIOR = "deep_prior"
 TRAINED_FILLS: dict[str, type[ConditionalGaussian] | type[Retrieval]] = {
     "gaussian": ConditionalGaussian,
     "retrieval": Retrieval,
@@ -77,6 +90,23 @@ class FillArm(Arm):
         started = time.perf_counter()
         filled = self.by(targets.through(targets.images).cpu(), known)
         return {self.name: Filled(filled[:, None], time.perf_counter() - started)}
+
+
+@dataclass(frozen=True)
+class DeepPriorArm(Arm):
+    """Deep Image Prior: an untrained network for each image, addressed by its number."""
+
+    seed: int
+    steps: int
+
+    def fill(self, targets: Targets) -> dict[str, Filled]:
+        known, started = known_pixels(targets), time.perf_counter()
+        measured = targets.through(targets.images)
+        first = targets.addresses[0][0]
+        assert [number for number, _ in targets.addresses] == list(range(first, first + len(targets)))
+        given = {"seed": self.seed, "first": first, "steps": self.steps}
+        filled = deep_prior_fill(measured, known.to(measured.device), **given).cpu()
+        return {DEEP_PRIOR: Filled(filled[:, None], time.perf_counter() - started, self.steps)}
 
 
 @dataclass(frozen=True)
@@ -133,9 +163,16 @@ class Arms:
     datamodule: ImageData
     names: Sequence[str]
     restarts: int = 1
+    deep_prior_steps: int = 3000
 
     def __post_init__(self) -> None:
-        known = [*PLAIN_FILLS, *TRAINED_FILLS, *self.method.space_names, *([ENCODER] if self.method.encodes else [])]
+        known = [
+            *PLAIN_FILLS,
+            DEEP_PRIOR,
+            *TRAINED_FILLS,
+            *self.method.space_names,
+            *([ENCODER] if self.method.encodes else []),
+        ]
         for name in self.names:
             if name not in known:
                 raise ValueError(f"arms are some of {', '.join(known)}, got {name!r}")
@@ -166,6 +203,8 @@ class Arms:
     def arm(self, name: str) -> Arm:
         if name in self.spaces:
             return self.searching(name)
+        if name == DEEP_PRIOR:
+            return DeepPriorArm(self.inversion.seed, self.deep_prior_steps)
         if name in TRAINED_FILLS:
             training = as_floats(self.datamodule.split("train")[0])
             return FillArm(name, TRAINED_FILLS[name](training).fill)

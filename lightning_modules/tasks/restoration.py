@@ -59,6 +59,7 @@ def inpaint(
     perceptual: float | None = None,
     batch_size: int = 16,
     seconds: float | None = None,
+    deep_prior_steps: int = 3000,
     judge: list[Classifies] | None = None,
 ) -> list[Path]:
     """Images with holes, filled by each of ``arms`` from the known pixels alone: images, lines of scores, a table, a picture.
@@ -73,8 +74,9 @@ def inpaint(
     ``layer``, ``importance`` and ``attention`` are settings of a space that has them. ``starts``: so many searches for each
     image; their mean is the answer, and their spread is measured against its error. ``start`` of a search: the ``nearest``
     samples or ``random``. ``held_out``: a share of the known pixels by which a search ends, see `Inversion`. ``seconds``: the
-    most that all searches take together. ``judge``: a classifier's checkpoint, which names the filled images and in whose
-    features they are compared. A folder with the results of a run that was broken off goes on from there.
+    most that all searches take together. ``deep_prior_steps``: of that arm. ``judge``: a classifier's checkpoint, which names
+    the filled images and in whose features they are compared. A folder with the results of a run that was broken off goes
+    on from there.
     """
     check_choice("meaning of white", white, MEANINGS)
     check_at_least(1, starts=starts, batch_size=batch_size)
@@ -86,12 +88,12 @@ def inpaint(
     search: dict[str, Any] = {"steps": steps, "rate": rate, "start": start, "held_out": held_out}
     inversion = Inversion(method, objective, seed=seed, batch_size=batch_size * starts, settings=settings, **search)
     names = ["mean", "harmonic", method.space_names[0]] if arms is None else arms
-    chosen = Arms(inversion, datamodule, names, restarts=starts)
+    chosen = Arms(inversion, datamodule, names, restarts=starts, deep_prior_steps=deep_prior_steps)
     source, number = open_source(datamodule, images=images, count=count, fit=fit)
     hidden = hidden_by(masks, source.names[:number], method.image_shape, white=white, seed=seed)
     facts = {"mask": hidden.name, "starts": starts, **search, "pixel": pixel, "perceptual": objective.perceptual}
     facts |= settings | generator_of(method) | {"classes": classes_in_words(method, images, classes, guess_classes)}
-    told = {"images": source.told, "seed": seed, "arms": names}
+    told = {"images": source.told, "seed": seed, "arms": names, "deep_prior_steps": deep_prior_steps}
     labels = None if classes is None else labels_of_originals(method, None, classes, number)
     journal = Journal(output, "inpaint", facts=facts | told)
     work = Work(chosen, source, hidden, journal, facts, labels, not guess_classes, judge_of(method, judge))
