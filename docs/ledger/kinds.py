@@ -5,6 +5,7 @@
 | value | measures of an experiment, over its seeds | stated with it |
 | gate | the same, and bounds that every seed must keep to | whether they do |
 | order | an arm is better than another by a measure | by Welch's t, Holm over all pages: reproduced, reversed, undecided |
+| paired | the same, image by image | by Student's t over generators and images, with the orders of all pages |
 | ranking | rows of a task's results by a measure | which is best |
 | count | a network's parameters, counted without memory for them | whether it is the printed figure |
 | counts | the same of all rows of a table | how many are |
@@ -22,6 +23,7 @@ from docs.ledger.checked import built
 from docs.ledger.claim import Claim, Untested
 from docs.ledger.computed import Computed
 from docs.ledger.counts import Count, Counts
+from docs.ledger.paired import Paired
 from docs.ledger.rankings import Ranked
 from launch.errors import did_you_mean
 
@@ -29,6 +31,7 @@ KINDS: dict[str, type[Claim]] = {
     "value": Stated,
     "gate": Gated,
     "order": Ordered,
+    "paired": Paired,
     "ranking": Ranked,
     "count": Count,
     "counts": Counts,

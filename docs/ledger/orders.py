@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from scipy import stats
@@ -83,6 +83,20 @@ class Order:
         return self.holds if (mean < 1 if self.lower else mean > 0) else self.reverse
 
 
+class Comparison(Protocol):
+    """A test of two arms, as a page needs it."""
+
+    @property
+    def p(self) -> float:
+        """Of the test alone."""
+
+    def found(self) -> str:
+        """In words."""
+
+    def verdict(self, p: float) -> str:
+        """By ``p`` of it among all of the page."""
+
+
 @dataclass(frozen=True)
 class Row:
     """A row of the page. One that rests on an ``order`` and has no verdict of its own gets it from :func:`decided`."""
@@ -95,7 +109,7 @@ class Row:
     kimg: str = ""
     command: str = ""
     verdict: str = ""
-    order: Order | None = None
+    order: Comparison | None = None
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -1,0 +1,127 @@
+"""Claims judged image by image: two arms that were given the same images by the same generators."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from docs.ledger.claim import Filled, filled
+from docs.ledger.orders import FEW_SEEDS, LEAST_SEEDS, LEVEL, Order, Row
+from docs.ledger.results import Arm, Line, facts
+
+Differences = NDArray[np.float64]  # [seeds, images]: the better arm minus the other
+
+
+@dataclass(frozen=True)
+class PairedOrder:
+    """Two arms by ``differences`` of a measure, [S, I], of S training seeds of the generator and I images each.
+
+    Seeds meet the same images and images the same seeds, so neither are the S I differences independent, nor S of them
+    enough: the variance of the mean is that of the means of seeds, plus that of the means of images, minus that of single
+    differences (Cameron, Gelbach and Miller 2011), and never less than the larger of the first two. By Student's t with
+    as many degrees of freedom as seeds less one, which is fewest.
+    """
+
+    metric: str
+    differences: Differences = field(repr=False)
+    unit: str = ""
+    holds: str = Order.holds
+    reverse: str = Order.reverse
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.differences).all():
+            raise ValueError(f"{self.metric} must be finite to be compared")
+
+    @property
+    def is_open(self) -> bool:
+        return len(self.differences) < LEAST_SEEDS
+
+    @property
+    def mean(self) -> float:
+        return float(self.differences.mean())
+
+    @cached_property
+    def error(self) -> float:
+        """The standard error of :attr:`mean`."""
+        seeds, images = self.differences.shape
+        centred = self.differences - self.differences.mean()
+        by_seed = (centred.mean(axis=1) ** 2).sum() / (seeds * (seeds - 1))
+        by_image = (centred.mean(axis=0) ** 2).sum() / (images * (images - 1))
+        single = (centred**2).sum() / (seeds * images) ** 2
+        return math.sqrt(max(by_seed + by_image - single, by_seed, by_image))
+
+    @property
+    def p(self) -> float:
+        """That the mean is 0; 1 where all differences are."""
+        if self.error == 0:
+            return 1.0 if self.mean == 0 else 0.0
+        return float(2 * stats.t.sf(abs(self.mean) / self.error, len(self.differences) - 1))
+
+    def difference(self) -> tuple[float, float, float]:
+        """The mean and its 95 % interval."""
+        half = float(stats.t.ppf(0.975, len(self.differences) - 1)) * self.error
+        return self.mean, self.mean - half, self.mean + half
+
+    def found(self) -> str:
+        mean, low, high = self.difference()
+        seeds, images = self.differences.shape
+        unit = f" {self.unit}" if self.unit else ""
+        return (
+            f"{self.metric} {mean:+.2f}{unit}, 95 % interval {low:+.2f} to {high:+.2f} (paired over {images} images and "
+            f"{seeds} generators), p {self.p:.2g}"
+        )
+
+    def verdict(self, p: float) -> str:
+        """By ``p`` of it among all orders of its page."""
+        if p >= LEVEL:
+            return "undecided at this scale"
+        return self.holds if self.mean > 0 else self.reverse
+
+
+def differences(better: list[Line], worse: list[Line], measure: str) -> Differences:
+    """Of the values of each image, a list in a line, of the seeds that both arms have: [S, I].
+
+    ValueError where the two arms of a seed were given other images or other holes.
+    """
+    values = [{line["train_seed"]: line for line in lines} for lines in (better, worse)]
+    seeds = sorted(values[0].keys() & values[1].keys())
+    rows = []
+    for seed in seeds:
+        one, other = (of_arm[seed] for of_arm in values)
+        if one["images"] != other["images"] or one["mask"] != other["mask"]:
+            raise ValueError(f"arms of seed {seed} were given other images or holes: {one['arm']} and {other['arm']}")
+        rows.append(np.subtract(one[measure], other[measure], dtype=np.float64))
+    return np.array(rows) if rows else np.empty((0, 1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paired(Filled):
+    """The arm ``better`` is better than the arm ``worse`` by ``measure``, image by image; more is better of it.
+
+    Their lines hold a list of values, one an image. ``unmeasured``: the verdict until three seeds of both are there.
+    """
+
+    measure: str
+    better: Arm
+    worse: Arm
+    called: str = ""
+    unit: str = ""
+    command: str = ""
+    unmeasured: str = FEW_SEEDS
+    holds: str = Order.holds
+    reverse: str = Order.reverse
+
+    def row(self) -> Row:
+        found = differences(self.better.lines(), self.worse.lines(), self.measure)
+        order = PairedOrder(self.called or self.measure, found, self.unit, self.holds, self.reverse)
+        says = filled(self.says, self.filling())
+        if order.is_open:
+            return Row(self.where, says, verdict=self.unmeasured)
+        told: dict[str, Any] = dict(facts(self.better.run_lines(), self.command))
+        return Row(self.where, says, **told, order=order)

@@ -1,0 +1,61 @@
+"""Orders of arms that were given the same images by the same generators."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from docs.ledger.paired import PairedOrder, differences
+
+
+def test_a_mean_that_hangs_on_seeds_alone_is_as_sure_as_those_say() -> None:
+    """Every image of a seed differs alike: Student's t over seeds."""
+    by_seed = np.array([1.0, 2.0, 0.5, 1.5, 1.2])
+    order = PairedOrder("hole", np.repeat(by_seed[:, None], 40, axis=1), "dB")
+    expected = stats.ttest_1samp(by_seed, 0.0)
+    assert order.p == pytest.approx(expected.pvalue, rel=0.02)  # images add what they can add to a single mean
+    low, high = expected.confidence_interval(0.95)
+    assert order.difference() == pytest.approx((by_seed.mean(), low, high), rel=0.02)
+    assert order.verdict(0.01) == "reproduced at this scale"
+    assert order.found().startswith("hole +1.24 dB, 95 % interval +")
+
+
+def test_a_mean_that_hangs_on_images_alone_is_no_surer_by_more_seeds() -> None:
+    by_image = np.random.default_rng(0).normal(0.3, 1.0, size=60)
+    few, many = (PairedOrder("hole", np.repeat(by_image[None], seeds, axis=0)) for seeds in (3, 30))
+    assert few.error == pytest.approx(by_image.std(ddof=1) / math.sqrt(60), rel=0.02)
+    assert many.error == pytest.approx(few.error, rel=0.02)
+    assert many.p < few.p, "but the more seeds, the more degrees of freedom"
+
+
+def test_nothing_to_find_is_found_as_rarely_as_is_said() -> None:
+    """Seeds, images and chance differ, and the arms do not."""
+    random, found = np.random.default_rng(0), 0
+    for _ in range(400):
+        noise = random.normal(size=(5, 1)) + 2 * random.normal(size=(1, 30)) + random.normal(size=(5, 30))
+        found += PairedOrder("hole", noise).p < 0.05
+    assert found / 400 < 0.07
+
+
+def test_arms_are_paired_by_seed_and_image() -> None:
+    line = {"mask": "centre4", "images": "a", "arm": "z"}
+    better = [line | {"train_seed": seed, "psnr_hole": [seed + 2.0, seed + 5.0]} for seed in (0, 1, 3)]
+    worse = [line | {"train_seed": seed, "psnr_hole": [seed + 1.0, seed + 1.0]} for seed in (3, 1, 2)]
+    assert differences(better, worse, "psnr_hole").tolist() == [[1.0, 4.0], [1.0, 4.0]]
+    assert differences(better, [], "psnr_hole").shape == (0, 1)
+    for other in ({"mask": "centre8"}, {"images": "b"}):
+        with pytest.raises(ValueError, match="arms of seed 1 were given other images or holes"):
+            differences(better, [worse[1] | other], "psnr_hole")
+
+
+def test_few_seeds_are_no_order_and_none_is_not_finite() -> None:
+    assert PairedOrder("hole", np.ones((2, 5))).is_open
+    assert PairedOrder("hole", np.zeros((3, 5))).p == 1.0
+    assert PairedOrder("hole", np.ones((3, 5))).p == 0.0
+    assert PairedOrder("hole", -np.ones((3, 5))).verdict(0.0) == "not reproduced at this scale: the other way round"
+    assert PairedOrder("hole", np.ones((3, 5))).verdict(0.2) == "undecided at this scale"
+    with pytest.raises(ValueError, match="hole must be finite"):
+        PairedOrder("hole", np.full((3, 5), np.nan))
