@@ -81,6 +81,9 @@ def test_retrieval_is_by_the_known_pixels_and_of_equals_the_first(monkeypatch: p
     assert torch.equal(Retrieval(images).nearest(seen, known), errors.argmin(dim=1))
     twice = torch.cat([images, images])
     assert torch.equal(Retrieval(twice).nearest(seen, known), errors.argmin(dim=1))
+    nearly_equal = torch.tensor([0.9, 0.5 + 1e-6, 0.5], dtype=torch.float64).view(3, 1, 1, 1).repeat(1, 1, 1, 2)
+    seen = torch.tensor([0.5, torch.nan], dtype=torch.float64).view(1, 1, 1, 2)
+    assert Retrieval(nearly_equal).nearest(seen, ~seen.isnan()).tolist() == [1], "what rounding could decide is equal"
 
 
 @pytest.mark.parametrize("fill", fills_of(training_images()))
