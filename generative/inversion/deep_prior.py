@@ -41,7 +41,8 @@ def deep_prior_fill(
     A U-Net of ``width`` channels draws from fixed noise; ``steps`` of Adam at ``rate`` bring it near the known pixels, in mean
     squared error, while its input is disturbed by normal noise with a deviation of ``input_noise``, anew each step. What
     it drew at the last tenth of the steps is averaged. Weights and noise are functions of ``seed`` and the number of an
-    image, which is ``first`` for the first, so a batch gives what its images give one by one, to rounding.
+    image, which is ``first`` for the first, so a batch gives what its images give one by one, but for rounding, which grows
+    with the steps.
     """
     check_at_least(1, steps=steps, width=width)
     check_at_least(0, input_noise=input_noise)
@@ -50,7 +51,7 @@ def deep_prior_fill(
     counts = known_counts(known) * images.shape[1]
     target = torch.where(known, images, 0.0)
     noise = InputNoise(seed, first, len(images), images.shape[2:])
-    num_averaged = math.ceil(AVERAGED * steps)
+    num_averaged = max(1, round(AVERAGED * steps))
     average = torch.zeros_like(images)
     with torch.enable_grad():
         network = UNets(images.shape, width=width).to(images)

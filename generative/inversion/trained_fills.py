@@ -19,6 +19,7 @@ RIDGE = 1e-4  # variance that is added to each value, where values lie in [-1, 1
 MOST_VALUES = 3072  # of an image, as 32 x 32 pixels in colour have: their covariance takes 75 MB
 ROWS_AT_ONCE = 2048  # training images whose values are summed or compared together
 IMAGES_AT_ONCE = 512  # images with holes that are compared with them together
+ROUNDING = 1e-9  # squared distances that differ by less count as equal
 
 
 class ConditionalGaussian:
@@ -114,9 +115,12 @@ class Retrieval:
         numbers = torch.zeros(len(images), dtype=torch.int64, device=device)
         for first in range(0, len(self.images), ROWS_AT_ONCE):
             rows = rows_of(self.images[first : first + ROWS_AT_ONCE])
-            distances, places = (mask @ rows.square().T).addmm_(masked, rows.T, alpha=-2).min(dim=1)
-            numbers = torch.where(distances < least, first + places, numbers)
-            least = torch.minimum(distances, least)
+            distances = (mask @ rows.square().T).addmm_(masked, rows.T, alpha=-2)
+            nearest = distances.amin(dim=1)
+            places = (distances <= nearest[:, None] + ROUNDING).byte().argmax(dim=1)  # the first
+            is_nearer = nearest < least - ROUNDING
+            numbers = torch.where(is_nearer, first + places, numbers)
+            least = torch.where(is_nearer, nearest, least)
         return numbers
 
 

@@ -19,11 +19,11 @@ from generative.randomness import Stream
 BLOCKS_AT_ONCE = 64  # places that are drawn together
 STROKES_AT_ONCE = 16
 WORDS = ("image", "prior", "latent", "critic", "pixel", "inverse", "network", "sample")
-FORMS = {  # of the names that a protocol states, with an example of each
-    r"blocks(?P<block>\d+)_(?P<percent>\d+(\.\d+)?)pct": "blocks8_25pct",
-    r"centre(?P<block>\d+)": "centre16",
-    r"strokes(?P<width>\d+)_(?P<percent>\d+(\.\d+)?)pct": "strokes3_12pct",
-    r"text(?P<size>\d+)": "text8",
+FORMS = {  # of the names that a protocol states, each in words
+    r"blocks(?P<block>\d+)_(?P<percent>\d+(\.\d+)?)pct": "blocks<pixels>_<percent>pct such as blocks8_25pct",
+    r"centre(?P<block>\d+)": "centre<pixels> such as centre16",
+    r"strokes(?P<brush>\d+)_(?P<percent>\d+(\.\d+)?)pct": "strokes<pixels>_<percent>pct such as strokes3_12pct",
+    r"text(?P<size>\d+)": "text<pixels> such as text8",
 }
 
 
@@ -36,10 +36,7 @@ def holes(name: str, count: int, height: int, width: int, *, seed: int) -> Tenso
     """
     found = next((match for form in FORMS if (match := re.fullmatch(form, name))), None)
     if found is None:
-        raise ValueError(
-            f"there are no holes called {name!r}: give a name such as {', '.join(FORMS.values())}, whose numbers are pixels "
-            "and the percentage hidden"
-        )
+        raise ValueError(f"there are no holes called {name!r}: give {', or '.join(FORMS.values())}")
     numbers = found.groupdict()
     share = float(numbers.get("percent", 0)) / 100
     if name.startswith("blocks"):
@@ -47,7 +44,7 @@ def holes(name: str, count: int, height: int, width: int, *, seed: int) -> Tenso
     if name.startswith("centre"):
         return centre(count, height, width, block=int(numbers["block"]))
     if name.startswith("strokes"):
-        return strokes(count, height, width, share=share, brush=int(numbers["width"]), seed=seed)
+        return strokes(count, height, width, share=share, brush=int(numbers["brush"]), seed=seed)
     return text(count, height, width, size=int(numbers["size"]), seed=seed)
 
 

@@ -73,13 +73,17 @@ def test_retrieval_finds_the_image_that_was_planted_with_noise(monkeypatch: pyte
     torch.testing.assert_close(retrieval.fill(seen, known), torch.where(known, seen, from_uint8(stored[planted])))
 
 
-def test_retrieval_is_by_the_known_pixels_and_of_equals_the_first() -> None:
+def test_retrieval_is_by_the_known_pixels_and_of_equals_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trained_fills, "ROWS_AT_ONCE", 40)  # equal ones are in the same part and in others
     images, known = training_images(60), masks(0.5)
     seen = training_images(400)[-6:]
     errors = torch.where(known[:, None], (seen[:, None] - images) ** 2, 0.0).sum(dim=(2, 3, 4))
     assert torch.equal(Retrieval(images).nearest(seen, known), errors.argmin(dim=1))
     twice = torch.cat([images, images])
     assert torch.equal(Retrieval(twice).nearest(seen, known), errors.argmin(dim=1))
+    nearly_equal = torch.tensor([0.9, 0.5 + 1e-6, 0.5], dtype=torch.float64).view(3, 1, 1, 1).repeat(1, 1, 1, 2)
+    seen = torch.tensor([0.5, torch.nan], dtype=torch.float64).view(1, 1, 1, 2)
+    assert Retrieval(nearly_equal).nearest(seen, ~seen.isnan()).tolist() == [1], "what rounding could decide is equal"
 
 
 @pytest.mark.parametrize("fill", fills_of(training_images()))
