@@ -321,8 +321,8 @@ MUTANTS = (
     Mutant(
         "a density scaled as if its bins were points",
         "generative/priors/tabulated.py",
-        " + 1.0 / 12.0",
-        "",
+        "1.0 / 12.0 if self.jitter else 0.0",
+        "0.0",
         f"{PRIORS}/test_nonparametric.py::test_a_coordinate_has_mean_0_and_the_deviation_that_is_asked_for",
     ),
     Mutant(
