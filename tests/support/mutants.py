@@ -36,6 +36,8 @@ PARTS = "tests/lightning_modules/test_base.py::test_parts_of_a_batch_give_the_we
 PRIORS = "tests/generative/priors"
 LOSSES = "tests/generative/adversarial/test_losses.py"
 DCGAN = "tests/lightning_modules/dcgan"
+PGGAN = "tests/lightning_modules/pggan"
+RESTORATION = "tests/lightning_modules/tasks/test_restoration.py"
 COMBINATIONS = "tests/metrics/test_combinations.py"
 RATES = f"{RECIPE}::test_both_rates_fall_over_the_last_share_of_the_budget"
 
@@ -394,6 +396,69 @@ MUTANTS = (
         "            sampling=method.sampling,\n",
         "",
         "tests/launch/evaluate/test_capabilities.py::test_the_way_of_drawing_is_chosen_and_stated",
+    ),
+    Mutant(
+        "an enlarging kernel that gathers where it must scatter",
+        "lightning_modules/pggan/layers.py",
+        "weight.flip(2, 3).transpose(0, 1)",
+        "weight.transpose(0, 1)",
+        f"{PGGAN}/test_networks.py::test_one_transposed_convolution_is_doubling_and_a_convolution",
+    ),
+    Mutant(
+        "a transition the other way round",
+        "lightning_modules/pggan/networks.py",
+        "torch.lerp(coarse, self.image(h, before, levels=level), blend)",
+        "torch.lerp(self.image(h, before, levels=level), coarse, blend)",
+        f"{PGGAN}/test_networks.py::test_a_generator_in_a_transition_blends_two_sizes",
+    ),
+    Mutant(
+        "moments that outlive their stage",
+        "lightning_modules/pggan/module.py",
+        "optimizer.state.clear()",
+        "pass",
+        f"{PGGAN}/test_module.py::test_moments_go_where_a_stage_begins_or_ends",
+    ),
+    Mutant(
+        "a stage that is one step late",
+        "lightning_modules/pggan/module.py",
+        "self.show_stage(seen)",
+        "self.show_stage(self.images_seen)",
+        f"{PGGAN}/test_module.py::test_the_networks_grow_with_the_images_seen",
+    ),
+    Mutant(
+        "attention that is scaled always",
+        "lightning_modules/pggan/attention.py",
+        "if scaled else 1.0",
+        "",
+        f"{PGGAN}/test_attention.py::test_self_attention_place_by_place",
+    ),
+    Mutant(
+        "one kernel of spatial attention for all images",
+        "lightning_modules/pggan/attention.py",
+        'F.conv2d(grouped, weights["spatial_weight"],',
+        'F.conv2d(grouped, weights["spatial_weight"][:1].expand_as(weights["spatial_weight"]),',
+        f"{PGGAN}/test_attention.py::test_cbam_by_a_module_of_each_image",
+    ),
+    Mutant(
+        "every restart from the samples of the first",
+        "lightning_modules/tasks/search.py",
+        "self.method.latents(restart * count, count,",
+        "self.method.latents(0, count,",
+        f"{RESTORATION}::test_several_answers_are_averaged_and_their_doubt_is_measured",
+    ),
+    Mutant(
+        "a watched search that ends where it ends",
+        "generative/inversion/search.py",
+        "point, images = best.point, space.draw(best.point)",
+        "pass",
+        f"{SEARCH}::test_a_watched_search_ends_at_the_best_step_of_each_image",
+    ),
+    Mutant(
+        "a journal that keeps half an image",
+        "lightning_modules/tasks/journal.py",
+        "if counts[name] == counts[names[0]]",
+        "",
+        f"{RESTORATION}::test_a_run_that_was_broken_off_goes_on",
     ),
 )
 
