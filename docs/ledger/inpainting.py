@@ -1,25 +1,30 @@
 """docs/results/inpainting.md: how well holes are filled, by arm, of several generators and the same images.
 
-python -m docs.ledger.inpainting [--collect FOLDER ...]
+python -m docs.ledger.inpainting [--measure RUN ... --judge CHECKPOINT] [--collect FOLDER ...]
 
---collect takes in what `task=inpaint` wrote into folders: a line an arm, with the PSNR of the hole of each image. The page is
-made of these lines; no number of it is typed.
+--measure runs `task=inpaint` for everything that the page asks of runs of pggan/fashion_mnist, into their folders `inpainting`,
+and goes on where it was broken off. --collect takes in what the task wrote into folders: a line an arm, with the PSNR of the
+hole of each image. The page is made of these lines; no number of it is typed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
+
+from omegaconf import OmegaConf
 
 from docs.ledger.midpoints import rounded
 from docs.ledger.orders import LEVEL, holm
 from docs.ledger.paired import PairedOrder, differences
 from docs.ledger.results import DOCS, RESULTS, Line, read_results, write_results
+from generate import generate
 from generative.rendering.tables import markdown
+from launch.compose import compose
 from launch.errors import one_line_errors
 from records.run_files import read_lines
 
@@ -29,6 +34,29 @@ RUN = ("experiment", "train_seed", "mask", "arm")  # tells a line from another
 EACH = ("psnr_hole", "psnr_known")  # of which a line has the value of each image
 MEANS = ("psnr_raw", "psnr_pasted", "ssim_raw", "ssim_pasted", "named_alike", "feature_distance", "seconds")
 BARS = ("harmonic", "gaussian", "z")  # the arms that every other one is held against
+COUNT = 100  # of test images
+SEARCH = {"steps": 300, "perceptual": 0.0, "start": "random", "batch_size": 25}
+TEN = {"arms": ["codes"], "num_codes": 10, "layer": 4}
+EVERYWHERE: dict[str, dict[str, Any]] = {  # what is measured at every mask
+    "fills": {
+        "arms": ["mean", "harmonic", "biharmonic", "telea", "navier_stokes", "exemplar", "gaussian", "retrieval"]
+    },
+    "z": {"arms": ["z"]},
+    "codes10": TEN,
+    "codes10_layer8": TEN | {"layer": 8},
+    **{f"codes10_{attention}": TEN | {"attention": attention} for attention in ("dot", "scaled", "cbam")},
+}
+ONCE: dict[str, dict[str, Any]] = {  # and what at one
+    **{f"codes{number}": TEN | {"num_codes": number} for number in (1, 2, 5, 20, 30)},
+    **{f"codes10_layer{layer}": TEN | {"layer": layer} for layer in (2, 6)},
+    "codes10_fixed": TEN | {"importance": False},
+    "codes10_held_out": TEN | {"held_out": 0.1},
+    "codes10_starts": TEN | {"starts": 8, "batch_size": 5},
+    "z_starts": {"arms": ["z"], "starts": 8},
+    "features4": {"arms": ["features"], "layer": 4},
+}
+MASKS = ("blocks8_12pct", "blocks8_25pct", "blocks8_40pct", "blocks4_25pct")
+ONCE_AT = "blocks8_25pct"
 COLUMNS = {  # of a table: what a line has, called so
     "psnr_hole": "hole, dB",
     "psnr_known": "known, dB",
@@ -53,11 +81,30 @@ def called(line: Line, spaces: Sequence[str] = ("z", "codes", "features", "w", "
         words += [] if line.get("attention", "none") == "none" else [line["attention"]]
         words += ["importance fixed"] if line.get("importance") is False else []
     words += [f"layer {line.get('layer', 4)}"] if space == "features" else []
-    words += [] if line["start"] == "nearest" else [f"start {line['start']}"]
+    words += [] if line["start"] == "random" else [f"start {line['start']}"]  # random is the thesis' start
     words += [f"{line['starts']} starts"] if line["starts"] > 1 else []
     words += [f"{100 * line['held_out']:g} % held out"] if line["held_out"] else []
     words += [f"perceptual {line['perceptual']:g}"] if line["perceptual"] else []
     return ", ".join(words) + ending
+
+
+def plan() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Everything that is measured of a generator: the mask, a name for the folder, and the settings of the task."""
+    for mask in MASKS:
+        for name, asked in (EVERYWHERE | (ONCE if mask == ONCE_AT else {})).items():
+            yield mask, name, SEARCH | asked
+
+
+def measure(run: Path, judge: Path) -> Iterator[Path]:
+    """Runs the task for the whole plan, in the folders that it yields; what is there already is left as it is."""
+    for mask, name, asked in plan():
+        folder = run / "inpainting" / mask / name
+        config = compose("generate")
+        OmegaConf.set_struct(config, False)  # a task's own settings are no keys of the file
+        own = {"checkpoint": str(run / "checkpoints" / "last.ckpt"), "output": str(folder), "num_threads": 1}
+        options = {"masks": mask, "count": COUNT, "judge": [str(judge)], **asked}
+        generate(OmegaConf.merge(config, own, {"task": "inpaint", "options": options}))  # type: ignore[arg-type]
+        yield folder
 
 
 def lines_of(folder: Path) -> list[Line]:
@@ -168,8 +215,15 @@ def order_in_words(order: PairedOrder, p: float) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--collect", nargs="+", type=Path, default=[], metavar="FOLDER")
+    parser.add_argument("--measure", nargs="+", type=Path, default=[], metavar="RUN")
+    parser.add_argument("--judge", type=Path, metavar="CHECKPOINT", help="of classifier/fashion_mnist")
     arguments = parser.parse_args()
+    if arguments.measure and arguments.judge is None:
+        parser.error("--measure needs --judge")
     with one_line_errors():
+        for run in arguments.measure:
+            for folder in measure(run, arguments.judge):
+                collect_inpainting(folder)
         for folder in arguments.collect:
             collect_inpainting(folder)
         PAGE.write_text(page())
