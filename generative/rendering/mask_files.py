@@ -51,18 +51,31 @@ def read_masks(
 
 
 def masks_of(images: Sequence[str], masks: Sequence[str], path: Path) -> list[str]:
-    """The name among ``masks`` that each of the ``images`` has, but for folder and suffix."""
-    by_stem = {Path(name).stem: name for name in masks}
-    for stem, count in Counter(Path(name).stem for name in masks).items():
-        if count > 1:
-            raise ValueError(f"{path} holds {count} masks called {stem}: leave one of them")
-    without = [name for name in images if Path(name).stem not in by_stem]
-    if without:
+    """The name among ``masks`` that each of the ``images`` has: with its folders, or where none has them, without.
+
+    The names of ``images`` come with a suffix of an image or without one.
+    """
+    whole = {without_suffix(name): name for name in masks}
+    stems = Counter(Path(stem).name for stem in whole)
+    alone = {Path(stem).name: name for stem, name in whole.items() if stems[Path(stem).name] == 1}
+    if len(whole) < len(masks):
+        twice, count = Counter(map(without_suffix, masks)).most_common(1)[0]
+        raise ValueError(f"{path} holds {count} masks called {twice}: leave one of them")
+    own = [without_suffix(name) for name in images]
+    found = [whole.get(stem) or alone.get(Path(stem).name) for stem in own]
+    missing = [name for name, mask in zip(images, found, strict=True) if mask is None]
+    if missing:
         raise ValueError(
-            f"{path} has no mask for {len(without)} of {len(images)} images, the first of which is {without[0]}: put one called "
-            f"{Path(without[0]).stem}.png there"
+            f"{path} has no mask for {len(missing)} of {len(images)} images, the first of which is {missing[0]}: put one called "
+            f"{Path(without_suffix(missing[0])).name}.png there"
         )
-    return [by_stem[Path(name).stem] for name in images]
+    return [mask for mask in found if mask is not None]
+
+
+def without_suffix(name: str) -> str:
+    """A file's name without the suffix of an image; what else stands behind a point is part of it."""
+    path = Path(name)
+    return str(path.with_suffix("")) if is_image(path) else name
 
 
 def read_mask(content: bytes, name: str, height: int, width: int, *, white: str) -> Tensor:

@@ -7,7 +7,7 @@ a network but a part of the point that is searched for, each [B, ...], so that a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -99,10 +99,15 @@ def shapes_of(attention: str, channels: int) -> dict[str, tuple[int, ...]]:
 
 
 def first_weights(attention: str, channels: int) -> dict[str, Tensor]:
-    """Where every image's weights start: random and of variance 1 / fan-in, biases and gamma at 0."""
+    """Where the weights of every image start, the same for all: random and of variance 1 / fan-in, biases and gamma at 0."""
     found = {}
     for name, shape in shapes_of(attention, channels).items():
         starts_at_0 = name.endswith("_bias") or name == "gamma"
         weight = torch.zeros(shape) if starts_at_0 else Stream(0, f"attention/{name}").normal(0, 1, *shape)[0]
-        found[name] = weight / math.sqrt(math.prod(shape[1:]) or 1)
+        found[name] = weight / math.sqrt(fan_in(name, shape))
     return found
+
+
+def fan_in(name: str, shape: Sequence[int]) -> int:
+    """How many numbers one of an output is a sum of; of the spatial filter, which has one output, all of its own."""
+    return math.prod(shape if name == "spatial_weight" else shape[1:])

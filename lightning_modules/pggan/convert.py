@@ -29,7 +29,10 @@ def generator_of_released(released: Mapping[str, Tensor]) -> Generator:
     a shape fits nothing.
     """
     given = dict(released)
-    lod = float(given.pop(LOD, torch.zeros(())))
+    stated = given.pop(LOD, torch.zeros(()))
+    if not isinstance(stated, Tensor) or stated.numel() != 1:
+        raise ValueError(f"lod is one number, got {stated!r}")
+    lod = float(stated)
     ours: dict[str, Tensor] = {}
     for name, value in given.items():
         if not isinstance(value, Tensor):
@@ -78,7 +81,7 @@ def generator_of_official(arrays: Mapping[str, np.ndarray]) -> Generator:
     ValueError where a name or a shape fits nothing. The image is the same; features are not those that the official network
     calls so, whose norm stands at the end of a block.
     """
-    sides = [int(found[1]) for name in arrays if (found := re.match(r"(\d+)x\1/", name))]
+    sides = [int(found[1]) for name in arrays if (found := re.match(r"([1-9]\d*)x\1/", name))]
     if not sides:
         raise ValueError("these arrays hold no block of an official PGGAN generator, such as 4x4/Dense/weight")
     levels = round(math.log2(max(sides))) - 1
@@ -94,14 +97,16 @@ def of_official(name: str, value: np.ndarray, levels: int) -> tuple[str, np.ndar
     if found := re.fullmatch(r"ToRGB_lod(\d+)/(weight|bias)", name):
         new = f"to_image.{levels - 1 - int(found[1])}.{found[2]}"
         return new, value.transpose(3, 2, 0, 1) if found[2] == "weight" and value.ndim == 4 else value
-    found = re.fullmatch(r"(\d+)x\1/(Dense|Conv|Conv0|Conv0_up|Conv1)/(weight|bias)", name)
+    found = re.fullmatch(r"([1-9]\d*)x\1/(Dense|Conv|Conv0|Conv0_up|Conv1)/(weight|bias)", name)
     if found is None:
         raise ValueError(f"{name!r} is no array of an official PGGAN generator")
     new = f"blocks.{2 * (round(math.log2(int(found[1]))) - 2) + OFFICIAL_BLOCKS[found[2]]}.{found[3]}"
     if found[3] == "bias":
         return new, value
     match found[2], value.ndim:
-        case "Dense", 2:  # [in, 16 out] to the 4 x 4 places of a convolution, which reads them backwards
+        case "Dense", 2 if (
+            value.shape[1] % 16 == 0
+        ):  # [in, 16 out] to the 4 x 4 places of a convolution, which reads them backwards
             return new, value.reshape(value.shape[0], -1, 4, 4).swapaxes(0, 1)[:, :, ::-1, ::-1]
         case "Conv0_up", 4:  # [k, k, out, in] of a transposed convolution
             return new, value.transpose(2, 3, 0, 1)[:, :, ::-1, ::-1]
@@ -119,6 +124,9 @@ def generator_of_sizes(state: dict[str, Tensor]) -> Generator:
         raise ValueError(
             f"these are no weights of a generator of 8 x 8 pixels or more: they hold {', '.join(sorted(state))}"
         )
+    for name, number in {**dict.fromkeys(wanted, 1), "blocks.0.weight": 4, f"to_image.{levels - 1}.weight": 4}.items():
+        if state[name].ndim != number:
+            raise ValueError(f"{name} has the shape {tuple(state[name].shape)}, and {number} dimensions were expected")
     widths = [len(state[name]) for name in wanted]
     most = widths[0]
     base = next((w << (level + 2) for level, w in enumerate(widths) if w < most), most << (levels + 1))

@@ -19,7 +19,7 @@ from lightning_modules.pggan.layers import pixel_norm
 from lightning_modules.pggan.networks import Critic, Generator
 from lightning_modules.pggan.spaces import SPACES, Space
 
-KNOWN_SHARE = 0.5  # of the batches: the encoder sees the whole image
+KNOWN_SHARE = 0.5  # of the images, which the encoder sees whole
 SQUARES = 4  # a side of the grid by whose squares images have holes while it trains
 
 
@@ -28,7 +28,7 @@ class PGGANEncoder(Invertible, Reconstructs):
 
     E sees an image with its hidden pixels at 0 and, in one more channel, which are known. It learns from samples, whose
     latents are known, |z / rms z - E / rms E|^2, and from images, ``pixel_weight`` times the squared error of G(E(x)) over
-    all pixels. Every second batch is hidden in squares of a grid, of which each is known by chance.
+    all pixels. Half of the images, by chance, are hidden in squares of a grid, of which each is known by chance.
     """
 
     space_names = tuple(SPACES)

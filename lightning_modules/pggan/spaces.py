@@ -10,8 +10,9 @@ from torch import Tensor
 
 from generative.checks import check_at_least
 from generative.inversion.search import Point
-from lightning_modules.pggan.attention import attended, first_weights
+from lightning_modules.pggan.attention import attended, fan_in, first_weights
 from lightning_modules.pggan.composition import composed, shares_of_codes
+from lightning_modules.pggan.growth import Stage
 from lightning_modules.pggan.networks import Generator
 
 UNIT_OF_GAMMA = 0.1  # of self-attention's share, which starts at 0
@@ -29,6 +30,11 @@ class PGGANSpace:
 
     def __init__(self, generator: Generator, *, samples: Tensor) -> None:
         self.generator, self.samples = generator, samples
+        if generator.stage != Stage(generator.levels) and self.name != "z":
+            raise ValueError(
+                f"this generator has grown to {generator.stage.side} of {2 ** (generator.levels + 1)} pixels: only space z can be "
+                "searched before it draws all of them"
+            )
 
 
 class LatentSpace(PGGANSpace):
@@ -90,8 +96,8 @@ class CodeSpace(PGGANSpace):
         """Of a weight of attention: the deviation that it, or the layer whose bias it is, starts with."""
         if name == "gamma":
             return self.samples.new_tensor(UNIT_OF_GAMMA)
-        fan_in = math.prod(weight.shape[1:]) if weight.ndim > 1 else self.width
-        return self.samples.new_tensor(1.0 / math.sqrt(fan_in))
+        inputs = fan_in(name, weight.shape) if weight.ndim > 1 else self.width
+        return self.samples.new_tensor(1.0 / math.sqrt(inputs))
 
     def features(self, point: Point) -> Tensor:
         """Of each code after attention: [B, N, C, H, W]."""

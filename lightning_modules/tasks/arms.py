@@ -23,7 +23,6 @@ from generative.inversion.fills import (
 )
 from generative.inversion.measurements import Masked
 from generative.inversion.trained_fills import ConditionalGaussian, Retrieval
-from generative.rendering.images import as_floats
 from lightning_modules.base import ImageData, Invertible
 from lightning_modules.tasks.search import Inversion, Targets, images_of
 
@@ -101,12 +100,13 @@ class DeepPriorArm(Arm):
 
     def fill(self, targets: Targets) -> dict[str, Filled]:
         known, started = known_pixels(targets), time.perf_counter()
-        measured = targets.through(targets.images)
-        first = targets.addresses[0][0]
-        assert [number for number, _ in targets.addresses] == list(range(first, first + len(targets)))
-        given = {"seed": self.seed, "first": first, "steps": self.steps}
-        filled = deep_prior_fill(measured, known.to(measured.device), **given).cpu()
-        return {DEEP_PRIOR: Filled(filled[:, None], time.perf_counter() - started, self.steps)}
+        measured, filled = targets.through(targets.images), []
+        numbers = [number for number, _ in targets.addresses]
+        for first, last in runs_of(numbers):
+            part = slice(first, last)
+            given = {"seed": self.seed, "first": numbers[first], "steps": self.steps}
+            filled.append(deep_prior_fill(measured[part], known[part].to(measured.device), **given).cpu())
+        return {DEEP_PRIOR: Filled(torch.cat(filled)[:, None], time.perf_counter() - started, self.steps)}
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,12 @@ class EncoderArm(Arm):
         seamless = without_seam(drawn, measured.cpu(), known)
         both = {ENCODER: drawn, ENCODER + SEAMLESS: seamless}
         return {name: Filled(images[:, None], seconds) for name, images in both.items()}
+
+
+def runs_of(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """Where consecutive ``numbers`` begin and end, as places."""
+    breaks = [place for place in range(1, len(numbers)) if numbers[place] != numbers[place - 1] + 1]
+    return list(zip([0, *breaks], [*breaks, len(numbers)], strict=True))
 
 
 def known_pixels(targets: Targets) -> Tensor:
@@ -194,7 +200,13 @@ class Arms:
     @property
     def spaces(self) -> list[str]:
         """The arms that are searches."""
-        return [name for name in self.names if name in self.method.space_names]
+        return [name for name in dict.fromkeys(self.names) if name in self.method.space_names]
+
+    @property
+    def lines(self) -> list[str]:
+        """The names of all that is made of an image: of a search, and of an encoder, also without the seam."""
+        made = {name: [name, name + SEAMLESS] for name in (*self.spaces, ENCODER)}
+        return [line for name in dict.fromkeys(self.names) for line in made.get(name, [name])]
 
     @cached_property
     def all(self) -> list[Arm]:
@@ -206,8 +218,7 @@ class Arms:
         if name == DEEP_PRIOR:
             return DeepPriorArm(self.inversion.seed, self.deep_prior_steps)
         if name in TRAINED_FILLS:
-            training = as_floats(self.datamodule.split("train")[0])
-            return FillArm(name, TRAINED_FILLS[name](training).fill)
+            return FillArm(name, TRAINED_FILLS[name](self.datamodule.split("train")[0][:]).fill)
         return EncoderArm(self.method) if name == ENCODER else FillArm(name, PLAIN_FILLS[name])
 
     def searching(self, space: str) -> SearchArm:

@@ -47,7 +47,9 @@ def boundary(
     check_at_least(5 * LEAST_OF_A_SIDE, samples=count)
     latents = method.latents(0, count, seed=seed, stream="boundary")
     parts = latents.split(batch_size)
-    named = torch.cat([judge.classify(judge.features(method.decode(part))).argmax(dim=1).cpu() for part in parts])
+    labels = [method.balanced_labels(0, len(part)) for part in parts]
+    drawn = (method.decode(*part) for part in zip(parts, labels, strict=True))
+    named = torch.cat([judge.classify(judge.features(images)).argmax(dim=1).cpu() for images in drawn])
     is_class = (named == towards).numpy()
     least = int(min(is_class.sum(), (~is_class).sum()))
     if least < LEAST_OF_A_SIDE:
@@ -63,9 +65,15 @@ def boundary(
     return Boundary(normal / normal.norm(), accuracy, float(is_class.mean()))
 
 
-def moved(point: Point, normal: Tensor, strength: float) -> Point:
-    """A point whose latents, [B, D] or [B, N, D], are ``strength`` further along ``normal``; all else of it is kept."""
-    return point | {LATENT: point[LATENT] + strength * normal}
+def moved(point: Point, normal: Tensor, strength: float, *, hears_norms: bool) -> Point:
+    """A point whose latents, [B, D] or [B, N, D], are ``strength`` further along ``normal``; all else of it is kept.
+
+    Where a generator does not hear their norm, which a search lets drift, they are brought to a mean square of 1 first.
+    """
+    z = point[LATENT]
+    if not hears_norms:
+        z = z / z.square().mean(dim=-1, keepdim=True).sqrt()
+    return point | {LATENT: z + strength * normal}
 
 
 def edit_boundary(
@@ -98,7 +106,9 @@ def edit_boundary(
     steps_along = [-4.0, -2.0, 0.0, 2.0, 4.0] if strengths is None else strengths
     name = space or method.space_names[0]
     check_space(method, name)
-    (naming,), (judging,) = labeller, judge
+    if len(labeller) != 1 or len(judge) != 1:
+        raise ValueError(f"labeller and judge take one checkpoint each, got {len(labeller)} and {len(judge)}")
+    naming, judging = labeller[0], judge[0]
     if naming.image_shape != method.image_shape or judging.image_shape != method.image_shape:
         raise ValueError(f"labeller and judge must take the images {method.image_shape} that the checkpoint draws")
     found = boundary(method, naming, towards=towards, count=samples, seed=seed, batch_size=max(batch_size, 64))
@@ -124,7 +134,12 @@ def edited(
             raise ValueError(
                 f"a boundary moves latents, and the points of the space {space} have none: choose another space"
             )
-    drawn = [inversion.space(space, b.labels).draw(moved(f.point, normal, strength)).cpu() for b, f in batches]
+    drawn = [
+        inversion.space(space, b.labels)
+        .draw(moved(f.point, normal, strength, hears_norms=inversion.method.keeps_norms))
+        .cpu()
+        for b, f in batches
+    ]
     return torch.cat(drawn)
 
 
@@ -139,16 +154,16 @@ def write_edits(
 ) -> list[Path]:
     """``frames`` [N, S, C, H, W]: a row an image in the picture; a line a strength with the share of images of the class."""
     features = [judge.features(images.to(judge.device)) for images in (originals, *frames.unbind(dim=1))]
-    unit = (features[0] - features[0].roll(1, dims=0)).norm(dim=1).mean()
+    unit = features[0].norm(dim=1).mean()  # the mean length of an original's features
     lines = []
     for strength, of_frames in zip(strengths, features[1:], strict=True):
         named = judge.classify(of_frames).argmax(dim=1)
-        distance = (of_frames - features[0]).norm(dim=1).mean() / unit
+        change = (of_frames - features[0]).norm(dim=1).mean() / unit
         lines.append(
             {
                 "strength": strength,
                 "share_of_class": float((named == facts["towards"]).double().mean()),
-                "feature_change": float(distance),  # in units of the distance of two originals
+                "feature_change": float(change),
                 **facts,
             }
         )

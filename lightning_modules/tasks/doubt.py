@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from generative.rendering.images import image_grid, pixel_scale, save_picture, s
 
 DEVIATIONS = 2.0  # on both sides of the mean, within which answers of a normal law lie in 95 % of cases
 ASKED_COVERAGE = 0.95
+SHOWN_ANSWERS = 4
 BRIGHTEST = 0.5  # spread or error, of a range of 2, that a map shows as white
 
 
@@ -71,24 +72,57 @@ def rank_correlation(x: Tensor, y: Tensor) -> float:
     return float(centred[0] @ centred[1] / norm) if norm > 0 else 0.0
 
 
-def write_doubt(
-    output: Path, name: str, originals: Tensor, answers: Tensor, known: Tensor, *, shown: int
-) -> tuple[Doubt, list[Path]]:
-    """The measures of ``answers`` [N, K, C, H, W] to ``originals`` [N, C, H, W] in holes, and a picture of the first images.
+@dataclass(frozen=True)
+class Answered:
+    """An ``original`` [C, H, W], the ``answers`` [K, C, H, W] to it, and its ``known`` pixels [1, H, W], all on the CPU."""
 
-    All in [-1, 1], ``known`` [N, 1, H, W] on the CPU.
-    """
-    mean, spread = answers.mean(dim=1), answers.var(dim=1).mean(dim=1).sqrt()
-    error = (mean - originals).square().mean(dim=1).sqrt()
-    hidden = ~known[:, 0]
-    rows = [(spread[k][hidden[k]], error[k][hidden[k]]) for k in range(len(answers))]
-    doubt = measured_doubt(*zip(*rows, strict=True), answers=answers.shape[1])
-    maps = [hot((part * hidden / BRIGHTEST).clamp(max=1)) for part in (error, spread)]
-    panels = [("original", originals), ("known", torch.where(known, originals, 0.0)), ("mean of the answers", mean)]
-    panels += [(f"answer {k}", answers[:, k]) for k in range(min(answers.shape[1], 4))]
-    panels += list(zip(("error", "spread"), maps, strict=True))
-    scale = pixel_scale(originals.shape[2])
-    sheet = side_by_side([(title, image_grid(images[:shown], num_columns=1, scale=scale)) for title, images in panels])
+    original: Tensor
+    answers: Tensor
+    known: Tensor
+
+    @property
+    def mean(self) -> Tensor:
+        return self.answers.mean(dim=0)
+
+    @property
+    def spread(self) -> Tensor:
+        """The standard deviation of the answers, its root mean square over channels: [H, W]."""
+        return self.answers.var(dim=0).mean(dim=0).sqrt()
+
+    @property
+    def error(self) -> Tensor:
+        """Of the mean of the answers, its root mean square over channels: [H, W]."""
+        return (self.mean - self.original).square().mean(dim=0).sqrt()
+
+
+def write_doubt(output: Path, name: str, images: Iterable[Answered], *, shown: int) -> list[Path]:
+    """The measures of all ``images``, of which one at a time is in memory, and a picture of the first ``shown``."""
+    spreads, errors, first = [], [], list[Answered]()
+    for image in images:
+        hidden = ~image.known[0]
+        spreads.append(image.spread[hidden])
+        errors.append(image.error[hidden])
+        first += [image] if len(first) < shown else []
+    doubt = measured_doubt(spreads, errors, answers=len(first[0].answers))
+    sheet = side_by_side(
+        [(title, image_grid(part, num_columns=1, scale=scale_of(part))) for title, part in panels(first)]
+    )
     written = [save_picture(sheet, output, f"doubt_{name}.png"), output / f"doubt_{name}.json"]
     written[1].write_text(json.dumps(asdict(doubt), indent=1) + "\n")
-    return doubt, written
+    return written
+
+
+def scale_of(images: Tensor) -> int:
+    return pixel_scale(images.shape[2])
+
+
+def panels(images: Sequence[Answered]) -> Iterator[tuple[str, Tensor]]:
+    """Columns of the picture: [N, C, H, W] in [-1, 1] under their titles."""
+    yield "original", torch.stack([image.original for image in images])
+    yield "known", torch.stack([torch.where(image.known, image.original, 0.0) for image in images])
+    yield "mean of the answers", torch.stack([image.mean for image in images])
+    for number in range(min(len(images[0].answers), SHOWN_ANSWERS)):
+        yield f"answer {number}", torch.stack([image.answers[number] for image in images])
+    for title, maps in (("error", [i.error for i in images]), ("spread", [i.spread for i in images])):
+        inside = torch.stack([part * ~image.known[0] for part, image in zip(maps, images, strict=True)])
+        yield title, hot((inside / BRIGHTEST).clamp(max=1))

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 
 class Journal:
-    """The file ``name`` of an output folder: lines of images, several for each, which all hang on the settings ``facts``.
+    """The file ``<name>.jsonl`` of an output folder: a line for each image and arm, which all hang on the settings ``facts``.
 
-    What stands there is kept, without the lines of an image that a kill cut short. ValueError where it is of other settings.
+    What stands there is kept, but for images that lack the line of one of the ``arms``, as after a kill. ValueError where it
+    is of other settings.
     """
 
-    def __init__(self, output: Path, name: str, *, facts: Mapping[str, Any]) -> None:
+    def __init__(self, output: Path, name: str, *, facts: Mapping[str, Any], arms: Sequence[str]) -> None:
         self.path, settings = output / f"{name}.jsonl", output / f"{name}_settings.json"
         asked = json.dumps(dict(facts), indent=1) + "\n"
         if self.path.exists() and (not settings.exists() or settings.read_text() != asked):
             raise ValueError(f"{self.path} holds results of other settings: choose another output folder, or remove it")
         output.mkdir(parents=True, exist_ok=True)
-        settings.write_text(asked)
-        whole = complete(self.path.read_text()) if self.path.exists() else []
-        self.path.write_text("".join(line + "\n" for line in whole))
+        if not self.path.exists():
+            settings.write_text(asked)
+            self.path.touch()
+        text = self.path.read_text()
+        whole = complete(text, arms)
+        if whole != text:
+            kept = self.path.with_suffix(".kept")
+            kept.write_text(whole)
+            kept.replace(self.path)  # at once, so that a kill here loses nothing
 
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.path.read_text().splitlines()]
@@ -37,9 +43,10 @@ class Journal:
             file.write("".join(json.dumps(dict(line)) + "\n" for line in lines))
 
 
-def complete(text: str) -> list[str]:
-    """The lines of images that have as many as the first one."""
+def complete(text: str, arms: Sequence[str]) -> str:
+    """The lines of images that have one for each of the ``arms``."""
     whole = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
-    names = [json.loads(line)["image"] for line in whole]
-    counts = Counter(names)
-    return [line.rstrip("\n") for line, name in zip(whole, names, strict=True) if counts[name] == counts[names[0]]]
+    found: dict[str, set[str]] = {}
+    for line in map(json.loads, whole):
+        found.setdefault(line["image"], set()).add(line["arm"])
+    return "".join(line for line in whole if found[json.loads(line)["image"]] >= set(arms))

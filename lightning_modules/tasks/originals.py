@@ -30,6 +30,7 @@ class Source(ABC):
     """Images by their place, read when they are asked for; ``names`` has one for each, unlike all others."""
 
     names: list[str]
+    numbers: list[int]  # by which random masks and starts are addressed: in the test split, or the place among files
     told: str  # in settings that are compared
 
     def __len__(self) -> int:
@@ -44,12 +45,13 @@ class TestImages(Source):
     """Of the test split, by number."""
 
     def __init__(self, datamodule: ImageData, numbers: Sequence[int]) -> None:
-        self.datamodule, self.numbers = datamodule, torch.tensor(numbers, dtype=torch.long)
-        self.names = [str(number) for number in numbers]
+        self.datamodule, self.numbers = datamodule, list(numbers)
+        self.names = unique([str(number) for number in numbers], of=f"{datamodule.name}'s test split")
         self.told = f"{datamodule.name}:test {', '.join(self.names)}"
 
     def read(self, method: Draws, places: Sequence[int]) -> Originals:
-        images, labels = held_out(self.datamodule, self.numbers[list(places)])
+        numbers = torch.tensor([self.numbers[place] for place in places], dtype=torch.long)
+        images, labels = held_out(self.datamodule, numbers)
         return Originals(images.to(next(method.parameters())), labels)
 
 
@@ -62,17 +64,28 @@ class Files(Source):
     def __init__(self, path: Path, *, fit: bool) -> None:
         if not path.exists():
             raise ValueError(f"there is no folder or file {path} of images")
-        self.path, self.fit, self.told = path, fit, str(path)
+        self.path, self.fit, self.told = path, fit, f"{path.resolve()}{', fitted' if fit else ''}"
         self.stored = read_array(path)[0] if path.suffix.lower() in ARRAYS else ImageFiles(path)
         if isinstance(self.stored, ImageFiles):
-            self.names = [str(Path(name).with_suffix("")) for name in self.stored.names]
+            self.names = unique([str(Path(name).with_suffix("")) for name in self.stored.names], of=str(path))
         else:
             self.names = [str(number) for number in range(len(self.stored))]
+        self.numbers = list(range(len(self.names)))
 
     def read(self, method: Draws, places: Sequence[int]) -> Originals:
         stored, chosen = self.stored, list(places)
         found = stored[chosen] if isinstance(stored, Tensor) else stored.select(chosen)
         return Originals(fitted(method, found, name=str(self.path), fit=self.fit).to(next(method.parameters())), None)
+
+
+def unique(names: list[str], *, of: str) -> list[str]:
+    """``names`` themselves; ValueError where two images have one: what is made of them would have one file."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"{of} holds or is asked for two images called {name}: rename or leave out one of them")
+        seen.add(name)
+    return names
 
 
 def open_source(

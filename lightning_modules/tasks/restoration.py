@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -21,11 +23,12 @@ from generative.rendering.mask_files import MEANINGS, read_masks
 from generative.rendering.tables import markdown
 from lightning_modules.base import Classifies, ImageData, Invertible
 from lightning_modules.tasks.arms import Arms, Filled
-from lightning_modules.tasks.doubt import write_doubt
+from lightning_modules.tasks.doubt import Answered, write_doubt
 from lightning_modules.tasks.journal import Journal
 from lightning_modules.tasks.originals import Originals, Source, labels_of_originals, open_source
 from lightning_modules.tasks.samples import progress
 from lightning_modules.tasks.search import Inversion, Targets, make_objective
+from metrics.features import FromClassifier
 from metrics.quality import restoration_scores
 
 SHOWN = 16  # images of a large set that pictures have rows for
@@ -73,10 +76,10 @@ def inpaint(
     ``arms``: fills, of which harmonic is the one to beat, and spaces of the method, by default its first. ``num_codes``,
     ``layer``, ``importance`` and ``attention`` are settings of a space that has them. ``starts``: so many searches for each
     image; their mean is the answer, and their spread is measured against its error. ``start`` of a search: the ``nearest``
-    samples or ``random``. ``held_out``: a share of the known pixels by which a search ends, see `Inversion`. ``seconds``: the
-    most that all searches take together. ``deep_prior_steps``: of that arm. ``judge``: a classifier's checkpoint, which names
-    the filled images and in whose features they are compared. A folder with the results of a run that was broken off goes
-    on from there.
+    samples, ``random``, or where an ``encoder`` says. ``held_out``: a share of the known pixels by which a search ends, see
+    `Inversion`. ``seconds``: the most that all searches take together, without those for classes. ``deep_prior_steps``: of
+    that arm. ``judge``: a classifier's checkpoint, which names the filled images and in whose features they are compared. A
+    folder with the results of a run that was broken off goes on from there.
     """
     check_choice("meaning of white", white, MEANINGS)
     check_at_least(1, starts=starts, batch_size=batch_size)
@@ -90,35 +93,46 @@ def inpaint(
     names = ["mean", "harmonic", method.space_names[0]] if arms is None else arms
     chosen = Arms(inversion, datamodule, names, restarts=starts, deep_prior_steps=deep_prior_steps)
     source, number = open_source(datamodule, images=images, count=count, fit=fit)
-    hidden = hidden_by(masks, source.names[:number], method.image_shape, white=white, seed=seed)
+    hidden = hidden_by(masks, source, number, method.image_shape, white=white, seed=seed)
     facts = {"mask": hidden.name, "starts": starts, **search, "pixel": pixel, "perceptual": objective.perceptual}
     facts |= settings | generator_of(method) | {"classes": classes_in_words(method, images, classes, guess_classes)}
-    told = {"images": source.told, "seed": seed, "arms": names, "deep_prior_steps": deep_prior_steps}
+    judging = judge_of(method, judge)
+    told = {"images": source.told, "masks": hidden.told, "seed": seed, "arms": names, "asked_classes": classes}
+    told |= {"deep_prior_steps": deep_prior_steps, "seconds": seconds, "generator": mark_of(method)}
+    told |= {"judge": None if judging is None else FromClassifier(judging).weights}
     labels = None if classes is None else labels_of_originals(method, None, classes, number)
-    journal = Journal(output, "inpaint", facts=facts | told)
-    work = Work(chosen, source, hidden, journal, facts, labels, not guess_classes, judge_of(method, judge))
+    journal = Journal(output, "inpaint", facts=facts | told, arms=chosen.lines)
+    work = Work(chosen, source, hidden, journal, facts, labels, not guess_classes, judging)
     work.run(batch_size, seconds=seconds)
     return [*work.pages(output), *work.doubts(output)]
 
 
 @dataclass(frozen=True)
 class Holes:
-    """``known`` pixels of images, bool [N, 1, H, W], made by a rule whose name with its numbers is ``name``."""
+    """``known`` pixels of images, bool [N, 1, H, W], by a rule or from files called ``name``; ``told`` in full."""
 
     name: str
     known: Tensor
+    told: str
 
 
 def hidden_by(
-    masks: str | None, names: Sequence[str], image_shape: tuple[int, int, int], *, white: str, seed: int
+    masks: str | None, source: Source, count: int, image_shape: tuple[int, int, int], *, white: str, seed: int
 ) -> Holes:
-    """The holes of images called ``names``: by a rule's name, or of a file or a folder of files."""
+    """The holes of the first ``count`` images: by a rule's name and their numbers, or of a file or a folder of files."""
     _, height, width = image_shape
     rule = f"blocks{max(1, min(height, width) // 4)}_25pct" if masks is None else masks
     path = Path(rule).expanduser()
     if path.exists():
-        return Holes(path.name, read_masks(path, names, height, width, white=white))
-    return Holes(rule, holes(rule, len(names), height, width, seed=seed))
+        known = read_masks(path, source.names[:count], height, width, white=white)
+        return Holes(path.name, known, f"{path.resolve()}, white {white}")
+    numbers = source.numbers[:count]
+    return Holes(rule, holes(rule, max(numbers) + 1, height, width, seed=seed)[numbers], rule)
+
+
+def mark_of(method: Invertible) -> str:
+    """A short hash of the settings of a generator's run."""
+    return hashlib.sha256(json.dumps(method.run_config, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 def generator_of(method: Invertible) -> dict[str, Any]:
@@ -160,16 +174,17 @@ class Work:
         done = self.journal.done()
         names = self.source.names[: len(self.hidden.known)]
         left = [place for place, name in enumerate(names) if name not in done]
-        started = time.perf_counter()
+        spent = 0.0
         with progress(len(names), "inpaint") as bar:
             bar.update(len(names) - len(left))
             for first in range(0, len(left), batch_size):
                 places = left[first : first + batch_size]
                 share = None
                 if seconds is not None:  # a batch that is late has taken from the others, but leaves them a step
-                    rest = max(1e-9, seconds - (time.perf_counter() - started))
-                    share = rest * len(places) / (len(left) - first)
-                self.journal.append(list(self.filled(places, seconds=share)))
+                    share = max(1e-9, seconds - spent) * len(places) / (len(left) - first)
+                lines = list(self.filled(places, seconds=share))
+                self.journal.append(lines)
+                spent += sum(line["seconds"] for line in lines if line["arm"] in self.arms.spaces)
                 bar.update(len(places))
 
     def filled(self, places: list[int], *, seconds: float | None) -> Iterator[dict[str, Any]]:
@@ -177,7 +192,8 @@ class Work:
         originals = self.originals(places)
         known = self.hidden.known[places]
         through = Masked(known.to(originals.images.device))
-        targets = Targets(originals.images, originals.labels, through, numbers=torch.tensor(places))
+        numbers = torch.tensor([self.source.numbers[place] for place in places])
+        targets = Targets(originals.images, originals.labels, through, numbers=numbers)
         targets = self.arms.inversion.with_classes(targets)
         whole = originals.images.cpu()
         for arm, found in self.arms.fill(targets, seconds=seconds).items():
@@ -220,9 +236,9 @@ class Work:
 
     def pages(self, output: Path) -> list[Path]:
         """The lines, the table of their means and the picture of the first images."""
-        lines = self.journal.lines()
-        names = list(dict.fromkeys(line["image"] for line in lines))[:SHOWN]
-        places = [self.source.names.index(name) for name in names]
+        asked = self.source.names[: len(self.hidden.known)]
+        lines = [line for line in self.journal.lines() if line["image"] in set(asked)]
+        names, places = asked[:SHOWN], list(range(min(SHOWN, len(asked))))
         whole = self.source.read(self.arms.method, places).images.cpu()
         panels = [("original", whole), ("known", torch.where(self.hidden.known[places], whole, 0.0))]
         arms = list(dict.fromkeys(line["arm"] for line in lines))
@@ -236,18 +252,21 @@ class Work:
         return [self.journal.path, table, save_picture(sheet, output, "inpaint.png")]
 
     def doubts(self, output: Path) -> list[Path]:
-        """Of every search with several answers: how well their spread says where they are wrong."""
-        if self.arms.restarts == 1:
+        """Of every search of two images or more with several answers: how well their spread says where they are wrong."""
+        count = len(self.hidden.known)
+        if self.arms.restarts == 1 or count < 2:
             return []
-        names = self.source.names[: len(self.hidden.known)]
-        whole, written = self.originals(range(len(names))).images.cpu(), []
-        for arm in dict.fromkeys(line["arm"] for line in self.journal.lines()):
-            if not (output / "answers" / arm).exists():
-                continue
-            answers = [self.stored(f"answers/{arm}", [f"{n}_{k}" for n in names]) for k in range(self.arms.restarts)]
-            _, files = write_doubt(output, arm, whole, torch.stack(answers, dim=1), self.hidden.known, shown=SHOWN)
-            written += files
+        written = []
+        for arm in self.arms.lines:
+            if (output / "answers" / arm).exists():
+                written += write_doubt(output, arm, map(partial(self.answered, arm), range(count)), shown=SHOWN)
         return written
+
+    def answered(self, arm: str, place: int) -> Answered:
+        """An image with what an arm answered, as it was kept."""
+        names = [f"{self.source.names[place]}_{number}" for number in range(self.arms.restarts)]
+        original = self.source.read(self.arms.method, [place]).images[0].cpu()
+        return Answered(original, self.stored(f"answers/{arm}", names), self.hidden.known[place])
 
 
 def judge_of(method: Invertible, judge: list[Classifies] | None) -> Classifies | None:

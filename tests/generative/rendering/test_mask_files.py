@@ -92,7 +92,7 @@ def test_masks_that_are_missing_or_meant_twice(tmp_path: Path) -> None:
         ValueError, match="found by the images' file names, and these 3 images have none: give one mask for all"
     ):
         read_masks(tmp_path, 3, HEIGHT, WIDTH)
-    save(levels(), tmp_path / "other" / "b.bmp")
+    save(levels(), tmp_path / "b.bmp")
     with pytest.raises(ValueError, match="holds 2 masks called b: leave one of them"):
         read_masks(tmp_path, ["b.jpg"], HEIGHT, WIDTH)
     with pytest.raises(ValueError, match=r"there is no .*nowhere\.png"):
@@ -119,3 +119,20 @@ def test_a_mask_hides_some_pixels_and_leaves_some(level: int, white: str, hides:
     colour = {0: "black", 255: "white"}[level]
     with pytest.raises(ValueError, match=rf"mask\.png hides {hides}, since it is all {colour}: draw what is missing"):
         read_masks(path, 1, HEIGHT, WIDTH, white=white)
+
+
+def test_masks_in_folders_and_names_with_points(tmp_path: Path) -> None:
+    """Each image has the mask of its whole name; where only one of all folders holds that name, it may leave them out."""
+    places = {"x/1.png": (0, 0), "y/1.png": (1, 1), "shot.v1.png": (2, 2), "shot.png": (3, 3)}
+    for name, (row, column) in places.items():
+        mask = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
+        mask[row, column] = 255
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(mask).save(tmp_path / name)
+    names = ["y/1", "x/1.jpg", "shot.v1", "photos/shot"]
+    known = read_masks(tmp_path, names, HEIGHT, WIDTH)
+    assert [tuple((~one[0]).nonzero()[0].tolist()) for one in known] == [(1, 1), (0, 0), (2, 2), (3, 3)]
+    with pytest.raises(
+        ValueError, match=r"no mask for 1 of 1 images, the first of which is z/1: put one called 1\.png there"
+    ):
+        read_masks(tmp_path, ["z/1"], HEIGHT, WIDTH)

@@ -95,6 +95,8 @@ def test_self_attention_starts_as_nothing(attention: str) -> None:
     weights = {name: value.double().expand(2, *value.shape) for name, value in first_weights(attention, 16).items()}
     torch.testing.assert_close(attended(features, weights, attention=attention), features, rtol=0, atol=0)
     assert weights["key_weight"].std() > 0.1
+    spatial = first_weights("cbam", 16)["spatial_weight"]
+    assert spatial.std().item() == pytest.approx(98**-0.5, rel=0.3)  # its one output is a sum of 98
 
 
 def test_shares_of_codes_say_which_code_drew_a_place() -> None:

@@ -118,6 +118,12 @@ def test_arrays_by_the_official_names() -> None:
             {"layer2.weight": torch.zeros(3)},
             "'layer2.weight' has the shape (3,): a kernel [3, 3, in, out] was expected",
         ),
+        (
+            {"layer0.conv.weight": torch.zeros(12)},
+            "blocks.0.weight has the shape (12,), and 4 dimensions were expected",
+        ),
+        ({"layer3.wscale.bias": torch.zeros(())}, "blocks.3.bias has the shape (), and 1 dimensions were expected"),
+        ({"lod": torch.zeros(2)}, "lod is one number, got tensor([0., 0.])"),
         ({"lod": torch.tensor(5.0)}, "lod 5 is no level of a network with 3 sizes"),
         ({"layer1.conv.weight": "a pickled object"}, "'layer1.conv.weight' is no array of weights but str"),
     ],
@@ -134,6 +140,8 @@ def test_what_does_not_fit_is_one_sentence(changed: dict[str, torch.Tensor | Non
         ({"8x8/Conv7/weight": np.zeros(3)}, "'8x8/Conv7/weight' is no array of an official PGGAN generator"),
         ({"8x8/Conv0/weight": np.zeros(3)}, "'8x8/Conv0/weight' has the shape (3,)"),
         ({"lod": np.zeros(())}, "'lod' is no array"),
+        ({"0x0/Conv1/bias": np.zeros(3)}, "'0x0/Conv1/bias' is no array"),
+        ({"4x4/Dense/weight": np.zeros((6, 7))}, "'4x4/Dense/weight' has the shape (6, 7)"),
     ],
 )
 def test_official_arrays_that_do_not_fit(changed: dict[str, np.ndarray], message: str) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 from generative.inversion.measurements import Masked
 from generative.inversion.objective import ReconstructionLoss
 from generative.inversion.search import Point, search, space_with
+from lightning_modules.pggan.growth import Stage
 from lightning_modules.pggan.networks import Generator
 from lightning_modules.pggan.spaces import SPACES, CodeSpace, FeatureSpace, LatentSpace
 
@@ -143,6 +144,17 @@ def test_shares_of_codes_add_up_to_1(generator: Generator) -> None:
     shares = space.shares(moved(space, latents(2, 3)))
     assert shares.shape == (2, 3, 8, 8)
     torch.testing.assert_close(shares.sum(dim=1), torch.ones(2, 8, 8, dtype=torch.float64))
+
+
+def test_a_generator_that_still_grows_can_be_searched_in_z_alone() -> None:
+    half = Generator(image_shape=(1, 16, 16), latent_dim=6, base=256, most=16).double()
+    half.stage = Stage(2)
+    z = latents(2)
+    alone = LatentSpace(half, samples=latents(32))
+    torch.testing.assert_close(alone.draw(alone.at(z)), half(z), rtol=0, atol=0)
+    for kind in (CodeSpace, FeatureSpace):
+        with pytest.raises(ValueError, match="has grown to 8 of 16 pixels: only space z can be searched"):
+            kind(half, samples=latents(32))
 
 
 @pytest.mark.parametrize(

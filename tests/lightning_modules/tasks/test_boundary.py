@@ -57,9 +57,11 @@ def test_the_boundary_is_the_latent_that_the_class_hangs_on() -> None:
 def test_edits_move_every_latent_of_a_point_and_nothing_else() -> None:
     point = {"z": torch.zeros(2, 3, 4), "alpha": torch.ones(2, 3, 5)}
     normal = torch.tensor([0.0, 1.0, 0.0, 0.0])
-    found = moved(point, normal, 2.5)
+    found = moved(point, normal, 2.5, hears_norms=True)
     assert found["alpha"] is point["alpha"]
     assert (found["z"] == 2.5 * normal).all()
+    drifted = moved({"z": 3 * torch.ones(2, 3, 4)}, normal, 2.0, hears_norms=False)
+    torch.testing.assert_close(drifted["z"][0, 0], torch.tensor([1.0, 3.0, 1.0, 1.0]))
     torch.testing.assert_close(unit_mean_square(torch.tensor([[3.0, 4.0]])).square().mean(dim=1), torch.ones(1))
 
 
@@ -79,6 +81,9 @@ def test_what_no_boundary_can_be_fitted_to(tmp_path: Path) -> None:
         boundary(Waves(), FirstWave(), towards=5, count=60, seed=0, batch_size=64)
     with pytest.raises(ValueError, match="samples must be at least 50, got 20"):
         boundary(Waves(), FirstWave(), towards=1, count=20, seed=0, batch_size=64)
+    two: dict[str, Any] = {"labeller": [FirstWave()], "judge": [FirstWave(), FirstWave()], "towards": 1}
+    with pytest.raises(ValueError, match="labeller and judge take one checkpoint each, got 1 and 2"):
+        edit_boundary(NamedZ(), tmp_path, **two, **FAST)
     judges: dict[str, Any] = {"labeller": [FirstWave()], "judge": [FirstWave((3, 8, 8))], "towards": 1}
     with pytest.raises(ValueError, match=r"must take the images \(1, 8, 8\) that the checkpoint draws"):
         edit_boundary(Waves(), tmp_path, **judges, **FAST)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from PIL import Image
 from scipy.stats import spearmanr
 
-from lightning_modules.tasks.doubt import covered, measured_doubt, rank_correlation, write_doubt
+from lightning_modules.tasks.doubt import Answered, covered, measured_doubt, rank_correlation, write_doubt
 
 
 def test_errors_of_the_size_of_the_spread_are_covered_as_a_normal_law_is() -> None:
@@ -43,10 +44,12 @@ def test_only_hidden_pixels_count_and_the_picture_shows_them(tmp_path: Path) -> 
     known = torch.ones(4, 1, 8, 8, dtype=torch.bool)
     known[:, :, 2:6, 2:6] = False
     answers = originals[:, None] + torch.where(known[:, None], 9.0, 0.2) * torch.randn(4, 6, 1, 8, 8, generator=random)
-    doubt, written = write_doubt(tmp_path, "z", originals, answers, known, shown=4)
-    assert doubt.answers == 6
-    assert max(doubt.error_by_quartile) < 0.5
+    images = [Answered(*parts) for parts in zip(originals, answers, known, strict=True)]
+    written = write_doubt(tmp_path, "z", iter(images), shown=2)
+    doubt = json.loads(written[1].read_text())
+    assert doubt["answers"] == 6
+    assert max(doubt["error_by_quartile"]) < 0.5
     assert [path.name for path in written] == ["doubt_z.png", "doubt_z.json"]
     Image.open(written[0]).verify()
     with pytest.raises(ValueError, match="give at least two"):
-        write_doubt(tmp_path, "z", originals[:1], answers[:1], known[:1], shown=1)
+        write_doubt(tmp_path, "z", iter(images[:1]), shown=1)

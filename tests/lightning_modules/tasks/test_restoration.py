@@ -119,6 +119,29 @@ def test_a_mask_for_each_file_by_its_name(tmp_path: Path) -> None:
     assert {line["mask"] for line in lines_of(tmp_path / "out")} == {"masks"}
 
 
+def test_an_image_has_its_mask_and_start_whichever_are_asked_for_beside_it(method: Invertible, tmp_path: Path) -> None:
+    given = FAST | {"arms": ["mean", "z"], "start": "random"}
+    for folder, images in (("both", [3, 7]), ("alone", [7])):
+        inpaint(method, tmp_path / folder, images=images, **given)
+    both, alone = (
+        {line["arm"]: line["psnr_hole"] for line in lines_of(tmp_path / folder) if line["image"] == "7"}
+        for folder in ("both", "alone")
+    )
+    assert both == pytest.approx(alone, abs=1e-3)
+    with pytest.raises(ValueError, match="two images called 3: rename or leave out one of them"):
+        inpaint(method, tmp_path / "twice", images=[3, 3], **given)
+
+
+def test_fewer_images_of_a_folder_that_is_done_are_shown_alone(tmp_path: Path) -> None:
+    folder = own_images(tmp_path / "own", 4)
+    given = FAST | {"images": str(folder), "arms": ["harmonic"]}
+    inpaint(Waves(), tmp_path / "out", **(given | {"count": 4}))
+    inpaint(Waves(), tmp_path / "out", **(given | {"count": 2}))
+    assert len(lines_of(tmp_path / "out")) == 4
+    with pytest.raises(ValueError, match="holds results of other settings"):
+        inpaint(Waves(), tmp_path / "out", judge=[FirstWave()], **(given | {"count": 2}))
+
+
 def test_several_answers_are_averaged_and_their_doubt_is_measured(tmp_path: Path) -> None:
     folder = own_images(tmp_path / "own", 4)
     given = FAST | {"steps": 20, "count": 4, "arms": ["code"], "starts": 3, "masks": "centre4"}
@@ -156,6 +179,7 @@ def test_a_run_that_was_broken_off_goes_on(method: Invertible, tmp_path: Path, m
     assert len({line["image"] for line in lines_of(broken)}) == 2
     with (broken / "inpaint.jsonl").open("a") as file:
         file.write(json.dumps({"image": "2", "arm": "harmonic"}) + '\n{"image": "2", "ar')  # as a kill leaves it
+    (broken / "inpaint.kept").write_text("of a kill at the start")
     calls: list[int] = []
     monkeypatch.setattr(SearchArm, "fill", lambda self, targets: calls.append(len(targets)) or fill(self, targets))
     inpaint(method, broken, **given)
