@@ -82,6 +82,8 @@ def called(line: Line, spaces: Sequence[str] = ("z", "codes", "features", "w", "
         words += ["importance fixed"] if line.get("importance") is False else []
     words += [f"layer {line.get('layer', 4)}"] if space == "features" else []
     words += [] if line["start"] == "random" else [f"start {line['start']}"]  # random is the thesis' start
+    words += [] if line["steps"] == SEARCH["steps"] else [f"{line['steps']} steps"]
+    words += [] if line["rate"] is None else [f"rate {line['rate']:g}"]
     words += [f"{line['starts']} starts"] if line["starts"] > 1 else []
     words += [f"{100 * line['held_out']:g} % held out"] if line["held_out"] else []
     words += [f"perceptual {line['perceptual']:g}"] if line["perceptual"] else []
@@ -184,15 +186,15 @@ def page() -> str:
         return "\n".join(
             [*text, "Nothing was measured yet: `python -m docs.ledger.inpainting --collect FOLDER ...`.", ""]
         )
-    masks = list(dict.fromkeys(line["mask"] for line in lines))
-    compared = {mask: against_bars([line for line in lines if line["mask"] == mask]) for mask in masks}
+    sets = {key: [line for line in lines if set_of(line) == key] for key in dict.fromkeys(map(set_of, lines))}
+    compared = {key: against_bars(own) for key, own in sets.items()}
     asked = [order for found in compared.values() for *_, order in found]
     p_values = iter(holm([order.p for order in asked]))
-    for mask in masks:
-        own = [line for line in lines if line["mask"] == mask]
-        text += [f"## {mask}, {len(own[0]['psnr_hole'])} images", "", arm_table(own)]
+    for key, own in sets.items():
+        experiment, mask = key
+        text += [f"## {mask}, {len(own[0]['psnr_hole'])} images, `{experiment}`", "", arm_table(own)]
         rows = []
-        for arm, bar, order in compared[mask]:
+        for arm, bar, order in compared[key]:
             mean, low, high = order.difference()
             p = next(p_values)
             rows.append([arm, bar, f"{mean:+.2f} ({low:+.2f} to {high:+.2f})", f"{p:.2g}", order_in_words(order, p)])
@@ -204,6 +206,11 @@ def page() -> str:
                 markdown(("arm", "against", "difference", "p", "found"), rows),
             ]
     return "\n".join(text)
+
+
+def set_of(line: Line) -> tuple[str, str]:
+    """What must be alike for arms to be held against each other: whose generators, and which holes."""
+    return line["experiment"], line["mask"]
 
 
 def order_in_words(order: PairedOrder, p: float) -> str:

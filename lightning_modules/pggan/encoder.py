@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from generative.averaging import averaged_copy
 from generative.checks import check_at_least
-from generative.inversion.search import settings_of, space_with
 from generative.precision import at_least_float32
 from generative.randomness import Stream
-from lightning_modules.base import Invertible, Reconstructs
+from lightning_modules.base import Reconstructs
+from lightning_modules.pggan.drawing import DrawsByPGGAN
 from lightning_modules.pggan.layers import pixel_norm
-from lightning_modules.pggan.networks import Critic, Generator
-from lightning_modules.pggan.spaces import SPACES, Space
+from lightning_modules.pggan.networks import Critic
 
 KNOWN_SHARE = 0.5  # of the images, which the encoder sees whole
 SQUARES = 4  # a side of the grid by whose squares images have holes while it trains
 
 
-class PGGANEncoder(Invertible, Reconstructs):
+class PGGANEncoder(DrawsByPGGAN, Reconstructs):
     """Trains ``encoder`` to invert a ``generator`` that stays as it is: ``weights`` are the last.ckpt of a run of pggan.
 
     E sees an image with its hidden pixels at 0 and, in one more channel, which are known. It learns from samples, whose
@@ -31,28 +30,20 @@ class PGGANEncoder(Invertible, Reconstructs):
     all pixels. Half of the images, by chance, are hidden in squares of a grid, of which each is known by chance.
     """
 
-    space_names = tuple(SPACES)
-    pivot_space = "z"
-    keeps_norms = False
-    norms_setting = "+method.generator.normalize_latents=false"
     weights_source = "a run of method=pggan"
     encodes = True
 
     def __init__(
         self,
         *,
-        num_classes: int,
-        generator: Callable[..., Generator],
         encoder: Callable[..., Critic],
         optimizer: Callable[..., Optimizer],
         pixel_weight: float = 1.0,
         **given: Any,
     ) -> None:
-        super().__init__(num_classes=0, **given)
+        super().__init__(**given)
         check_at_least(0, pixel_weight=pixel_weight)
-        self.generator = generator(image_shape=self.image_shape).requires_grad_(False)
-        self.averaged_generator = averaged_copy(self.generator)
-        self.latent_dim = self.generator.latent_dim
+        self.generator.requires_grad_(False)
         channels, *size = self.image_shape
         self.encoder = encoder(image_shape=(channels + 1, *size), group_size=0, num_outputs=self.latent_dim)
         self.averaged_encoder = averaged_copy(self.encoder)
@@ -98,29 +89,8 @@ class PGGANEncoder(Invertible, Reconstructs):
         found: Tensor = pixel_norm(self.averaged_encoder(with_known(images, known)))
         return found
 
-    def decode(
-        self, latents: Tensor, labels: Tensor | None = None, *, image_size: int | None = None, psi: float = 1.0
-    ) -> Tensor:
-        return self.averaged_generator(latents)
-
     def reconstruct(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         return self.decode(self.encode(images))
-
-    def space(
-        self,
-        name: str,
-        labels: Tensor | None = None,
-        *,
-        samples: Tensor,
-        settings: Mapping[str, Any] | None = None,
-    ) -> Space:
-        return space_with(SPACES[name], settings, generator=self.averaged_generator, samples=samples)
-
-    def space_settings(self, name: str) -> Sequence[str]:
-        return settings_of(SPACES[name], "generator", "samples")
-
-    def tunable(self) -> list[nn.Parameter]:
-        return list(self.averaged_generator.parameters())
 
 
 def with_known(images: Tensor, known: Tensor) -> Tensor:

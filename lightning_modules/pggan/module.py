@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 from generative.adversarial.losses import loss_pair
 from generative.adversarial.penalties import drift_penalty, r1_penalty
-from generative.averaging import averaged_copy
 from generative.checks import check_at_least
-from generative.inversion.search import settings_of, space_with
 from generative.precision import at_least_float32
-from lightning_modules.base import HasCritic, Invertible
+from lightning_modules.base import HasCritic
+from lightning_modules.pggan.drawing import DrawsByPGGAN
 from lightning_modules.pggan.growth import Growth, images_at
-from lightning_modules.pggan.networks import Critic, Generator
-from lightning_modules.pggan.spaces import SPACES, Space
+from lightning_modules.pggan.networks import Critic
 from lightning_modules.slopes import slope_penalty
 
 
-class PGGAN(Invertible, HasCritic):
+class PGGAN(DrawsByPGGAN, HasCritic):
     """Trains ``generator`` and ``critic`` with the adversarial loss pair named ``loss``, without classes.
 
     ``growth``: the sizes in use as a function of images seen; None: all from the beginning. As published the critic's loss
@@ -33,16 +31,11 @@ class PGGAN(Invertible, HasCritic):
     Adam's moments are dropped.
     """
 
-    space_names = tuple(SPACES)
-    pivot_space = "z"
     critic: Critic
-    norms_setting = "+method.generator.normalize_latents=false"
 
     def __init__(
         self,
         *,
-        num_classes: int,
-        generator: Callable[..., Generator],
         critic: Callable[..., Critic],
         generator_optimizer: Callable[..., Optimizer],
         critic_optimizer: Callable[..., Optimizer],
@@ -53,12 +46,9 @@ class PGGAN(Invertible, HasCritic):
         r1_gamma: float = 0.0,
         **given: Any,
     ) -> None:
-        super().__init__(num_classes=0, **given)
+        super().__init__(**given)
         check_at_least(0, penalty_weight=penalty_weight, drift_weight=drift_weight, r1_gamma=r1_gamma)
-        self.generator = generator(image_shape=self.image_shape)
         self.critic = critic(image_shape=self.image_shape)
-        self.averaged_generator = averaged_copy(self.generator)
-        self.latent_dim = self.generator.latent_dim
         self.growth = None if growth is None else growth(levels=self.generator.levels)
         self.make_generator_optimizer = generator_optimizer
         self.make_critic_optimizer = critic_optimizer
@@ -67,10 +57,6 @@ class PGGAN(Invertible, HasCritic):
         self.drift_weight = drift_weight
         self.r1_gamma = r1_gamma
         self.show_stage(0)
-
-    @property
-    def keeps_norms(self) -> bool:  # type: ignore[override] # of most generators a constant
-        return not self.generator.normalize_latents
 
     def configure_optimizers(self) -> list[Optimizer]:
         return [
@@ -139,24 +125,3 @@ class PGGAN(Invertible, HasCritic):
         if self.penalty_weight > 0:
             loss = loss + self.penalty_weight * slope_penalty(self.critic, part, fake_images, method=self)
         return loss
-
-    def decode(
-        self, latents: Tensor, labels: Tensor | None = None, *, image_size: int | None = None, psi: float = 1.0
-    ) -> Tensor:
-        return self.averaged_generator(latents)
-
-    def space(
-        self,
-        name: str,
-        labels: Tensor | None = None,
-        *,
-        samples: Tensor,
-        settings: Mapping[str, Any] | None = None,
-    ) -> Space:
-        return space_with(SPACES[name], settings, generator=self.averaged_generator, samples=samples)
-
-    def space_settings(self, name: str) -> Sequence[str]:
-        return settings_of(SPACES[name], "generator", "samples")
-
-    def tunable(self) -> list[nn.Parameter]:
-        return list(self.averaged_generator.parameters())

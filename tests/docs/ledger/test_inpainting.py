@@ -13,7 +13,7 @@ from docs.ledger import inpainting, results
 from docs.ledger.inpainting import INPAINTING, called, collect_inpainting
 
 Folder = Callable[..., Path]
-SEARCH = {"starts": 1, "start": "random", "held_out": 0.0, "perceptual": 0.0, "steps": 300}
+SEARCH = {"starts": 1, "start": "random", "held_out": 0.0, "perceptual": 0.0, "steps": 300, "rate": None}
 
 
 @pytest.fixture
@@ -50,6 +50,7 @@ def test_an_arm_is_called_by_what_was_set_of_it() -> None:
     assert called(codes) == "10 codes, layer 4"
     set_so = codes | {"attention": "dot", "starts": 8, "start": "nearest", "held_out": 0.1, "importance": False}
     assert called(set_so) == "10 codes, layer 4, dot, importance fixed, start nearest, 8 starts, 10 % held out"
+    assert called(codes | {"steps": 50, "rate": 0.2}) == "10 codes, layer 4, 50 steps, rate 0.2"
     assert called(line | {"arm": "features", "layer": 6, "perceptual": 0.1}) == "features, layer 6, perceptual 0.1"
 
 
@@ -72,7 +73,7 @@ def test_arms_are_held_against_the_simple_ones(folder: Folder) -> None:
         folder(seed, {"harmonic": 15.0, "gaussian": 20.0, "z": 15.5})
         folder(seed, {"codes": 17.0 + 0.02 * seed}, num_codes=10, layer=4)
     text = inpainting.page()
-    assert "## centre4, 2 images" in text
+    assert "## centre4, 2 images, `pggan/digits`" in text
     rows = [line for line in text.splitlines() if line.startswith("| 10 codes, layer 4 | ")]
     assert rows[0].startswith("| 10 codes, layer 4 | 3 | 17.53 | 30.00 |")
     assert [row.split(" | ")[1] for row in rows[1:]] == ["harmonic", "gaussian", "z"]
