@@ -456,7 +456,7 @@ MUTANTS = (
     Mutant(
         "a journal that keeps half an image",
         "lightning_modules/tasks/journal.py",
-        "if counts[name] == counts[names[0]]",
+        ' if found[json.loads(line)["image"]] >= set(arms)',
         "",
         f"{RESTORATION}::test_a_run_that_was_broken_off_goes_on",
     ),
