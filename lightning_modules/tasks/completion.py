@@ -37,11 +37,10 @@ class Completion:
     shown: Tensor  # [N, C, H, W]: what is known, as an image
     simple: Mapping[str, Tensor]  # answers without a generator, by their names
 
-    def run(
-        self, method: Invertible, output: Path, originals: Originals, inversion: Inversion, *, space: str
-    ) -> list[Path]:
+    def run(self, output: Path, originals: Originals, inversion: Inversion, *, space: str | None) -> list[Path]:
         """The search for ``originals`` by what is known: a picture, a line of JSON an image and arm, a table of means."""
-        check_space(method, space)
+        space = inversion.method.space_names[0] if space is None else space
+        check_space(inversion.method, space)
         targets = inversion.with_classes(Targets(originals.images, originals.labels, self.measurement))
         found = inversion.embed(targets, space=space)
         drawn = images_of(found)
@@ -84,10 +83,8 @@ def colourise(
     originals = open_originals(method, datamodule, images=images, count=count, classes=classes, fit=fit)
     grey = Grey()(originals.images).expand(-1, 3, -1, -1).cpu()
     task = Completion("colourise", Grey(), grey, {"grey": grey})
-    search: dict[str, Any] = {"steps": steps, "rate": rate, "batch_size": batch_size, "settings": settings or {}}
-    objective = make_objective(method, pixel="l2", perceptual=perceptual)
-    inversion = Inversion(method, objective, seed=seed, **search)
-    return task.run(method, output, originals, inversion, space=space or method.space_names[0])
+    search = {"steps": steps, "rate": rate, "batch_size": batch_size, "settings": settings or {}}
+    return task.run(output, originals, searching(method, search, seed=seed, perceptual=perceptual), space=space)
 
 
 def enlarge(
@@ -117,10 +114,9 @@ def enlarge(
     size = originals.images.shape[2:]
     bicubic = F.interpolate(small, size=size, mode="bicubic", align_corners=False).clamp(-1, 1)
     task = Completion("enlarge", measurement, F.interpolate(small, size=size, mode="nearest"), {"bicubic": bicubic})
-    search: dict[str, Any] = {"steps": steps, "rate": rate, "batch_size": batch_size, "settings": settings or {}}
-    objective = make_objective(method, pixel="l2", perceptual=0.0)  # the small image has nothing for a network to see
-    inversion = Inversion(method, objective, seed=seed, **search)
-    return task.run(method, output, originals, inversion, space=space or method.space_names[0])
+    search = {"steps": steps, "rate": rate, "batch_size": batch_size, "settings": settings or {}}
+    # The small image has nothing for a network to see.
+    return task.run(output, originals, searching(method, search, seed=seed, perceptual=0.0), space=space)
 
 
 def denoise(
@@ -151,10 +147,13 @@ def denoise(
     noisy = torch.where(known, clean, torch.where(salt, 1.0, -1.0).to(clean))
     simple = {"median": torch.where(known, clean, median_3x3(noisy))}
     task = Completion("denoise", Masked(known.to(originals.images.device)), noisy, simple)
-    search: dict[str, Any] = {"steps": steps, "rate": rate, "batch_size": batch_size, "settings": settings or {}}
-    objective = make_objective(method, pixel="l2", perceptual=0.0)
-    inversion = Inversion(method, objective, seed=seed, **search)
-    return task.run(method, output, originals, inversion, space=space or method.space_names[0])
+    search = {"steps": steps, "rate": rate, "batch_size": batch_size, "settings": settings or {}}
+    return task.run(output, originals, searching(method, search, seed=seed, perceptual=0.0), space=space)
+
+
+def searching(method: Invertible, search: dict[str, Any], *, seed: int, perceptual: float | None) -> Inversion:
+    """The search that a task asked for, by squared errors and ``perceptual`` times the distance of features."""
+    return Inversion(method, make_objective(method, pixel="l2", perceptual=perceptual), seed=seed, **search)
 
 
 def median_3x3(images: Tensor) -> Tensor:

@@ -90,7 +90,7 @@ def test_colours_for_grey_images(tmp_path: Path) -> None:
         method, make_objective(method, pixel="l2", perceptual=0), seed=0, steps=3, rate=None, batch_size=2
     )
     task = Completion("colourise", Grey(), grey, {"grey": grey})
-    written = task.run(method, tmp_path, originals, inversion, space="codes")
+    written = task.run(tmp_path, originals, inversion, space="codes")
     assert {line["arm"] for line in lines_of(written[1])} == {"grey", "raw", "completed"}
     assert "ssim" in lines_of(written[1])[0]
     with pytest.raises(ValueError, match="images with 3 channels, and this model draws 1"):
