@@ -140,22 +140,35 @@ def with_kernel(block: Convolution) -> Callable[[Tensor], Tensor]:
     return lambda x: F.conv2d(x, weight, padding=block.padding)
 
 
+def waited(run: Callable[[], object], device: str) -> Callable[[], object]:
+    """``run``, and what it launched on a GPU has ended."""
+
+    def to_the_end() -> None:
+        run()
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return to_the_end
+
+
 def codes_row(table: Table, case: Case, name: str, *, repetitions: int, memory: float | None) -> None:
     difference = float((case.ours() - case.peer()).abs().max())
     assert difference < 1e-2, (
         "the peer draws other images"
     )  # a step of Adam turns rounding into a step of its own length
-    times = interleaved({"ours": case.ours, "peer": case.peer, "floor": case.convolutions()}, repetitions=repetitions)
+    peers = {"ours": case.ours, "peer": case.peer, "floor": case.convolutions()}
+    waiting = {who: waited(run, case.device) for who, run in peers.items()}
+    times = interleaved(waiting, repetitions=repetitions)
     each = {who: 1000 * taken.median / len(case.latents) for who, taken in times.items()}
     row = {"ratio": each["peer"] / each["ours"], "floor_share": each["floor"] / each["ours"], "difference": difference}
     row |= {f"{who}_ms_an_image": value for who, value in each.items()}
     table.add(name, row if memory is None else row | {"memory_mb": memory})
 
 
-def enlarging_row(table: Table, *, channels: int, side: int, count: int, repetitions: int) -> None:
+def enlarging_row(table: Table, *, channels: int, side: int, count: int, repetitions: int, device: str) -> None:
     torch.manual_seed(0)
-    block = EnlargingConvolution(channels, channels).requires_grad_(False)
-    x = torch.randn(count, channels, side, side, requires_grad=True)
+    block = EnlargingConvolution(channels, channels).requires_grad_(False).to(device)
+    x = torch.randn(count, channels, side, side, device=device, requires_grad=True)
     alone = with_kernel(block)
 
     def both_ways(convolve: Callable[[Tensor], Tensor]) -> Callable[[], object]:
@@ -163,7 +176,7 @@ def enlarging_row(table: Table, *, channels: int, side: int, count: int, repetit
             y = convolve(x)
             torch.autograd.grad(y, x, torch.ones_like(y))
 
-        return run
+        return waited(run, device)
 
     def in_two(values: Tensor) -> Tensor:
         larger = F.interpolate(values, scale_factor=2, mode="nearest")
@@ -225,10 +238,12 @@ def main() -> None:
     count, repetitions = (2, 1) if given.quick else (20, 7)
     for num_codes, layer in ((2, 4),) if given.quick else ((10, 4), (20, 4), (10, 6)):
         case = Case(small_generator(), count=count, num_codes=num_codes, layer=layer, device=given.device)
-        memory = None if given.quick else peak_megabytes(__file__, f"{count}:{num_codes}:{layer}")
+        memory = (
+            None if given.quick or given.device == "cuda" else peak_megabytes(__file__, f"{count}:{num_codes}:{layer}")
+        )
         codes_row(table, case, f"codes_{num_codes}_layer_{layer}", repetitions=repetitions, memory=memory)
     for channels, side in ((8, 4),) if given.quick else ((64, 16), (128, 32)):
-        enlarging_row(table, channels=channels, side=side, count=count, repetitions=repetitions)
+        enlarging_row(table, channels=channels, side=side, count=count, repetitions=repetitions, device=given.device)
     if given.device == "cuda":
         gpu_rows(table, steps=20)
     table.print_json()
