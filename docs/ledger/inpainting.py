@@ -57,6 +57,7 @@ ONCE: dict[str, dict[str, Any]] = {  # and what at one
 }
 MASKS = ("blocks8_12pct", "blocks8_25pct", "blocks8_40pct", "blocks4_25pct")
 ONCE_AT = "blocks8_25pct"
+MENDED = {"_seamless": " + harmonic residual", "_gaussian": " + Gaussian residual"}
 COLUMNS = {  # of a table: what a line has, called so
     "psnr_hole": "hole, dB",
     "psnr_known": "known, dB",
@@ -71,8 +72,10 @@ COLUMNS = {  # of a table: what a line has, called so
 
 def called(line: Line, spaces: Sequence[str] = ("z", "codes", "features", "w", "affine")) -> str:
     """An arm in words: of a search also what was set of it that is not as usual."""
-    space = str(line["arm"]).removesuffix("_seamless")
-    ending = " + harmonic residual" if line["arm"].endswith("_seamless") else ""
+    space, ending = str(line["arm"]), ""
+    for suffix, words in MENDED.items():
+        if space.endswith(suffix):
+            space, ending = space.removesuffix(suffix), words
     if space not in spaces:
         return space + ending
     words = [space]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -47,12 +47,13 @@ PLAIN_FILLS: dict[str, Fill] = {
     "exemplar": patched_fill,
 }
 DEEP_PRIOR = "deep_prior"
-TRAINED_FILLS: dict[str, type[ConditionalGaussian] | type[Retrieval]] = {
-    "gaussian": ConditionalGaussian,
-    "retrieval": Retrieval,
-}  # fitted to the training images
+GAUSSIAN, RETRIEVAL = "gaussian", "retrieval"  # fitted to the training images
 ENCODER = "encoder"
 SEAMLESS = "_seamless"  # the name of a search with the harmonic extension of what it misses
+LIKELIEST = "_gaussian"  # and with the likeliest one, where the Gaussian of the training images is an arm too
+Mend = Callable[
+    [Tensor, Tensor, Tensor], Tensor
+]  # images, originals, known pixels -> images that agree with what is known
 
 
 @dataclass(frozen=True)
@@ -115,21 +116,14 @@ class SearchArm(Arm):
 
     space: str
     inversion: Inversion
+    mends: Mapping[str, Mend]
     restarts: int = 1
 
     def fill(self, targets: Targets) -> dict[str, Filled]:
         found = self.inversion.embed(targets.times(self.restarts), space=self.space)
-        drawn = images_of(found)
-        started = time.perf_counter()
-        known = known_pixels(targets).repeat_interleave(self.restarts, dim=0)
-        originals = targets.through(targets.images).cpu().repeat_interleave(self.restarts, dim=0)
-        seamless = without_seam(drawn, originals, known)
-        searched, mended = sum(part.seconds for part in found), time.perf_counter() - started
-        shape, steps = (len(targets), self.restarts), min(len(part.trace) for part in found)
-        return {
-            self.space: Filled(drawn.unflatten(0, shape), searched, steps),
-            self.space + SEAMLESS: Filled(seamless.unflatten(0, shape), searched + mended, steps),
-        }
+        drawn = images_of(found).unflatten(0, (len(targets), self.restarts))
+        searched, steps = sum(part.seconds for part in found), min(len(part.trace) for part in found)
+        return with_mends(self.space, Filled(drawn, searched, steps), targets, self.mends)
 
 
 @dataclass(frozen=True)
@@ -137,16 +131,27 @@ class EncoderArm(Arm):
     """What the method's encoder finds in one pass, and the same without the seam."""
 
     method: Invertible
+    mends: Mapping[str, Mend]
 
     def fill(self, targets: Targets) -> dict[str, Filled]:
         started, known = time.perf_counter(), known_pixels(targets)
         measured = targets.through(targets.images)
         with torch.no_grad():
             drawn = self.method.decode(self.method.encode(measured, known.to(measured.device)), targets.labels).cpu()
-        seconds = time.perf_counter() - started
-        seamless = without_seam(drawn, measured.cpu(), known)
-        both = {ENCODER: drawn, ENCODER + SEAMLESS: seamless}
-        return {name: Filled(images[:, None], seconds) for name, images in both.items()}
+        return with_mends(ENCODER, Filled(drawn[:, None], time.perf_counter() - started), targets, self.mends)
+
+
+def with_mends(name: str, found: Filled, targets: Targets, mends: Mapping[str, Mend]) -> dict[str, Filled]:
+    """What an arm ``found`` as it is, and with each of ``mends`` under the arm's name and that of the mend."""
+    count = found.answers.shape[1]
+    known = known_pixels(targets).repeat_interleave(count, dim=0)
+    originals = targets.through(targets.images).cpu().repeat_interleave(count, dim=0)
+    made = {name: found}
+    for ending, mend in mends.items():
+        started = time.perf_counter()
+        images = mend(found.answers.flatten(0, 1), originals, known).unflatten(0, found.answers.shape[:2])
+        made[name + ending] = replace(found, answers=images, seconds=found.seconds + time.perf_counter() - started)
+    return made
 
 
 def runs_of(numbers: Sequence[int]) -> list[tuple[int, int]]:
@@ -175,7 +180,8 @@ class Arms:
         known = [
             *PLAIN_FILLS,
             DEEP_PRIOR,
-            *TRAINED_FILLS,
+            GAUSSIAN,
+            RETRIEVAL,
             *self.method.space_names,
             *([ENCODER] if self.method.encodes else []),
         ]
@@ -205,8 +211,27 @@ class Arms:
     @property
     def lines(self) -> list[str]:
         """The names of all that is made of an image: of a search, and of an encoder, also without the seam."""
-        made = {name: [name, name + SEAMLESS] for name in (*self.spaces, ENCODER)}
+        made = {name: [name, *(name + ending for ending in self.endings)] for name in (*self.spaces, ENCODER)}
         return [line for name in dict.fromkeys(self.names) for line in made.get(name, [name])]
+
+    @property
+    def endings(self) -> list[str]:
+        """Of the names of what is mended, without making anything."""
+        return [SEAMLESS, *([LIKELIEST] if GAUSSIAN in self.names else [])]
+
+    @cached_property
+    def mends(self) -> dict[str, Mend]:
+        own: dict[str, Mend] = {SEAMLESS: without_seam, LIKELIEST: lambda *images: self.gaussian.mended(*images)}
+        return {ending: own[ending] for ending in self.endings}
+
+    @cached_property
+    def gaussian(self) -> ConditionalGaussian:
+        return ConditionalGaussian(self.training_images)
+
+    @property
+    def training_images(self) -> Tensor:
+        images: Tensor = self.datamodule.split("train")[0][:]
+        return images
 
     @cached_property
     def all(self) -> list[Arm]:
@@ -217,15 +242,17 @@ class Arms:
             return self.searching(name)
         if name == DEEP_PRIOR:
             return DeepPriorArm(self.inversion.seed, self.deep_prior_steps)
-        if name in TRAINED_FILLS:
-            return FillArm(name, TRAINED_FILLS[name](self.datamodule.split("train")[0][:]).fill)
-        return EncoderArm(self.method) if name == ENCODER else FillArm(name, PLAIN_FILLS[name])
+        if name == GAUSSIAN:
+            return FillArm(name, self.gaussian.fill)
+        if name == RETRIEVAL:
+            return FillArm(name, Retrieval(self.training_images).fill)
+        return EncoderArm(self.method, self.mends) if name == ENCODER else FillArm(name, PLAIN_FILLS[name])
 
     def searching(self, space: str) -> SearchArm:
         """The search in a space, with those of the settings that it has."""
         own = self.method.space_settings(space)
         settings = {name: value for name, value in self.inversion.settings.items() if name in own}
-        return SearchArm(space, replace(self.inversion, settings=settings), self.restarts)
+        return SearchArm(space, replace(self.inversion, settings=settings), self.mends, self.restarts)
 
     def fill(self, targets: Targets, *, seconds: float | None) -> dict[str, Filled]:
         """What every arm makes of a batch, searches in at most ``seconds`` together."""

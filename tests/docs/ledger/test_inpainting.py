@@ -45,6 +45,7 @@ def test_an_arm_is_called_by_what_was_set_of_it() -> None:
     line = {"arm": "harmonic"} | SEARCH
     assert called(line) == "harmonic"
     assert called(line | {"arm": "z_seamless"}) == "z + harmonic residual"
+    assert called(line | {"arm": "z_gaussian"}) == "z + Gaussian residual"
     assert called(line | {"arm": "encoder_seamless"}) == "encoder + harmonic residual"
     codes = line | {"arm": "codes", "num_codes": 10, "layer": 4, "attention": "none"}
     assert called(codes) == "10 codes, layer 4"
