@@ -97,17 +97,17 @@ class PairedOrder:
         return self.holds if self.mean > 0 else self.reverse
 
 
-def differences(better: list[Line], worse: list[Line], measure: str) -> Differences:
+def differences(better: list[Line], worse: list[Line], measure: str, *, same_holes: bool = True) -> Differences:
     """Of the values of each image, a list in a line, of the seeds that both arms have: [S, I].
 
-    ValueError where the two arms of a seed were given other images or other holes.
+    ValueError where the two arms of a seed were given other images, or other holes unless that is the question.
     """
     values = [{line["train_seed"]: line for line in lines} for lines in (better, worse)]
     seeds = sorted(values[0].keys() & values[1].keys())
     rows = []
     for seed in seeds:
         one, other = (of_arm[seed] for of_arm in values)
-        if one["images"] != other["images"] or one["mask"] != other["mask"]:
+        if one["images"] != other["images"] or (same_holes and one["mask"] != other["mask"]):
             raise ValueError(f"arms of seed {seed} were given other images or holes: {one['arm']} and {other['arm']}")
         rows.append(np.subtract(one[measure], other[measure], dtype=np.float64))
     return np.array(rows) if rows else np.empty((0, 1))
