@@ -24,13 +24,12 @@ from docs.ledger.inpainting_questions import MEASURES, QUESTIONS, Pair, Question
 from docs.ledger.midpoints import rounded
 from docs.ledger.orders import LEVEL, holm
 from docs.ledger.paired import PairedOrder, differences
-from docs.ledger.results import DOCS, RESULTS, Line, read_results, write_results
+from docs.ledger.results import DOCS, INPAINTING, RESULTS, Line, read_results, write_results
 from generative.rendering.tables import markdown
 from launch.errors import one_line_errors
 from records.run_files import read_lines
 
 PAGE = RESULTS / "inpainting.md"
-INPAINTING = "pggan/inpainting"  # of docs/results
 RUN = ("experiment", "train_seed", "kimg", "mask", "arm")  # tells a line from another
 EACH = ("psnr_hole", "psnr_known", "psnr_raw")  # of which a line has the value of each image
 MEANS = ("psnr_pasted", "ssim_raw", "ssim_pasted", "named_alike", "feature_distance", "psnr_hole_single", "seconds")

@@ -117,12 +117,14 @@ def differences(better: list[Line], worse: list[Line], measure: str, *, same_hol
 class Paired(Filled):
     """The arm ``better`` is better than the arm ``worse`` by ``measure``, image by image; more is better of it.
 
-    Their lines hold a list of values, one an image. ``unmeasured``: the verdict until three seeds of both are there.
+    Their lines hold a list of values, one an image. ``other_holes``: the arms differ in what is hidden of the images.
+    ``unmeasured``: the verdict until three seeds of both are there.
     """
 
     measure: str
     better: Arm
     worse: Arm
+    other_holes: bool = False
     called: str = ""
     unit: str = ""
     command: str = ""
@@ -131,7 +133,8 @@ class Paired(Filled):
     reverse: str = Order.reverse
 
     def row(self) -> Row:
-        found = differences(self.better.lines(), self.worse.lines(), self.measure)
+        arms = self.better.lines(), self.worse.lines()
+        found = differences(*arms, self.measure, same_holes=not self.other_holes)
         order = PairedOrder(self.called or self.measure, found, self.unit, self.holds, self.reverse)
         says = filled(self.says, self.filling())
         if order.is_open:

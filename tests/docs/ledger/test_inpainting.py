@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from docs.ledger import inpainting, results
-from docs.ledger.inpainting import INPAINTING, called, collect_inpainting
+from docs.ledger.inpainting import called, collect_inpainting
 from docs.ledger.inpainting_plan import AT, ONCE, PLAN, SEARCH, first_snapshot
 from docs.ledger.inpainting_questions import QUESTIONS
+from docs.ledger.results import INPAINTING
 
 Folder = Callable[..., Path]
 FACTS = {"starts": 1, "start": "random", "held_out": 0.0, "perceptual": 0.0, "steps": 300, "rate": None}

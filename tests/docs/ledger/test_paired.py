@@ -52,6 +52,8 @@ def test_arms_are_paired_by_seed_and_image() -> None:
     for other in ({"mask": "centre8"}, {"images": "b"}):
         with pytest.raises(ValueError, match="arms of seed 1 were given other images or holes"):
             differences(better, [worse[1] | other], "psnr_hole")
+    harder = [line | {"mask": "centre8"} for line in worse]
+    assert differences(better, harder, "psnr_hole", same_holes=False).tolist() == [[1.0, 4.0], [1.0, 4.0]]
 
 
 def test_few_seeds_are_no_order_and_none_is_not_finite() -> None:
