@@ -24,6 +24,7 @@ from docs.ledger.inpainting_questions import MEASURES, QUESTIONS, Pair, Question
 from docs.ledger.midpoints import rounded
 from docs.ledger.orders import LEVEL, holm
 from docs.ledger.paired import PairedOrder, differences
+from docs.ledger.pixel_ends import ends_in_words
 from docs.ledger.results import DOCS, INPAINTING, RESULTS, Line, read_results, write_results
 from generative.rendering.tables import markdown
 from launch.errors import one_line_errors
@@ -226,9 +227,10 @@ def sections(lines: Sequence[Line], experiment: str) -> Iterator[str]:
     found = answers(lines)
     asked = sum(one.order is not None for pairs in found for one in pairs)
     yield from (f"## Answers, `{experiment}`", "")
-    yield textwrap.fill(INTRODUCTION.format(level=LEVEL, asked=asked), 120, break_on_hyphens=False)
+    for words in (INTRODUCTION.format(level=LEVEL, asked=asked), ends_in_words(experiment)):
+        yield from (textwrap.fill(words, 120, break_on_hyphens=False), "")
     for question, answered in zip(QUESTIONS, found, strict=True):
-        yield from ("", textwrap.fill(in_words(question, answered), 120, break_on_hyphens=False), "")
+        yield from (textwrap.fill(in_words(question, answered), 120, break_on_hyphens=False), "")
         yield markdown(ANSWER_TITLES, [one.row() for one in answered])
     last = max(line["kimg"] for line in lines)
     for kimg, mask in dict.fromkeys((line["kimg"], line["mask"]) for line in lines):
