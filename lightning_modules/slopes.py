@@ -6,13 +6,15 @@ The third way of chapter 2, spectral normalisation, is a setting of the critic i
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from generative.adversarial.penalties import gradient_penalty
+from generative.adversarial.penalties import gradient_penalty, r1_penalty
+from generative.precision import at_least_float32
 from generative.randomness import Stream
 from lightning_modules.base import Method
 
@@ -43,6 +45,19 @@ def slope_penalty(
         penalty = gradient_penalty(critic, real_images, fake_images.to(real_images), shares)
     method.record({"penalty/gradient": penalty})
     return penalty
+
+
+def real_logits_and_r1(
+    critic: Callable[[Tensor], Tensor], real_images: Tensor, *, penalize: bool
+) -> tuple[Tensor, Tensor | None]:
+    """What ``critic`` says of images, [B] in float32 or better, and where ``penalize`` the penalty R1 of it, else None.
+
+    The penalty's two derivatives are never in half precision.
+    """
+    with torch.autocast(real_images.device.type, enabled=False) if penalize else nullcontext():
+        images = real_images.clone().requires_grad_(penalize)
+        logits = at_least_float32(critic(images))
+        return logits, r1_penalty(logits, images) if penalize else None
 
 
 @torch.no_grad()

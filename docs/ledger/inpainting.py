@@ -1,6 +1,6 @@
 """docs/results/inpainting.md: how well holes are filled, by arm, of several generators and the same images.
 
-python -m docs.ledger.inpainting [--measure RUN ... --judge CHECKPOINT] [--collect FOLDER ...]
+python -m docs.ledger.inpainting [--measure RUN ... --encoders RUN ... --judge CHECKPOINT] [--collect FOLDER ...]
 
 --measure runs `task=inpaint` for everything that the page asks of runs of pggan/fashion_mnist, into their folders `inpainting`,
 and goes on where it was broken off. --collect takes in what the task wrote into folders: a line an arm, with the PSNR of the
@@ -11,52 +11,35 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from omegaconf import OmegaConf
-
+from docs.ledger.inpainting_plan import ONCE, PLAN, SEARCH, measure
+from docs.ledger.inpainting_questions import MEASURES, QUESTIONS, Pair, Question
 from docs.ledger.midpoints import rounded
 from docs.ledger.orders import LEVEL, holm
 from docs.ledger.paired import PairedOrder, differences
-from docs.ledger.results import DOCS, RESULTS, Line, read_results, write_results
-from generate import generate
+from docs.ledger.results import DOCS, INPAINTING, RESULTS, Line, read_results, write_results
 from generative.rendering.tables import markdown
-from launch.compose import compose
 from launch.errors import one_line_errors
 from records.run_files import read_lines
 
 PAGE = RESULTS / "inpainting.md"
-INPAINTING = "pggan/inpainting"  # of docs/results
-RUN = ("experiment", "train_seed", "mask", "arm")  # tells a line from another
-EACH = ("psnr_hole", "psnr_known")  # of which a line has the value of each image
-MEANS = ("psnr_raw", "psnr_pasted", "ssim_raw", "ssim_pasted", "named_alike", "feature_distance", "seconds")
-BARS = ("harmonic", "gaussian", "z")  # the arms that every other one is held against
-COUNT = 100  # of test images
-SEARCH = {"steps": 300, "perceptual": 0.0, "start": "random", "batch_size": 25}
-TEN = {"arms": ["codes"], "num_codes": 10, "layer": 4}
-EVERYWHERE: dict[str, dict[str, Any]] = {  # what is measured at every mask
-    "fills": {
-        "arms": ["mean", "harmonic", "biharmonic", "telea", "navier_stokes", "exemplar", "gaussian", "retrieval"]
-    },
-    "z": {"arms": ["z"]},
-    "codes10": TEN,
-    "codes10_layer8": TEN | {"layer": 8},
-    **{f"codes10_{attention}": TEN | {"attention": attention} for attention in ("dot", "scaled", "cbam")},
-}
-ONCE: dict[str, dict[str, Any]] = {  # and what at one
-    **{f"codes{number}": TEN | {"num_codes": number} for number in (1, 2, 5, 20, 30)},
-    **{f"codes10_layer{layer}": TEN | {"layer": layer} for layer in (2, 6)},
-    "codes10_fixed": TEN | {"importance": False},
-    "codes10_held_out": TEN | {"held_out": 0.1},
-    "codes10_starts": TEN | {"starts": 8, "batch_size": 5},
-    "z_starts": {"arms": ["z"], "starts": 8},
-    "features4": {"arms": ["features"], "layer": 4},
-}
-MASKS = ("blocks8_12pct", "blocks8_25pct", "blocks8_40pct", "blocks4_25pct")
-ONCE_AT = "blocks8_25pct"
+RUN = ("experiment", "train_seed", "kimg", "mask", "arm")  # tells a line from another
+EACH = ("psnr_hole", "psnr_known", "psnr_raw")  # of which a line has the value of each image
+MEANS = ("psnr_pasted", "ssim_raw", "ssim_pasted", "named_alike", "feature_distance", "psnr_hole_single", "seconds")
+MENDED = {"_seamless": " + harmonic residual", "_gaussian": " + Gaussian residual"}
+ENCODERS = "_encoder"  # how their experiments end
+INTRODUCTION = (
+    "Arms are held against each other image by image, by the same generators and at the same holes. A difference has its "
+    "95 % interval over generators and images. p is that among all {asked} of this page that have three generators or more "
+    "(Holm); below {level:g} an order is stated. 'Worse' and 'better' are said of the first arm."
+)
 COLUMNS = {  # of a table: what a line has, called so
     "psnr_hole": "hole, dB",
     "psnr_known": "known, dB",
@@ -71,8 +54,10 @@ COLUMNS = {  # of a table: what a line has, called so
 
 def called(line: Line, spaces: Sequence[str] = ("z", "codes", "features", "w", "affine")) -> str:
     """An arm in words: of a search also what was set of it that is not as usual."""
-    drawn = str(line["arm"]).removesuffix("_seamless")
-    ending = " + harmonic residual" if line["arm"].endswith("_seamless") else ""
+    drawn, ending = str(line["arm"]), ""
+    for suffix, mended in MENDED.items():
+        if drawn.endswith(suffix):
+            drawn, ending = drawn.removesuffix(suffix), mended
     space = drawn.removesuffix("_tuned")
     if space not in spaces:
         return space + ending
@@ -90,25 +75,6 @@ def called(line: Line, spaces: Sequence[str] = ("z", "codes", "features", "w", "
     words += [f"perceptual {line['perceptual']:g}"] if line["perceptual"] else []
     words += [f"tuned {line['tuning_steps']} steps at {line['tuning_rate']:g}"] if drawn != space else []
     return ", ".join(words) + ending
-
-
-def plan() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Everything that is measured of a generator: the mask, a name for the folder, and the settings of the task."""
-    for mask in MASKS:
-        for name, asked in (EVERYWHERE | (ONCE if mask == ONCE_AT else {})).items():
-            yield mask, name, SEARCH | asked
-
-
-def measure(run: Path, judge: Path) -> Iterator[Path]:
-    """Runs the task for the whole plan, in the folders that it yields; what is there already is left as it is."""
-    for mask, name, asked in plan():
-        folder = run / "inpainting" / mask / name
-        config = compose("generate")
-        OmegaConf.set_struct(config, False)  # a task's own settings are no keys of the file
-        own = {"checkpoint": str(run / "checkpoints" / "last.ckpt"), "output": str(folder), "num_threads": 1}
-        options = {"masks": mask, "count": COUNT, "judge": [str(judge)], **asked}
-        generate(OmegaConf.merge(config, own, {"task": "inpaint", "options": options}))  # type: ignore[arg-type]
-        yield folder
 
 
 def lines_of(folder: Path) -> list[Line]:
@@ -132,7 +98,7 @@ def lines_of(folder: Path) -> list[Line]:
     made = []
     for name, own in arms.items():
         first = own[0]
-        told: dict[str, Any] = {key: first[key] for key in ("experiment", "train_seed", "kimg", "mask", "steps")}
+        told: dict[str, Any] = {key: first[key] for key in ("experiment", "train_seed", "kimg", "generator", "mask")}
         told |= {
             "arm": name,
             "images": settings["images"],
@@ -146,10 +112,23 @@ def lines_of(folder: Path) -> list[Line]:
 
 def collect_inpainting(folder: Path) -> None:
     """Its lines into docs/results, in place of earlier ones of the same generator, holes and arm."""
-    taken = lines_of(folder)
+    there = read_results(INPAINTING)
+    taken = [of_generator(line, there) for line in lines_of(folder)]
     new = {tuple(line[key] for key in RUN) for line in taken}
-    kept = [line for line in read_results(INPAINTING) if tuple(line[key] for key in RUN) not in new]
+    kept = [line for line in there if tuple(line[key] for key in RUN) not in new]
     write_results(INPAINTING, sorted([*kept, *taken], key=lambda line: tuple(str(line[key]) for key in RUN)))
+
+
+def of_generator(line: Line, there: Sequence[Line]) -> Line:
+    """A line by an encoder's checkpoint as one of the generator that it has, which the weights tell; ValueError without it."""
+    if not str(line["experiment"]).endswith(ENCODERS):
+        return line
+    for other in there:
+        if other["generator"] == line["generator"] and not str(other["experiment"]).endswith(ENCODERS):
+            return line | {key: other[key] for key in ("experiment", "train_seed", "kimg")}
+    raise ValueError(
+        f"the generator of {line['experiment']}, seed {line['train_seed']}, has no lines yet: take in what it drew first"
+    )
 
 
 def mean_over_seeds(lines: Sequence[Line], key: str) -> float | None:
@@ -171,19 +150,68 @@ def arm_table(lines: Sequence[Line]) -> str:
     return markdown(("arm", "generators", *COLUMNS.values()), rows)
 
 
-def against_bars(lines: Sequence[Line]) -> list[tuple[str, str, PairedOrder]]:
-    """Each arm, a bar, and their difference in the hole, of three generators or more."""
-    found = []
-    arms = list(dict.fromkeys(line["arm"] for line in lines))
-    for bar in BARS:
-        for arm in arms:
-            own, other = ([line for line in lines if line["arm"] == name] for name in (arm, bar))
-            if arm in BARS or not other:
-                continue
-            order = PairedOrder("hole", differences(own, other, "psnr_hole"), "dB")
-            if not order.is_open:
-                found.append((arm, bar, order))
-    return found
+@dataclass(frozen=True)
+class Answered:
+    """A ``pair`` of a question with what was found; ``order`` None: too few generators."""
+
+    pair: Pair
+    order: PairedOrder | None
+    p: float = math.nan
+
+    @property
+    def verdict(self) -> str:
+        if self.order is None:
+            return "open"
+        if self.p >= LEVEL:
+            return "undecided"
+        return "better" if self.order.mean > 0 else "worse"
+
+    def row(self) -> list[str]:
+        found = ["-", "-"]
+        if self.order is not None:
+            mean, low, high = self.order.difference()
+            found = [f"{mean:+.2f} ({low:+.2f} to {high:+.2f})", f"{self.p:.2g}"]
+        pair = self.pair
+        return [pair.arm, pair.against, pair.mask, MEASURES[pair.measure], *found, self.verdict]
+
+
+def answers(lines: Sequence[Line]) -> list[list[Answered]]:
+    """Of each question its pairs in order, with p among all that have three generators (Holm)."""
+    found = [[(pair, order_of(pair, lines)) for pair in question.pairs] for question in QUESTIONS]
+    decided = iter(holm([order.p for pairs in found for _, order in pairs if order is not None]))
+    return [
+        [Answered(pair, order, math.nan if order is None else next(decided)) for pair, order in pairs]
+        for pairs in found
+    ]
+
+
+def order_of(pair: Pair, lines: Sequence[Line]) -> PairedOrder | None:
+    last = max((line["kimg"] for line in lines), default=0.0)
+
+    def lines_of_arm(arm: str, mask: str, *, early: bool) -> list[Line]:
+        return [
+            line for line in lines if line["arm"] == arm and line["mask"] == mask and (line["kimg"] < last) == early
+        ]
+
+    own = lines_of_arm(pair.arm, pair.mask, early=False)
+    other = lines_of_arm(pair.other, pair.than or pair.mask, early=pair.early)
+    found = differences(own, other, pair.measure, same_holes=pair.than is None)
+    order = PairedOrder(MEASURES[pair.measure], found, "dB") if len(found) else None
+    return None if order is None or order.is_open else order
+
+
+def in_words(question: Question, answered: Sequence[Answered]) -> str:
+    """The answer to a question: its pairs by what was found."""
+    parts = []
+    for verdict in ("better", "worse", "undecided", "open"):
+        pairs = [one.pair for one in answered if one.verdict == verdict]
+        names = [f"{pair.arm} against {pair.against} ({MEASURES[pair.measure]}, {pair.mask})" for pair in pairs]
+        if names:
+            parts.append(f"{verdict}: {'; '.join(names)}")
+    return f"**{question.name}.** {question.says} {'. '.join(part[0].upper() + part[1:] for part in parts)}."
+
+
+ANSWER_TITLES = ("arm", "against", "holes", "where", "difference, dB", "p", "found")
 
 
 def page() -> str:
@@ -194,50 +222,42 @@ def page() -> str:
         return "\n".join(
             [*text, "Nothing was measured yet: `python -m docs.ledger.inpainting --collect FOLDER ...`.", ""]
         )
-    sets = {key: [line for line in lines if set_of(line) == key] for key in dict.fromkeys(map(set_of, lines))}
-    compared = {key: against_bars(own) for key, own in sets.items()}
-    asked = [order for found in compared.values() for *_, order in found]
-    p_values = iter(holm([order.p for order in asked]))
-    for key, own in sets.items():
-        experiment, mask = key
-        text += [f"## {mask}, {len(own[0]['psnr_hole'])} images, `{experiment}`", "", arm_table(own)]
-        rows = []
-        for arm, bar, order in compared[key]:
-            mean, low, high = order.difference()
-            p = next(p_values)
-            rows.append([arm, bar, f"{mean:+.2f} ({low:+.2f} to {high:+.2f})", f"{p:.2g}", order_in_words(order, p)])
-        if rows:
-            text += [
-                f"Differences in the hole, dB, with 95 % intervals over generators and images; p among all {len(asked)} of the "
-                f"page (Holm), an order is stated below {LEVEL:g}.",
-                "",
-                markdown(("arm", "against", "difference", "p", "found"), rows),
-            ]
+    experiments = list(dict.fromkeys(line["experiment"] for line in lines))
+    for experiment in experiments:
+        own = [line for line in lines if line["experiment"] == experiment]
+        text += [*sections(own, experiment)]
     return "\n".join(text)
 
 
-def set_of(line: Line) -> tuple[str, str]:
-    """What must be alike for arms to be held against each other: whose generators, and which holes."""
-    return line["experiment"], line["mask"]
-
-
-def order_in_words(order: PairedOrder, p: float) -> str:
-    if p >= LEVEL:
-        return "undecided"
-    return "better" if order.mean > 0 else "worse"
+def sections(lines: Sequence[Line], experiment: str) -> Iterator[str]:
+    """Of one experiment's generators: the answers, and a table of each kind of holes."""
+    found = answers(lines)
+    asked = sum(one.order is not None for pairs in found for one in pairs)
+    yield from (f"## Answers, `{experiment}`", "")
+    yield textwrap.fill(INTRODUCTION.format(level=LEVEL, asked=asked), 120, break_on_hyphens=False)
+    for question, answered in zip(QUESTIONS, found, strict=True):
+        yield from ("", textwrap.fill(in_words(question, answered), 120, break_on_hyphens=False), "")
+        yield markdown(ANSWER_TITLES, [one.row() for one in answered])
+    last = max(line["kimg"] for line in lines)
+    for kimg, mask in dict.fromkeys((line["kimg"], line["mask"]) for line in lines):
+        own = [line for line in lines if (line["kimg"], line["mask"]) == (kimg, mask)]
+        early = "" if kimg == last else f", generators after {kimg:g} thousand images"
+        yield from (f"## {mask}, {len(own[0]['psnr_hole'])} images, `{experiment}`{early}", "", arm_table(own))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--collect", nargs="+", type=Path, default=[], metavar="FOLDER")
     parser.add_argument("--measure", nargs="+", type=Path, default=[], metavar="RUN")
+    parser.add_argument("--encoders", nargs="+", type=Path, default=[], metavar="RUN", help="one for each of --measure")
     parser.add_argument("--judge", type=Path, metavar="CHECKPOINT", help="of classifier/fashion_mnist")
     arguments = parser.parse_args()
-    if arguments.measure and arguments.judge is None:
-        parser.error("--measure needs --judge")
+    if arguments.measure and (arguments.judge is None or len(arguments.encoders) != len(arguments.measure)):
+        parser.error("--measure needs --judge, and --encoders with a run for each of its own")
     with one_line_errors():
-        for run in arguments.measure:
-            for folder in measure(run, arguments.judge):
+        for number, (run, encoder) in enumerate(zip(arguments.measure, arguments.encoders, strict=True)):
+            plan = PLAN + (ONCE if number == 0 else ())
+            for folder in measure(run, encoder=encoder, judge=arguments.judge, plan=plan):
                 collect_inpainting(folder)
         for folder in arguments.collect:
             collect_inpainting(folder)

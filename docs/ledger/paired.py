@@ -25,7 +25,8 @@ class PairedOrder:
     Seeds meet the same images and images the same seeds, so neither are the S I differences independent, nor S of them
     enough: the variance of the mean is that of the means of seeds, plus that of the means of images, minus that of single
     differences (Cameron, Gelbach and Miller 2011), and never less than the larger of the first two. By Student's t with
-    as many degrees of freedom as seeds less one, which is fewest.
+    Satterthwaite's degrees of freedom: S - 1 where generators differ most, I - 1 where images do. In simulations of five
+    generators and 100 images a test at 5 % errs in at most 7 % of cases, and one at 0.5 % in at most 1 %.
     """
 
     metric: str
@@ -47,25 +48,37 @@ class PairedOrder:
         return float(self.differences.mean())
 
     @cached_property
-    def error(self) -> float:
-        """The standard error of :attr:`mean`."""
+    def parts(self) -> tuple[float, float, float]:
+        """The variance of :attr:`mean` by the means of seeds, by those of images, and by single differences."""
         seeds, images = self.differences.shape
         centred = self.differences - self.differences.mean()
         by_seed = (centred.mean(axis=1) ** 2).sum() / (seeds * (seeds - 1))
         by_image = (centred.mean(axis=0) ** 2).sum() / (images * (images - 1))
-        single = (centred**2).sum() / (seeds * images) ** 2
+        return float(by_seed), float(by_image), float((centred**2).sum() / (seeds * images) ** 2)
+
+    @property
+    def error(self) -> float:
+        """The standard error of :attr:`mean`."""
+        by_seed, by_image, single = self.parts
         return math.sqrt(max(by_seed + by_image - single, by_seed, by_image))
+
+    @property
+    def degrees(self) -> float:
+        """Of freedom, of :attr:`error` (Satterthwaite 1946)."""
+        seeds, images = (size - 1 for size in self.differences.shape)
+        by_seed, by_image, single = self.parts
+        return self.error**4 / (by_seed**2 / seeds + by_image**2 / images + single**2 / (seeds * images))
 
     @property
     def p(self) -> float:
         """That the mean is 0; 1 where all differences are."""
         if self.error == 0:
             return 1.0 if self.mean == 0 else 0.0
-        return float(2 * stats.t.sf(abs(self.mean) / self.error, len(self.differences) - 1))
+        return float(2 * stats.t.sf(abs(self.mean) / self.error, self.degrees))
 
     def difference(self) -> tuple[float, float, float]:
         """The mean and its 95 % interval."""
-        half = float(stats.t.ppf(0.975, len(self.differences) - 1)) * self.error
+        half = 0.0 if self.error == 0 else float(stats.t.ppf(0.975, self.degrees)) * self.error
         return self.mean, self.mean - half, self.mean + half
 
     def found(self) -> str:
@@ -84,17 +97,17 @@ class PairedOrder:
         return self.holds if self.mean > 0 else self.reverse
 
 
-def differences(better: list[Line], worse: list[Line], measure: str) -> Differences:
+def differences(better: list[Line], worse: list[Line], measure: str, *, same_holes: bool = True) -> Differences:
     """Of the values of each image, a list in a line, of the seeds that both arms have: [S, I].
 
-    ValueError where the two arms of a seed were given other images or other holes.
+    ValueError where the two arms of a seed were given other images, or other holes unless that is the question.
     """
     values = [{line["train_seed"]: line for line in lines} for lines in (better, worse)]
     seeds = sorted(values[0].keys() & values[1].keys())
     rows = []
     for seed in seeds:
         one, other = (of_arm[seed] for of_arm in values)
-        if one["images"] != other["images"] or one["mask"] != other["mask"]:
+        if one["images"] != other["images"] or (same_holes and one["mask"] != other["mask"]):
             raise ValueError(f"arms of seed {seed} were given other images or holes: {one['arm']} and {other['arm']}")
         rows.append(np.subtract(one[measure], other[measure], dtype=np.float64))
     return np.array(rows) if rows else np.empty((0, 1))
@@ -104,12 +117,14 @@ def differences(better: list[Line], worse: list[Line], measure: str) -> Differen
 class Paired(Filled):
     """The arm ``better`` is better than the arm ``worse`` by ``measure``, image by image; more is better of it.
 
-    Their lines hold a list of values, one an image. ``unmeasured``: the verdict until three seeds of both are there.
+    Their lines hold a list of values, one an image. ``other_holes``: the arms differ in what is hidden of the images.
+    ``unmeasured``: the verdict until three seeds of both are there.
     """
 
     measure: str
     better: Arm
     worse: Arm
+    other_holes: bool = False
     called: str = ""
     unit: str = ""
     command: str = ""
@@ -118,7 +133,8 @@ class Paired(Filled):
     reverse: str = Order.reverse
 
     def row(self) -> Row:
-        found = differences(self.better.lines(), self.worse.lines(), self.measure)
+        arms = self.better.lines(), self.worse.lines()
+        found = differences(*arms, self.measure, same_holes=not self.other_holes)
         order = PairedOrder(self.called or self.measure, found, self.unit, self.holds, self.reverse)
         says = filled(self.says, self.filling())
         if order.is_open:

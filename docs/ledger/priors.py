@@ -241,7 +241,8 @@ def gate(all_modes: Sequence[Mode]) -> list[str]:
 
 
 def mode_section(mode: Mode, printed: PrintedTable) -> list[str]:
-    lines = ["", f"## {str(mode)[0].upper()}{str(mode)[1:]}", ""]
+    seen = ", ".join(f"{kimg:g}" for kimg in sorted({line["kimg"] for line in mode.lines}))
+    lines = ["", f"## {str(mode)[0].upper()}{str(mode)[1:]}", "", f"After {seen} thousand images.", ""]
     lines += table((*SCORES, *MORE_SCORES), list(scores(mode, printed)))
     columns = [f"{name} {what}" for _, name in BESIDE for what in ("prior", "midpoint")]
     lines += ["", *table(("prior", *columns, "midpoint to its nearer end"), list(what_else(mode)))]

@@ -23,6 +23,7 @@ DOCS = Path(__file__).resolve().parents[1]
 RESULTS = DOCS / "results"
 MORE_DIGITS = {"accuracy": 4, "kid": 4}  # behind the point, where a measure is stated with more than three
 PRIORS = ("dcgan/priors", "dcgan/priors_over_time")  # files of `make priors`: of last states, and of states on the way
+INPAINTING = "pggan/inpainting"  # that of `python -m docs.ledger.inpainting`
 EVERY_LINE = "every_line"  # the key of a first line with what all lines of its file have
 Line = dict[str, Any]
 
@@ -47,8 +48,8 @@ def directions() -> dict[str, Direction]:
 
 Measure = Annotated[str, Known("measure", directions)]
 Experiment = Annotated[str, Known("experiment", experiments)]
-# Of an experiment and of priors there may be none yet.
-ResultsFile = Annotated[str, Known("file of docs/results", lambda: [*files(), *experiments(), *PRIORS])]
+MAY_COME = (*PRIORS, INPAINTING)  # of these, as of an experiment, there may be none yet
+ResultsFile = Annotated[str, Known("file of docs/results", lambda: [*files(), *experiments(), *MAY_COME])]
 WrittenFile = Annotated[str, Known("file of docs/results", files)]
 
 

@@ -52,33 +52,41 @@ class ConditionalGaussian:
         return torch.cholesky_inverse(torch.linalg.cholesky(with_ridge(self.covariance)))
 
     def fill(self, images: Tensor, known: Tensor) -> Tensor:
-        """Images that share a mask share a factorisation."""
         check_shape(images, self.shape)
+        return self.mended(self.mean.view(self.shape).to(images).expand(images.shape), images, known)
+
+    def mended(self, images: Tensor, originals: Tensor, known: Tensor) -> Tensor:
+        """``images`` plus what they miss at the known pixels of ``originals``, carried into the hole as training images vary.
+
+        y_h + S_hk (S_kk + 1e-4 I)^-1 (x_k - y_k) for images y: of the mean of the training images it makes :meth:`fill`. Where
+        :func:`~generative.inversion.fills.without_seam` takes the smoothest residual, this takes the likeliest. Images that
+        share a mask share a factorisation.
+        """
+        check_shape(originals, self.shape)
         known_counts(known)
-        filled = images.clone()
+        mended = torch.where(known, originals, images)
         masks, of_image = known[:, 0].unique(dim=0, return_inverse=True)
         for number, mask in enumerate(masks):
             if not mask.all():
-                group = images[of_image == number]
-                means = self.conditional_means(group[:, :, mask].flatten(1), mask)
-                group[:, :, ~mask] = means.unflatten(1, (self.shape[0], -1)).to(group)
-                filled[of_image == number] = group
-        return filled
+                own = of_image == number
+                missed = (originals[own][:, :, mask].double() - images[own][:, :, mask].double()).flatten(1)
+                group = mended[own]
+                group[:, :, ~mask] += self.carried(missed, mask).unflatten(1, (self.shape[0], -1)).to(group)
+                mended[own] = group
+        return mended
 
-    def conditional_means(self, values: Tensor, mask: Tensor) -> Tensor:
-        """``values`` [n, C K] at the K known pixels of a mask [H, W] -> the means [n, C (H W - K)] at the others."""
+    def carried(self, missed: Tensor, mask: Tensor) -> Tensor:
+        """Deviations [n, C K] at the K known pixels of a mask [H, W] -> the mean ones [n, C (H W - K)] at the others."""
         known = mask.expand(self.shape).flatten().to(self.mean.device)
         hidden = ~known
-        centred = (values.to(self.mean) - self.mean[known]).T
+        deviations = missed.to(self.mean).T
         if hidden.sum() < known.sum():
-            # The same is mu_h - P_hh^-1 P_hk (x_k - mu_k), where the smaller matrix is factorised.
+            # The same is -P_hh^-1 P_hk d_k, where the smaller matrix is factorised.
             rows = self.precision[hidden]
-            shift = -torch.cholesky_solve(rows[:, known] @ centred, torch.linalg.cholesky(rows[:, hidden]))
-        else:
-            rows = self.covariance[known]
-            root = torch.linalg.cholesky(with_ridge(rows[:, known]))
-            shift = rows[:, hidden].T @ torch.cholesky_solve(centred, root)
-        return self.mean[hidden] + shift.T
+            return -torch.cholesky_solve(rows[:, known] @ deviations, torch.linalg.cholesky(rows[:, hidden])).T
+        rows = self.covariance[known]
+        root = torch.linalg.cholesky(with_ridge(rows[:, known]))
+        return (rows[:, hidden].T @ torch.cholesky_solve(deviations, root)).T
 
 
 class Retrieval:

@@ -45,7 +45,7 @@ class Tuning:
         check_tuning(self.steps, self.rate)
 
 
-def images_at_once(parameters: Sequence[nn.Parameter], *, most_bytes: int = MOST_BYTES) -> int:
+def tuned_at_once(parameters: Sequence[nn.Parameter], *, most_bytes: int = MOST_BYTES) -> int:
     """So many images have weights of their own within ``most_bytes``; at least one."""
     of_one = COPIES * sum(parameter.numel() * parameter.element_size() for parameter in parameters)
     return max(1, most_bytes // max(of_one, 1))

@@ -85,3 +85,19 @@ def enlarging_kernel(weight: Tensor) -> Tensor:
     """
     padded = F.pad(weight.flip(2, 3).transpose(0, 1), (1, 1, 1, 1))
     return padded[..., 1:, 1:] + padded[..., 1:, :-1] + padded[..., :-1, 1:] + padded[..., :-1, :-1]
+
+
+class ReducingConvolution(Convolution):
+    """[B, in, 2H, 2W] -> [B, out, H, W]: means over squares of 2 x 2 pixels of what 3 x 3 weights make of the image.
+
+    As one convolution, which takes 16 products for every 36; the official code's `fused_scale`, which is its default.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, reducing_kernel(self.weight * self.scale), self.bias, stride=2, padding=1)
+
+
+def reducing_kernel(weight: Tensor) -> Tensor:
+    """Weights [out, in, 3, 3] of a convolution before pooling -> [out, in, 4, 4] of the one of stride 2 that does both."""
+    padded = F.pad(weight, (1, 1, 1, 1))
+    return 0.25 * (padded[..., 1:, 1:] + padded[..., 1:, :-1] + padded[..., :-1, 1:] + padded[..., :-1, :-1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,14 +12,14 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from generative.adversarial.losses import loss_pair
-from generative.adversarial.penalties import drift_penalty, r1_penalty
+from generative.adversarial.penalties import drift_penalty
 from generative.checks import check_at_least
 from generative.precision import at_least_float32
 from lightning_modules.base import HasCritic
 from lightning_modules.pggan.drawing import DrawsByPGGAN
 from lightning_modules.pggan.growth import Growth, images_at
 from lightning_modules.pggan.networks import Critic
-from lightning_modules.slopes import slope_penalty
+from lightning_modules.slopes import real_logits_and_r1, slope_penalty
 
 
 class PGGAN(DrawsByPGGAN, HasCritic):
@@ -27,8 +27,8 @@ class PGGAN(DrawsByPGGAN, HasCritic):
 
     ``growth``: the sizes in use as a function of images seen; None: all from the beginning. As published the critic's loss
     is wasserstein with the gradient penalty, ``penalty_weight`` 10, and the drift penalty, ``drift_weight`` 0.001; logistic
-    goes with ``r1_gamma`` / 2 times R1, at every step. 0 leaves a penalty out. Where a stage of growth begins or ends,
-    Adam's moments are dropped.
+    goes with ``r1_gamma`` / 2 times R1, computed every ``r1_every``-th step and scaled up accordingly. 0 leaves a penalty
+    out. Where a stage of growth begins or ends, Adam's moments are dropped.
     """
 
     critic: Critic
@@ -44,10 +44,12 @@ class PGGAN(DrawsByPGGAN, HasCritic):
         penalty_weight: float = 10.0,
         drift_weight: float = 0.001,
         r1_gamma: float = 0.0,
+        r1_every: int = 1,
         **given: Any,
     ) -> None:
         super().__init__(**given)
         check_at_least(0, penalty_weight=penalty_weight, drift_weight=drift_weight, r1_gamma=r1_gamma)
+        check_at_least(1, r1_every=r1_every)
         self.critic = critic(image_shape=self.image_shape)
         self.growth = None if growth is None else growth(levels=self.generator.levels)
         self.make_generator_optimizer = generator_optimizer
@@ -56,6 +58,7 @@ class PGGAN(DrawsByPGGAN, HasCritic):
         self.penalty_weight = penalty_weight
         self.drift_weight = drift_weight
         self.r1_gamma = r1_gamma
+        self.r1_every = r1_every
         self.show_stage(0)
 
     def configure_optimizers(self) -> list[Optimizer]:
@@ -78,15 +81,23 @@ class PGGAN(DrawsByPGGAN, HasCritic):
         generator_optimizer, critic_optimizer = self.optimizers()  # type: ignore[attr-defined]
         shown = images_at(batch["image"], self.generator.stage, levels=self.generator.levels)
         batch = batch | {"image": shown}
+        penalize = self.r1_gamma > 0 and self.images_seen // self.global_batch % self.r1_every == 0
+        # One set of fakes serves both updates; only parts of a batch are drawn anew for the second, for memory.
+        drawn = self.draw(batch) if self.accumulate == 1 else None
         # 1. The critic learns to tell the images, at the size of the stage, from fakes.
-        self.update(critic_optimizer, self.critic_objective, batch)
-        # 2. The generator learns from what the critic then says of fakes of the same latents.
-        self.update(generator_optimizer, self.generator_objective, batch)
+        self.update(critic_optimizer, partial(self.critic_objective, drawn=drawn, penalize=penalize), batch)
+        # 2. The generator learns from what the critic then says of these.
+        self.update(generator_optimizer, partial(self.generator_objective, drawn=drawn), batch)
         # 3. The average that is shown follows.
         self.move_average()
         # 4. Growth goes on.
         self.grow(generator_optimizer, critic_optimizer)
         self.count_images(batch["image"])
+
+    def draw(self, part: dict[str, Any]) -> Tensor:
+        """Fakes for the numbers of ``part``."""
+        fake_images: Tensor = self.generator(self.training_latents(part))
+        return fake_images
 
     def grow(self, *optimizers: LightningOptimizer) -> None:
         """To the stage of the next step; at its border the moments go.
@@ -101,25 +112,24 @@ class PGGAN(DrawsByPGGAN, HasCritic):
                 optimizer.state.clear()
         self.show_stage(seen)
 
-    def generator_objective(self, part: dict[str, Any]) -> Tensor:
-        loss = self.generator_loss(at_least_float32(self.critic(self.generator(self.training_latents(part)))))
+    def generator_objective(self, part: dict[str, Any], *, drawn: Tensor | None = None) -> Tensor:
+        """``drawn``: fakes that are there already."""
+        fake_images = self.draw(part) if drawn is None else drawn
+        loss = self.generator_loss(at_least_float32(self.critic(fake_images)))
         self.record({"loss/generator": loss})
         return loss
 
-    def critic_objective(self, part: dict[str, Any]) -> Tensor:
+    def critic_objective(self, part: dict[str, Any], *, drawn: Tensor | None = None, penalize: bool) -> Tensor:
+        """The critic's loss with its penalties, R1 where ``penalize``; ``drawn``: fakes that are there already."""
         with torch.no_grad():
-            fake_images = self.generator(self.training_latents(part))
-        penalises_real = self.r1_gamma > 0  # by a second derivative, which is never in half precision
-        with torch.autocast(self.device.type, enabled=False) if penalises_real else nullcontext():
-            real_images = part["image"].clone().requires_grad_(penalises_real)
-            real = at_least_float32(self.critic(real_images))
-            r1 = r1_penalty(real, real_images) if penalises_real else None
+            fake_images = self.draw(part) if drawn is None else drawn.detach()
+        real, r1 = real_logits_and_r1(self.critic, part["image"], penalize=penalize)
         fake = at_least_float32(self.critic(fake_images))
         loss = self.critic_loss(real, fake)
         self.record({"loss/critic": loss, "score/real": real.mean(), "score/fake": fake.mean()})
         if r1 is not None:
             self.record({"penalty/r1": r1})
-            loss = loss + 0.5 * self.r1_gamma * r1
+            loss = loss + 0.5 * self.r1_gamma * self.r1_every * r1
         if self.drift_weight > 0:
             loss = loss + self.drift_weight * drift_penalty(real)
         if self.penalty_weight > 0:

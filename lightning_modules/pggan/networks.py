@@ -19,6 +19,7 @@ from lightning_modules.pggan.layers import (
     Convolution,
     Dense,
     EnlargingConvolution,
+    ReducingConvolution,
     doubled,
     pixel_norm,
     pooled,
@@ -120,8 +121,9 @@ class Generator(nn.Module):
 class Critic(nn.Module):
     """Images [B, C, S, S] in [-1, 1] -> logits [B].
 
-    From the size of its ``stage`` down to 4 x 4 pixels two convolutions and a pooling each, then the deviation over groups of
-    ``group_size`` neighbours of the batch (0: left out), a convolution and two dense layers, the last to ``num_outputs``.
+    From the size of its ``stage`` down to 4 x 4 pixels two convolutions each, of which the second one is pooled before it is
+    rectified, as the official code does by default. Then the deviation over groups of ``group_size`` neighbours of the batch
+    (0: left out), a convolution and two dense layers, the last to ``num_outputs``.
     """
 
     def __init__(
@@ -146,7 +148,7 @@ class Critic(nn.Module):
             Convolution(image_shape[0], width, kernel_size=1, padding=0) for width in widths
         )
         self.halvings = nn.ModuleList(
-            nn.ModuleList([Convolution(width, width), Convolution(width, before)])
+            nn.ModuleList([Convolution(width, width), ReducingConvolution(width, before)])
             for before, width in itertools.pairwise(widths)
         )
         self.final = Convolution(first + (group_size > 0), first)
@@ -174,4 +176,4 @@ class Critic(nn.Module):
         """Features at the size of level ``size`` + 1 -> at that of level ``size``."""
         for convolution in self.halvings[size - 1]:  # type: ignore[attr-defined]
             h = rectified(convolution(h))
-        return pooled(h)
+        return h

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -11,7 +10,6 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from generative.adversarial.losses import loss_pair
-from generative.adversarial.penalties import r1_penalty
 from generative.averaging import averaged_copy
 from generative.inversion.search import space_with
 from generative.precision import at_least_float32
@@ -20,6 +18,7 @@ from generative.schedules import linear_decay
 from lightning_modules.base import HasCritic, Invertible
 from lightning_modules.poly_inr.networks import Generator
 from lightning_modules.poly_inr.spaces import SPACES, GeneratorSpace
+from lightning_modules.slopes import real_logits_and_r1
 
 DECAY_FLOOR = 0.02
 
@@ -129,11 +128,10 @@ class PolyINR(Invertible, HasCritic):
         return loss
 
     def critic_objective(self, part: dict[str, Any], fake_images: Tensor, *, penalize: bool) -> Tensor:
-        """The critic's loss, with the penalty where ``penalize``, whose two derivatives are never in half precision."""
-        with torch.autocast(self.device.type, enabled=False) if penalize else nullcontext():
-            real_images = part["image"].clone().requires_grad_(penalize)
-            real = at_least_float32(self.critic(real_images, part["label"]))
-            penalty = r1_penalty(real, real_images) if penalize else None
+        """The critic's loss, with the penalty where ``penalize``."""
+        real, penalty = real_logits_and_r1(
+            lambda images: self.critic(images, part["label"]), part["image"], penalize=penalize
+        )
         fake = at_least_float32(self.critic(fake_images, part["label"]))
         loss = self.critic_loss(real, fake)
         self.record({"loss/critic": loss, "score/real": real.mean(), "score/fake": fake.mean()})

@@ -70,13 +70,13 @@ PLAIN_FILLS: dict[str, Fill] = {
 }
 REFUSALS: dict[str, Refusals] = {"exemplar": without_patches}
 DEEP_PRIOR = "deep_prior"
-TRAINED_FILLS: dict[str, type[ConditionalGaussian] | type[Retrieval]] = {
-    "gaussian": ConditionalGaussian,
-    "retrieval": Retrieval,
-}  # fitted to the training images
+GAUSSIAN, RETRIEVAL = "gaussian", "retrieval"  # fitted to the training images
 ENCODER = "encoder"
 TUNED = "_tuned"  # behind the name of a search: by weights of each image's own, tuned at what it found
 SEAMLESS = "_seamless"  # and with the harmonic extension of what is missed at the known pixels
+LIKELIEST = "_gaussian"  # or with the likeliest one, where the Gaussian of the training images is an arm too
+# Images, originals, known pixels -> images that agree with what is known.
+Mend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -174,6 +174,7 @@ class SearchArm(Arm):
 
     space: str
     inversion: Inversion
+    mends: Mapping[str, Mend]
     restarts: int = 1
     tuning: Tuning | None = None
 
@@ -184,7 +185,7 @@ class SearchArm(Arm):
 
     @property
     def lines(self) -> Sequence[str]:
-        return [line for name in self.drawn for line in (name, name + SEAMLESS)]
+        return [name + ending for name in self.drawn for ending in ("", *self.mends)]
 
     @property
     def steps(self) -> int:
@@ -198,32 +199,24 @@ class SearchArm(Arm):
         return dict.fromkeys(few.nonzero().flatten().tolist(), too_little_to_hold_out(self.inversion.held_out))
 
     def fill(self, targets: Targets) -> dict[str, Filled]:
-        each, steps = targets.times(self.restarts), self.inversion.steps
-        allowance = Allowance(self.inversion.seconds, self.steps / self.restarts)
-        with allowance.of(steps) as seconds:
+        each, allowance = targets.times(self.restarts), Allowance(self.inversion.seconds, self.steps / self.restarts)
+        with allowance.of(self.inversion.steps) as seconds:
             found = replace(self.inversion, seconds=seconds).embed(each, space=self.space)
-        searched = sum(part.seconds for part in found)
-        filled = self.mended(self.space, targets, found, seconds=searched)
+        searched = self.filled(targets, found, before=0.0)
+        made = with_mends(self.space, searched, targets, self.mends)
         if self.tuning is None:
-            return filled
+            return made
         with allowance.of(self.tuning.steps) as seconds:
             inversion = replace(self.inversion, seconds=seconds)
             tuned = inversion.tuned_apart(each, found, self.tuning, space=self.space)
-        both = searched + sum(part.seconds for part in tuned)
-        return filled | self.mended(self.space + TUNED, targets, tuned, seconds=both)
+        own = self.filled(targets, tuned, before=searched.seconds)
+        return made | with_mends(self.space + TUNED, own, targets, self.mends)
 
-    def mended(self, name: str, targets: Targets, found: list[Found], *, seconds: float) -> dict[str, Filled]:
-        """What was drawn under its ``name``, and without the seam; ``seconds`` are those until it was drawn."""
-        drawn, started = images_of(found), time.perf_counter()
-        known = known_pixels(targets).repeat_interleave(self.restarts, dim=0)
-        originals = targets.through(targets.images).cpu().repeat_interleave(self.restarts, dim=0)
-        seamless = without_seam(drawn, originals, known)
-        mended = seconds + time.perf_counter() - started
-        shape, steps = (len(targets), self.restarts), min(len(part.trace) for part in found)
-        return {
-            name: Filled(drawn.unflatten(0, shape), seconds, steps),
-            name + SEAMLESS: Filled(seamless.unflatten(0, shape), mended, steps),
-        }
+    def filled(self, targets: Targets, found: list[Found], *, before: float) -> Filled:
+        """What was ``found`` for all restarts of the targets, and the seconds until then with those ``before``."""
+        drawn = images_of(found).unflatten(0, (len(targets), self.restarts))
+        seconds = before + sum(part.seconds for part in found)
+        return Filled(drawn, seconds, min(len(part.trace) for part in found))
 
 
 @dataclass(frozen=True)
@@ -231,17 +224,31 @@ class EncoderArm(Arm):
     """What the method's encoder finds in one pass, and the same without the seam."""
 
     method: Invertible
-    lines = (ENCODER, ENCODER + SEAMLESS)
+    mends: Mapping[str, Mend]
+
+    @property
+    def lines(self) -> Sequence[str]:
+        return [ENCODER, *(ENCODER + ending for ending in self.mends)]
 
     def fill(self, targets: Targets) -> dict[str, Filled]:
         started, known = time.perf_counter(), known_pixels(targets)
         measured = targets.through(targets.images)
         with torch.no_grad():
             drawn = self.method.decode(self.method.encode(measured, known.to(measured.device)), targets.labels).cpu()
-        seconds = time.perf_counter() - started
-        seamless = without_seam(drawn, measured.cpu(), known)
-        both = {ENCODER: drawn, ENCODER + SEAMLESS: seamless}
-        return {name: Filled(images[:, None], seconds) for name, images in both.items()}
+        return with_mends(ENCODER, Filled(drawn[:, None], time.perf_counter() - started), targets, self.mends)
+
+
+def with_mends(name: str, found: Filled, targets: Targets, mends: Mapping[str, Mend]) -> dict[str, Filled]:
+    """What an arm ``found`` as it is, and with each of ``mends`` under the arm's name and that of the mend."""
+    count = found.answers.shape[1]
+    known = known_pixels(targets).repeat_interleave(count, dim=0)
+    originals = targets.through(targets.images).cpu().repeat_interleave(count, dim=0)
+    made = {name: found}
+    for ending, mend in mends.items():
+        started = time.perf_counter()
+        images = mend(found.answers.flatten(0, 1), originals, known).unflatten(0, found.answers.shape[:2])
+        made[name + ending] = replace(found, answers=images, seconds=found.seconds + time.perf_counter() - started)
+    return made
 
 
 def runs_of(numbers: Sequence[int]) -> list[tuple[int, int]]:
@@ -271,7 +278,8 @@ class Arms:
         known = [
             *PLAIN_FILLS,
             DEEP_PRIOR,
-            *TRAINED_FILLS,
+            GAUSSIAN,
+            RETRIEVAL,
             *self.method.space_names,
             *([ENCODER] if self.method.encodes else []),
         ]
@@ -305,10 +313,27 @@ class Arms:
 
     @property
     def lines(self) -> list[str]:
-        """The names of all that is made of an image: of a search, and of an encoder, also without the seam."""
+        """The names of all that is made of an image: of a search, and of an encoder, also mended."""
         made: dict[str, Sequence[str]] = {space: self.searching(space).lines for space in self.spaces}
-        made[ENCODER] = EncoderArm.lines
+        made[ENCODER] = EncoderArm(self.method, self.mends).lines
         return [line for name in dict.fromkeys(self.names) for line in made.get(name, [name])]
+
+    @cached_property
+    def mends(self) -> dict[str, Mend]:
+        """By the endings of their names; the Gaussian is fitted only when it mends."""
+        found: dict[str, Mend] = {SEAMLESS: without_seam}
+        if GAUSSIAN in self.names:
+            found[LIKELIEST] = lambda *images: self.gaussian.mended(*images)
+        return found
+
+    @cached_property
+    def gaussian(self) -> ConditionalGaussian:
+        return ConditionalGaussian(self.training_images)
+
+    @property
+    def training_images(self) -> Tensor:
+        images: Tensor = self.datamodule.split("train")[0][:]
+        return images
 
     @cached_property
     def fills(self) -> list[Arm]:
@@ -318,23 +343,26 @@ class Arms:
     def filling(self, name: str) -> Arm:
         if name == DEEP_PRIOR:
             return DeepPriorArm(self.inversion.seed, self.deep_prior_steps)
-        if name in TRAINED_FILLS:
-            return FillArm(name, TRAINED_FILLS[name](self.datamodule.split("train")[0][:]).fill)
+        if name == GAUSSIAN:
+            return FillArm(name, self.gaussian.fill)
+        if name == RETRIEVAL:
+            return FillArm(name, Retrieval(self.training_images).fill)
         if name == ENCODER:
-            return EncoderArm(self.method)
+            return EncoderArm(self.method, self.mends)
         return FillArm(name, PLAIN_FILLS[name], REFUSALS.get(name, nothing_refused))
 
     def searching(self, space: str) -> SearchArm:
         """The search in a space, with those of the settings that it has."""
         own = self.method.space_settings(space)
         settings = {name: value for name, value in self.inversion.settings.items() if name in own}
-        return SearchArm(space, replace(self.inversion, settings=settings), self.restarts, self.tuning)
+        return SearchArm(space, replace(self.inversion, settings=settings), self.mends, self.restarts, self.tuning)
 
     def fill(self, targets: Targets, *, allowance: Allowance) -> dict[str, Filled]:
         """What every arm makes of a batch, by their ``lines``: all searches in what the ``allowance`` has for these images."""
+        fills = self.fills  # some are fitted to the training images, before the time of the searches runs
         with allowance.of(len(targets)) as seconds:
             targets, found = self.search(targets, seconds=seconds)
-        for arm in self.fills:
+        for arm in fills:
             found |= arm.fill_what_it_can(targets)
         return {line: found[line] for line in self.lines}
 

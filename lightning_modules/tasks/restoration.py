@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -107,7 +106,7 @@ def inpaint(
     facts |= settings | generator_of(method) | {"classes": classes_in_words(method, images, classes, guess_classes)}
     judging = judge_of(method, judge)
     told = {"images": source.told, "masks": hidden.told, "seed": seed, "arms": names, "asked_classes": classes}
-    told |= {"deep_prior_steps": deep_prior_steps, "seconds": seconds, "generator": mark_of(method)}
+    told |= {"deep_prior_steps": deep_prior_steps, "seconds": seconds}
     told |= {"judge": None if judging is None else FromClassifier(judging).weights}
     labels = None if classes is None else labels_of_originals(method, None, classes, number)
     journal = Journal(output, "inpaint", facts=facts | told, arms=chosen.lines)
@@ -140,18 +139,17 @@ def hidden_by(
     return Holes(rule, holes(rule, max(numbers) + 1, height, width, seed=seed)[numbers], rule)
 
 
-def mark_of(method: Invertible) -> str:
-    """A short hash of the settings of a generator's run."""
-    return hashlib.sha256(json.dumps(method.run_config, sort_keys=True, default=str).encode()).hexdigest()[:12]
-
-
 def generator_of(method: Invertible) -> dict[str, Any]:
-    """What tells a generator from others."""
+    """What tells a generator from others: its run, and a short hash of the weights that draw."""
     config = method.run_config
+    weights = hashlib.sha256()
+    for parameter in method.tunable():
+        weights.update(parameter.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
     return {
         "experiment": config.get("experiment_name"),
         "train_seed": method.seed,
         "kimg": method.images_seen / 1000,
+        "generator": weights.hexdigest()[:12],
     }
 
 

@@ -17,7 +17,7 @@ from generative.checks import check_at_least, check_choice
 from generative.inversion.measurements import Masked, Measurement, Whole
 from generative.inversion.objective import ReconstructionLoss
 from generative.inversion.search import LEAST, Allowance, Found, ImageLoss, Space, nearest, search
-from generative.inversion.tuning import BatchLoss, Draw, OwnWeights, Tuning, images_at_once, tuned, tuned_apart
+from generative.inversion.tuning import BatchLoss, Draw, OwnWeights, Tuning, tuned, tuned_apart, tuned_at_once
 from generative.randomness import Stream
 from lightning_modules.base import Invertible
 from metrics.features import LITE_SIDES, EfficientNetLite
@@ -277,7 +277,7 @@ class Inversion:
         parameters, allowance, found = self.method.tunable(), Allowance(self.seconds, len(targets)), []
         drawing = OwnWeights(self.method, parameters, self.drawing(space))
         points = {name: torch.cat([part.point[name] for part in pivots]) for name in pivots[0].point}
-        size = min(self.batch_size, images_at_once(parameters))
+        size = min(self.batch_size, tuned_at_once(parameters))
         for rows in torch.arange(len(targets), device=targets.images.device).split(size):
             with allowance.of(len(rows)) as seconds:
                 part, point = targets.of(rows), {name: values[rows] for name, values in points.items()}

@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 
 from docs.ledger import inpainting, results
-from docs.ledger.inpainting import INPAINTING, called, collect_inpainting
+from docs.ledger.inpainting import called, collect_inpainting
+from docs.ledger.inpainting_plan import AT, ONCE, PLAN, SEARCH, first_snapshot
+from docs.ledger.inpainting_questions import QUESTIONS
+from docs.ledger.results import INPAINTING
 
 Folder = Callable[..., Path]
-SEARCH = {"starts": 1, "start": "random", "held_out": 0.0, "perceptual": 0.0, "steps": 300, "rate": None}
+FACTS = {"starts": 1, "start": "random", "held_out": 0.0, "perceptual": 0.0, "steps": 300, "rate": None}
 
 
 @pytest.fixture
@@ -21,12 +24,22 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
     """``folder(0, {"harmonic": 15.0})``: what the task wrote of a generator, its arms by their PSNR of the hole, taken in."""
     monkeypatch.setattr(results, "RESULTS", tmp_path / "results")
 
-    def make(seed: int, arms: dict[str, float], *, images: str = "digits:test 0, 1", **facts: Any) -> Path:
+    def make(
+        seed: int, arms: dict[str, float], *, images: str = "digits:test 0, 1", mask: str = AT, **facts: Any
+    ) -> Path:
         path = tmp_path / f"out_{seed}_{len(list(tmp_path.iterdir()))}"
         path.mkdir()
-        shared = {"experiment": "pggan/digits", "train_seed": seed, "kimg": 8.0, "mask": "centre4"} | SEARCH | facts
+        shared = {"experiment": "pggan/digits", "train_seed": seed, "kimg": 8.0, "mask": mask}
+        shared |= {"generator": f"g{seed}"} | FACTS | facts
         lines = [
-            {"image": str(k), "arm": arm, "psnr_hole": psnr + k + 0.01 * seed, "psnr_known": 30.0, "psnr_raw": 20.0}
+            {
+                "image": str(k),
+                "arm": arm,
+                "psnr_hole": psnr + k + 0.01 * seed,
+                "psnr_known": 30.0,
+                "psnr_raw": 20.0,
+                "psnr_pasted": 21.0,
+            }
             | {"seconds": 0.5}
             | shared
             for arm, psnr in arms.items()
@@ -42,9 +55,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
 
 
 def test_an_arm_is_called_by_what_was_set_of_it() -> None:
-    line = {"arm": "harmonic"} | SEARCH
+    line = {"arm": "harmonic"} | FACTS
     assert called(line) == "harmonic"
     assert called(line | {"arm": "z_seamless"}) == "z + harmonic residual"
+    assert called(line | {"arm": "z_gaussian"}) == "z + Gaussian residual"
     assert called(line | {"arm": "encoder_seamless"}) == "encoder + harmonic residual"
     codes = line | {"arm": "codes", "num_codes": 10, "layer": 4, "attention": "none"}
     assert called(codes) == "10 codes, layer 4"
@@ -63,8 +77,8 @@ def test_lines_of_a_folder_have_each_images_hole_and_the_means_of_the_rest(folde
     lines = results.read_results(INPAINTING)
     assert [line["arm"] for line in lines] == ["harmonic", "z"]
     assert lines[1]["psnr_hole"] == [16.0, 17.0]
-    assert (lines[1]["psnr_raw"], lines[1]["seconds"], lines[1]["environment"]) == (
-        20.0,
+    assert (lines[1]["psnr_pasted"], lines[1]["seconds"], lines[1]["environment"]) == (
+        21.0,
         0.5,
         {"processor": "a processor"},
     )
@@ -72,40 +86,73 @@ def test_lines_of_a_folder_have_each_images_hole_and_the_means_of_the_rest(folde
     assert [line["psnr_hole"][0] for line in results.read_results(INPAINTING)] == [15.0, 18.0]
 
 
-def test_arms_are_held_against_the_simple_ones(folder: Folder) -> None:
+def test_questions_are_answered_image_by_image(folder: Folder) -> None:
     for seed in range(3):
-        folder(seed, {"harmonic": 15.0, "gaussian": 20.0, "z": 15.5})
-        folder(seed, {"codes": 17.0 + 0.02 * seed}, num_codes=10, layer=4)
+        folder(seed, {"z": 15.5, "harmonic": 15.0, "gaussian": 20.0})
+        folder(seed, {"codes": 17.0 + 0.02 * seed, "codes_seamless": 17.5}, num_codes=10, layer=4)
+        folder(seed, {"codes": 16.0 + 0.02 * seed}, num_codes=10, layer=4, kimg=4.0)
+        folder(seed, {"codes": 14.0}, num_codes=10, layer=4, mask="blocks8_40pct")
     text = inpainting.page()
-    assert "## centre4, 2 images, `pggan/digits`" in text
-    rows = [line for line in text.splitlines() if line.startswith("| 10 codes, layer 4 | ")]
-    assert rows[0].startswith("| 10 codes, layer 4 | 3 | 17.53 | 30.00 |")
-    assert [row.split(" | ")[1] for row in rows[1:]] == ["harmonic", "gaussian", "z"]
-    assert [row.rstrip(" |").split(" | ")[-1] for row in rows[1:]] == ["better", "worse", "better"]
+    assert "## blocks8_25pct, 2 images, `pggan/digits`\n" in text
+    assert "## blocks8_25pct, 2 images, `pggan/digits`, generators after 4 thousand images\n" in text
+    rows = [row.rstrip(" |").split(" | ") for row in text.splitlines() if row.startswith("| 10 codes, layer 4")]
+    found = {(*row[:4],): row[4:] for row in rows if len(row) == 7}
+    one = found["| 10 codes, layer 4", "z", AT, "hole"]
+    assert one[0].startswith("+1.52 (")
+    assert one[2] == "better"
+    assert found["| 10 codes, layer 4", "10 codes, layer 4, an earlier generator", AT, "hole"][0].startswith("+1.00")
+    harder = found["| 10 codes, layer 4", "10 codes, layer 4 at blocks8_25pct", "blocks8_40pct", "hole"]
+    assert harder[0].startswith("-3.02 (")
+    assert found["| 10 codes, layer 4 + harmonic residual", "gaussian", AT, "hole"][2] == "worse"
+    assert found["| 10 codes, layer 4", "encoder", AT, "hole"] == ["-", "-", "open"]
+    assert "**C6.**" in text
     assert text.index("| gaussian | 3 |") < text.index("| harmonic | 3 |"), "best first"
 
 
+def test_an_arm_by_an_encoders_checkpoint_is_one_of_the_generator_that_it_has(folder: Folder) -> None:
+    told = {"experiment": "pggan/digits_encoder", "kimg": 100.0, "generator": "g2"}
+    with pytest.raises(ValueError, match="generator of pggan/digits_encoder, seed 7, has no lines yet"):
+        folder(7, {"encoder": 16.0}, **told)
+    folder(2, {"z": 15.5})
+    folder(7, {"encoder": 16.0}, **told)
+    (line,) = (line for line in results.read_results(INPAINTING) if line["arm"] == "encoder")
+    assert (line["experiment"], line["train_seed"], line["kimg"]) == ("pggan/digits", 2, 8.0)
+
+
 def test_everything_that_the_page_asks_is_measured_once() -> None:
-    plan = list(inpainting.plan())
-    assert len({(mask, name) for mask, name, _ in plan}) == len(plan)
-    asked = {mask: {name for of, name, _ in plan if of == mask} for mask in inpainting.MASKS}
-    assert asked["blocks8_12pct"] == {
-        "fills",
-        "z",
-        "codes10",
-        "codes10_layer8",
-        "codes10_dot",
-        "codes10_scaled",
-        "codes10_cbam",
-    }
-    assert {f"codes{number}" for number in (1, 2, 5, 10, 20, 30)} <= asked["blocks8_25pct"]
-    assert all(given["steps"] == 300 and given["arms"] for *_, given in plan)
+    plan = [*PLAN, *ONCE]
+    assert len({asked.name for asked in plan}) == len(plan)
+    assert all({**SEARCH, **asked.settings}["arms"] for asked in plan)
+
+
+def test_every_arm_of_a_question_is_in_the_plan() -> None:
+    """By the names that lines have which the task would write of it."""
+    made: set[tuple[str, str]] = set()
+    for asked in PLAN:
+        settings = {"starts": 1, "held_out": 0.0, "rate": None} | SEARCH | asked.settings
+        for arm in settings["arms"]:
+            endings = ("", "_seamless", "_gaussian") if "gaussian" in settings["arms"] else ("", "_seamless")
+            names = {called({"arm": arm + ending} | settings) for ending in endings}
+            made |= {(name, mask) for name in names for mask in asked.masks}
+    for question in QUESTIONS:
+        for pair in question.pairs:
+            assert (pair.arm, pair.mask) in made, question.name
+            assert (pair.other, pair.than or pair.mask) in made, question.name
 
 
 def test_few_generators_state_no_order_and_none_say_what_to_type(folder: Folder) -> None:
     assert "Nothing was measured yet: `python -m docs.ledger.inpainting --collect" in inpainting.page()
     folder(0, {"harmonic": 15.0, "z": 16.0})
-    assert "| against |" not in inpainting.page()
+    assert "| better |" not in inpainting.page()
+
+
+def test_an_early_generator_is_the_first_snapshot(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="kept no earlier state: train it with"):
+        first_snapshot(tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    for name in ("100kimg", "50kimg", "last"):
+        (tmp_path / "checkpoints" / f"{name}.ckpt").touch()
+    assert first_snapshot(tmp_path).name == "50kimg.ckpt"
 
 
 def test_a_folder_where_an_arm_failed_is_not_taken_in(folder: Folder) -> None:

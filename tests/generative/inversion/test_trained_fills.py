@@ -49,6 +49,18 @@ def test_a_gaussian_gives_the_closed_form(share: float) -> None:
         np.testing.assert_allclose(result.flatten().numpy()[~k], expected, rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize("share", [0.2, 0.7])
+def test_what_images_miss_is_carried_into_the_hole_as_the_training_images_vary(share: float) -> None:
+    """The fill is affine in what is known, so an image y for x becomes y + fill(x) - fill(y) there."""
+    gaussian, known = ConditionalGaussian(training_images()), masks(share)
+    drawn, seen = training_images(12)[6:].double(), training_images(6).double()
+    expected = drawn + gaussian.fill(seen, known) - gaussian.fill(drawn, known)
+    hidden = torch.where(known, seen, torch.nan)
+    mended = gaussian.mended(drawn, hidden, known)
+    torch.testing.assert_close(mended, torch.where(known, seen, expected), rtol=0, atol=1e-9)
+    torch.testing.assert_close(gaussian.mended(seen, hidden, known), seen, rtol=0, atol=1e-12)
+
+
 def test_values_that_follow_from_each_other_are_found() -> None:
     """The second pixel is minus a half of the first, plus 0.2: a regression that a covariance of any sample holds exactly."""
     first = torch.rand(50, generator=generator(3), dtype=torch.float64)

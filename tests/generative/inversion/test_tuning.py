@@ -12,7 +12,7 @@ from torch import nn
 from generative.inversion.measurements import Masked
 from generative.inversion.objective import ReconstructionLoss
 from generative.inversion.search import Found, Point
-from generative.inversion.tuning import OwnWeights, Tuning, images_at_once, tuned, tuned_apart
+from generative.inversion.tuning import OwnWeights, Tuning, tuned, tuned_apart, tuned_at_once
 
 
 def network() -> nn.Linear:
@@ -181,8 +181,8 @@ def test_tuning_ends_with_its_time() -> None:
 
 def test_images_tuned_together_are_as_many_as_fit() -> None:
     parameters = [nn.Parameter(torch.zeros(100)), nn.Parameter(torch.zeros(25, dtype=torch.float64))]
-    assert images_at_once(parameters, most_bytes=4 * 600 * 7 + 10) == 7  # weights, gradients, two moments
-    assert images_at_once(parameters, most_bytes=1) == 1
+    assert tuned_at_once(parameters, most_bytes=4 * 600 * 7 + 10) == 7  # weights, gradients, two moments
+    assert tuned_at_once(parameters, most_bytes=1) == 1
 
 
 def test_a_tuning_that_cannot_be() -> None:

@@ -18,7 +18,7 @@ from lightning_modules.pggan.encoder import PGGANEncoder, with_known
 from lightning_modules.pggan.layers import pixel_norm
 from lightning_modules.pggan.module import PGGAN
 from lightning_modules.pggan.networks import Critic, Generator
-from lightning_modules.tasks.restoration import inpaint
+from lightning_modules.tasks.restoration import generator_of, inpaint
 from lightning_modules.tasks.search import NOISE, Inversion, Targets, make_objective
 from lightning_modules.weights import Weights
 
@@ -119,11 +119,14 @@ def test_the_generator_is_that_of_the_run_that_it_names() -> None:
     )[1]
     assert isinstance(encoder, PGGANEncoder)
     first = {name: value.clone() for name, value in encoder.encoder.state_dict().items()}
+    mark = generator_of(pggan)["generator"]
+    assert generator_of(encoder)["generator"] != mark
     encoder.take_weights(Weights("last.ckpt", pggan.state_dict(), None))
     of_run: Tensor
     for name, of_run in pggan.averaged_generator.state_dict().items():
         assert torch.equal(encoder.averaged_generator.state_dict()[name], of_run)
         assert torch.equal(encoder.generator.state_dict()[name], of_run)
+    assert generator_of(encoder)["generator"] == mark, "by which a table knows whose encoder it is"
     assert all(torch.equal(encoder.encoder.state_dict()[name], value) for name, value in first.items())
     assert not any(parameter.requires_grad for parameter in encoder.generator.parameters())
 

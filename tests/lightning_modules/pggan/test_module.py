@@ -68,21 +68,50 @@ def test_the_wasserstein_loss_with_both_penalties() -> None:
     shares = Stream(0, "between").uniform(12, 4).to(real)
     expected = of_fakes.mean() - logits.mean() + 0.001 * logits.square().mean()
     expected = expected + 10.0 * gradient_penalty(method.critic, real, fakes(method), shares)
-    torch.testing.assert_close(method.critic_objective(part()), expected, rtol=1e-12, atol=0)
+    torch.testing.assert_close(method.critic_objective(part(), penalize=False), expected, rtol=1e-12, atol=0)
     torch.testing.assert_close(method.generator_objective(part()), -of_fakes.mean(), rtol=1e-12, atol=0)
     assert {"penalty/gradient", "loss/critic", "loss/generator", "score/real", "score/fake"} == method.recorded.keys()
 
 
 def test_the_logistic_loss_with_r1() -> None:
     method, real = (
-        made(loss="logistic", penalty_weight=0.0, drift_weight=0.0, r1_gamma=3.0),
+        made(loss="logistic", penalty_weight=0.0, drift_weight=0.0, r1_gamma=3.0, r1_every=4),
         part()["image"].requires_grad_(),
     )
     logits, of_fakes = method.critic(real), method.critic(fakes(method))
     softplus = torch.nn.functional.softplus
-    expected = softplus(-logits).mean() + softplus(of_fakes).mean() + 1.5 * r1_penalty(logits, real)
-    torch.testing.assert_close(method.critic_objective(part()), expected, rtol=1e-12, atol=0)
+    expected = softplus(-logits).mean() + softplus(of_fakes).mean()
+    torch.testing.assert_close(method.critic_objective(part(), penalize=False), expected, rtol=1e-12, atol=0)
+    expected = expected + 4 * 1.5 * r1_penalty(logits, real)
+    torch.testing.assert_close(method.critic_objective(part(), penalize=True), expected, rtol=1e-12, atol=0)
     torch.testing.assert_close(method.generator_objective(part()), softplus(-of_fakes).mean(), rtol=1e-12, atol=0)
+
+
+def test_fakes_that_are_drawn_already_are_not_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = made()
+    drawn = method.draw(part())
+    again = [method.critic_objective(part(), penalize=False), method.generator_objective(part())]
+    monkeypatch.setattr(PGGAN, "draw", None)
+    once = [
+        method.critic_objective(part(), drawn=drawn, penalize=False),
+        method.generator_objective(part(), drawn=drawn),
+    ]
+    torch.testing.assert_close(once, again, rtol=0, atol=0)
+    once[0].backward()
+    assert all(parameter.grad is None for parameter in method.generator.parameters())
+
+
+def test_r1_is_computed_every_so_many_steps(small_run: SmallRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    penalized: list[bool] = []
+    objective = PGGAN.critic_objective
+
+    def watched(self: PGGAN, part: dict[str, Any], *, drawn: Tensor | None = None, penalize: bool) -> Tensor:
+        penalized.append(penalize)
+        return objective(self, part, drawn=drawn, penalize=penalize)
+
+    monkeypatch.setattr(PGGAN, "critic_objective", watched)
+    small_run(*GROWING, "method.loss=logistic", "method.penalty_weight=0", "method.r1_gamma=1", "method.r1_every=3")
+    assert penalized == [True, False, False, True, False]
 
 
 def test_drift_is_the_mean_square_of_real_logits() -> None:
@@ -100,6 +129,8 @@ def test_a_method_without_growth_uses_all_sizes() -> None:
     assert grown.generator.stage == grown.averaged_generator.stage == grown.critic.stage == Stage(1)
     with pytest.raises(ValueError, match="penalty_weight must be at least 0"):
         made(penalty_weight=-1.0)
+    with pytest.raises(ValueError, match="r1_every must be at least 1"):
+        made(r1_every=0)
 
 
 def test_the_networks_grow_with_the_images_seen(small_run: SmallRun, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from lightning_modules.pggan.layers import (
     Convolution,
     Dense,
     EnlargingConvolution,
+    ReducingConvolution,
     doubled,
     enlarging_kernel,
     pixel_norm,
@@ -98,7 +99,16 @@ def test_one_transposed_convolution_is_doubling_and_a_convolution() -> None:
     assert enlarging_kernel(weight)[0, 0].nonzero().tolist() == [[2, 0], [2, 1], [3, 0], [3, 1]]
 
 
-@pytest.mark.parametrize("layer", [Convolution(8, 16), Dense(72, 16), EnlargingConvolution(8, 16)])
+def test_one_convolution_of_stride_2_is_a_convolution_and_pooling() -> None:
+    torch.manual_seed(0)
+    layer, x = ReducingConvolution(5, 7).double(), torch.randn(2, 5, 12, 8, dtype=torch.float64)
+    expected = F.avg_pool2d(F.conv2d(x, layer.weight * layer.scale, layer.bias, padding=1), 2)
+    torch.testing.assert_close(layer(x), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "layer", [Convolution(8, 16), Dense(72, 16), EnlargingConvolution(8, 16), ReducingConvolution(8, 16)]
+)
 def test_layers_keep_the_variance_that_their_gain_asks_for(layer: Convolution | Dense) -> None:
     """Weights of variance 1 are stored, and used times sqrt(2 / fan-in)."""
     assert layer.weight.var().item() == pytest.approx(1.0, abs=0.1)
@@ -144,7 +154,7 @@ def test_a_critic_in_a_transition_blends_two_ways_into_its_features() -> None:
     for convolution in network.halvings[1]:
         h = F.leaky_relu(convolution(h), 0.2)
     coarse = F.leaky_relu(network.from_image[1](F.avg_pool2d(x, 2)), 0.2)
-    mixed = 0.7 * coarse + 0.3 * F.avg_pool2d(h, 2)
+    mixed = 0.7 * coarse + 0.3 * h
     network.from_image[1].forward = lambda _: torch.where(mixed > 0, mixed, mixed / 0.2)  # type: ignore[method-assign]
     blended = network(x)
     network.stage = Stage(2)

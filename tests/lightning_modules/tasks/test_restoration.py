@@ -18,6 +18,7 @@ from datamodules.digits import Digits
 from generative.inversion.fills import harmonic_fill
 from generative.inversion.measurements import Masked
 from generative.inversion.objective import ReconstructionLoss
+from generative.inversion.trained_fills import ConditionalGaussian
 from generative.rendering.holes import random_blocks
 from generative.rendering.images import read_png, to_pil, to_uint8
 from lightning_modules.base import Invertible
@@ -72,6 +73,23 @@ def test_it_writes_images_a_line_an_image_and_arm_a_table_and_a_picture(method: 
     rows = written[1].read_text().splitlines()
     assert [row.split(" | ")[0] for row in rows[2:6]] == [f"| {arm}" for arm in arms]
     assert rows[3].split(" | ")[1] == f"{float(scores['psnr_hole'].mean()):.2f}"
+
+
+def test_beside_the_gaussian_what_a_search_misses_is_also_carried_as_the_training_images_vary(
+    method: Invertible, tmp_path: Path
+) -> None:
+    inpaint(method, tmp_path, arms=["z", "gaussian"], **FAST)
+    assert list(dict.fromkeys(line["arm"] for line in lines_of(tmp_path))) == [
+        "z",
+        "z_seamless",
+        "z_gaussian",
+        "gaussian",
+    ]
+    known = random_blocks(3, 8, 8, share=0.25, block=2, seed=0)
+    drawn = torch.stack([read_png(tmp_path / "z_raw" / f"{k}.png") for k in "012"])
+    expected = ConditionalGaussian(DATA.split("train")[0][:]).mended(drawn, originals(3), known)
+    kept = torch.stack([read_png(tmp_path / "z_gaussian" / f"{k}.png") for k in "012"])
+    torch.testing.assert_close(kept, expected.clamp(-1, 1), rtol=0, atol=0.03)  # drawn and kept in 256 levels
 
 
 def test_the_picture_shows_what_is_known(method: Invertible, tmp_path: Path) -> None:
