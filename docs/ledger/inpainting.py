@@ -55,10 +55,11 @@ COLUMNS = {  # of a table: what a line has, called so
 
 def called(line: Line, spaces: Sequence[str] = ("z", "codes", "features", "w", "affine")) -> str:
     """An arm in words: of a search also what was set of it that is not as usual."""
-    space, ending = str(line["arm"]), ""
+    drawn, ending = str(line["arm"]), ""
     for suffix, mended in MENDED.items():
-        if space.endswith(suffix):
-            space, ending = space.removesuffix(suffix), mended
+        if drawn.endswith(suffix):
+            drawn, ending = drawn.removesuffix(suffix), mended
+    space = drawn.removesuffix("_tuned")
     if space not in spaces:
         return space + ending
     words = [space]
@@ -73,15 +74,22 @@ def called(line: Line, spaces: Sequence[str] = ("z", "codes", "features", "w", "
     words += [f"{line['starts']} starts"] if line["starts"] > 1 else []
     words += [f"{100 * line['held_out']:g} % held out"] if line["held_out"] else []
     words += [f"perceptual {line['perceptual']:g}"] if line["perceptual"] else []
+    words += [f"tuned {line['tuning_steps']} steps at {line['tuning_rate']:g}"] if drawn != space else []
     return ", ".join(words) + ending
 
 
 def lines_of(folder: Path) -> list[Line]:
-    """A line an arm of what the task wrote into a folder; ValueError where it wrote nothing."""
+    """A line an arm of what the task wrote into a folder; ValueError where it wrote nothing, or an arm failed at an image."""
     found = read_lines(folder / "inpaint.jsonl")
     if not found:
         raise ValueError(
             f"{folder} has no inpaint.jsonl with lines: python generate.py ... task=inpaint output={folder}"
+        )
+    if failed := [line for line in found if "failed" in line]:
+        arm, image, reason = (failed[0][key] for key in ("arm", "image", "failed"))
+        raise ValueError(
+            f"{folder}: {arm or 'all arms'} made nothing of image {image} ({reason}), and arms are compared on the same images: "
+            "leave out that image or arm"
         )
     record = json.loads((folder / "inpaint.json").read_text())
     settings = json.loads((folder / "inpaint_settings.json").read_text())

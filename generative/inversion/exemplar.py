@@ -50,6 +50,16 @@ def filled_by_patches(image: np.ndarray, hidden: np.ndarray, patch: int) -> np.n
     return canvas[:, half:-half, half:-half]
 
 
+def largest_patches(known: Tensor, *, most: int) -> list[int]:
+    """For each mask [B, 1, H, W] the largest odd side up to ``most`` of a square without a hidden pixel; 1 where that is all."""
+    found = []
+    for mask in known[:, 0].cpu().numpy():
+        sides = [side for side in range(most, 1, -2) if side <= min(mask.shape)]
+        whole = (side for side in sides if sliding_window_view(mask, (side, side)).all(axis=(2, 3)).any())
+        found.append(next(whole, 1))
+    return found
+
+
 def source_patches(image: np.ndarray, hidden: np.ndarray, patch: int) -> np.ndarray:
     """All squares of an image [C, H, W] without a hidden pixel, row by row: [N, C, patch, patch]."""
     height, width = hidden.shape

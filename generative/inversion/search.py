@@ -10,7 +10,8 @@ from __future__ import annotations
 import inspect
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -22,9 +23,8 @@ from generative.schedules import half_cosine
 
 Point = dict[str, Tensor]  # each [B, ...]: row b belongs to image b alone
 ImageLoss = Callable[[Tensor], Tensor]  # images [B, C, H, W] -> the loss of each [B]
-
-
 Made = TypeVar("Made")
+LEAST = 1e-9  # seconds of a search whose time is over: it takes a step
 
 
 class Space(Protocol):
@@ -105,6 +105,26 @@ class Budget:
             yield spent
 
 
+class Allowance:
+    """At most ``seconds`` (None: any) for an amount of ``work``, shared out piece by piece in proportion to the work of each.
+
+    What a piece takes is measured, whatever it does. One that is early leaves the rest to the others; one that is late has
+    taken from them, but leaves each a step.
+    """
+
+    def __init__(self, seconds: float | None, work: float) -> None:
+        self.seconds, self.work = seconds, work
+
+    @contextmanager
+    def of(self, work: float) -> Iterator[float | None]:
+        """The seconds of a piece of so much ``work``, which is done inside."""
+        started = time.perf_counter()
+        yield None if self.seconds is None else max(LEAST, self.seconds * min(work / self.work, 1.0))
+        self.work -= work
+        if self.seconds is not None:
+            self.seconds -= time.perf_counter() - started
+
+
 @dataclass
 class Best:
     """The parts of a point [B, ...] at which ``loss`` was least so far, image by image."""
@@ -149,34 +169,53 @@ def search(
     units = space.units()
     assert units.keys() == start.keys()
     offsets = {name: torch.zeros_like(part, requires_grad=True) for name, part in start.items()}
-    optimizer = torch.optim.Adam(offsets.values(), lr=rate)
-    budget, trace = Budget(steps, seconds, next(iter(start.values())).device), []
+    budget = Budget(steps, seconds, next(iter(start.values())).device)
     best = None if watch is None else Best(watch)
 
     def here() -> Point:
         return {name: start[name] + units[name] * offset for name, offset in offsets.items()}
 
-    for spent in budget.progress():
-        optimizer.param_groups[0]["lr"] = rate * half_cosine(spent)
-        point = here()
-        images = space.draw(point)
-        losses = loss(images)
+    def meet(images: Tensor) -> None:
         if best is not None:
-            best.meet(point, images)
-        # Of the offsets alone: a generator's own weights gather no gradients, even where they are not frozen.
-        gradients = torch.autograd.grad(losses.sum(), list(offsets.values()))
-        for offset, gradient in zip(offsets.values(), gradients, strict=True):
-            offset.grad = gradient
-        optimizer.step()
-        trace.append(losses.detach())
+            best.meet(here(), images)
+
+    trace = descend(list(offsets.values()), lambda: space.draw(here()), loss, rate=rate, budget=budget, meet=meet)
     with torch.no_grad():
         point = here()
         images = space.draw(point)
-        if best is not None:
-            best.meet(point, images)
-            assert best.point is not None
+        meet(images)
+        if best is not None and best.point is not None:
             point, images = best.point, space.draw(best.point)
-        return Found(point, images, loss(images), torch.stack(trace), budget.elapsed())
+        return Found(point, images, loss(images), trace, budget.elapsed())
+
+
+def descend(
+    variables: Sequence[Tensor],
+    images_now: Callable[[], Tensor],
+    loss: ImageLoss,
+    *,
+    rate: float,
+    budget: Budget,
+    meet: Callable[[Tensor], None],
+) -> Tensor:
+    """Adam on ``variables`` down the summed ``loss`` of what they draw, ``rate`` over half a cosine to 0: the trace [S, B].
+
+    ``meet`` is shown the images before each step.
+    """
+    optimizer, trace = torch.optim.Adam(variables, lr=rate), []
+    for spent in budget.progress():
+        optimizer.param_groups[0]["lr"] = rate * half_cosine(spent)
+        images = images_now()
+        losses = loss(images)
+        meet(images)
+        # Of the variables alone: a generator's own weights gather no gradients, even where they are not frozen. Some draw
+        # nothing, as the layers to images of the sizes that a generator has grown out of.
+        gradients = torch.autograd.grad(losses.sum(), variables, allow_unused=True)
+        for variable, gradient in zip(variables, gradients, strict=True):
+            variable.grad = gradient
+        optimizer.step()
+        trace.append(losses.detach())
+    return torch.stack(trace)
 
 
 @torch.no_grad()

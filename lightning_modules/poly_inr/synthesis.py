@@ -108,7 +108,10 @@ class Synthesis(nn.Module):
 
     @property
     def recomputes(self) -> bool:
-        return self.recompute and torch.is_grad_enabled()
+        """Not where every image has weights of its own: the backward passes written by hand know one set of them."""
+        if not self.recompute or not torch.is_grad_enabled():
+            return False
+        return not torch._C._functorch.is_batchedtensor(self.to_image.weight)
 
     def compile_drawing(self) -> float:
         """From now on full chunks of pixels are drawn by compiled code where gradients are off; the seconds it took.

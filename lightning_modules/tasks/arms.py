@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from generative.inversion.deep_prior import deep_prior_fill
-from generative.inversion.exemplar import exemplar_fill
+from generative.inversion.exemplar import exemplar_fill, largest_patches
 from generative.inversion.fills import (
     biharmonic_fill,
     harmonic_fill,
@@ -22,22 +22,44 @@ from generative.inversion.fills import (
     without_seam,
 )
 from generative.inversion.measurements import Masked
+from generative.inversion.search import Allowance, Found
 from generative.inversion.trained_fills import ConditionalGaussian, Retrieval
+from generative.inversion.tuning import Tuning
 from lightning_modules.base import ImageData, Invertible
-from lightning_modules.tasks.search import Inversion, Targets, images_of
+from lightning_modules.tasks.search import LEAST_KNOWN, Inversion, Targets, images_of, too_little_to_hold_out
 
+LEAST_PATCH = 3
 SIDES_OF_PATCHES = ((16, 3), (64, 5), (10**9, 9))  # images below so many pixels a side are filled by such patches
 
 
 def patched_fill(images: Tensor, known: Tensor) -> Tensor:
-    """:func:`exemplar_fill` by patches that go with the size of the images, 9 pixels from 64 on as its authors take."""
-    patch = next(patch for side, patch in SIDES_OF_PATCHES if min(images.shape[2:]) < side)
-    return exemplar_fill(images, known, patch=patch)
+    """:func:`exemplar_fill` by patches that go with the size of the images, 9 pixels from 64 on as its authors take.
+
+    An image that has no such square without a hidden pixel is filled from the largest that it has, of 3 pixels at least.
+    """
+    most = next(patch for side, patch in SIDES_OF_PATCHES if min(images.shape[2:]) < side)
+    patches = largest_patches(known, most=most)
+    rows = zip(images.split(1), known.split(1), patches, strict=True)
+    return torch.cat([exemplar_fill(image, mask, patch=max(patch, LEAST_PATCH)) for image, mask, patch in rows])
 
 
-Fill = Callable[
-    [Tensor, Tensor], Tensor
-]  # images [B, C, H, W] and their known pixels [B, 1, H, W] -> the images, filled
+def without_patches(known: Tensor) -> dict[int, str]:
+    """The rows of ``known`` [B, 1, H, W] that :func:`patched_fill` cannot fill, and why."""
+    patches = largest_patches(known, most=LEAST_PATCH)
+    reason = (
+        f"no square of {LEAST_PATCH} x {LEAST_PATCH} pixels is known that could be copied: leave out the arm exemplar"
+    )
+    return {row: reason for row, patch in enumerate(patches) if patch < LEAST_PATCH}
+
+
+def nothing_refused(known: Tensor) -> dict[int, str]:
+    return {}
+
+
+# Images [B, C, H, W] and their known pixels [B, 1, H, W] -> the images, filled.
+Fill = Callable[[Tensor, Tensor], Tensor]
+# Known pixels [B, 1, H, W] -> the rows that a fill cannot fill, and why in a sentence.
+Refusals = Callable[[Tensor], dict[int, str]]
 PLAIN_FILLS: dict[str, Fill] = {
     "mean": mean_fill,
     "harmonic": harmonic_fill,
@@ -46,23 +68,28 @@ PLAIN_FILLS: dict[str, Fill] = {
     "navier_stokes": navier_stokes_fill,
     "exemplar": patched_fill,
 }
+REFUSALS: dict[str, Refusals] = {"exemplar": without_patches}
 DEEP_PRIOR = "deep_prior"
 GAUSSIAN, RETRIEVAL = "gaussian", "retrieval"  # fitted to the training images
 ENCODER = "encoder"
-SEAMLESS = "_seamless"  # the name of a search with the harmonic extension of what it misses
-LIKELIEST = "_gaussian"  # and with the likeliest one, where the Gaussian of the training images is an arm too
-Mend = Callable[
-    [Tensor, Tensor, Tensor], Tensor
-]  # images, originals, known pixels -> images that agree with what is known
+TUNED = "_tuned"  # behind the name of a search: by weights of each image's own, tuned at what it found
+SEAMLESS = "_seamless"  # and with the harmonic extension of what is missed at the known pixels
+LIKELIEST = "_gaussian"  # or with the likeliest one, where the Gaussian of the training images is an arm too
+# Images, originals, known pixels -> images that agree with what is known.
+Mend = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Filled:
-    """What an arm made of a batch: ``answers`` [B, K, C, H, W], the K images of each, ``seconds`` for all of them."""
+    """What an arm made of a batch: ``answers`` [B, K, C, H, W], the K images of each, ``seconds`` for all of them.
+
+    ``refused``: the rows of the batch that it could make nothing of, and why; B counts the others.
+    """
 
     answers: Tensor
     seconds: float
-    steps: int = 0  # of a search; of the batch that took fewest, where time ran out
+    steps: int = 0  # of a search or a tuning; of the batch that took fewest, where time ran out
+    refused: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def images(self) -> Tensor:
@@ -73,9 +100,28 @@ class Filled:
 class Arm(ABC):
     """A way to fill holes."""
 
+    @property
+    @abstractmethod
+    def lines(self) -> Sequence[str]:
+        """The names of all that it makes of an image."""
+
     @abstractmethod
     def fill(self, targets: Targets) -> dict[str, Filled]:
-        """The images of a batch with holes, on the CPU, by the names of the arms that this one stands for."""
+        """The images of a batch with holes, on the CPU, by the names of its ``lines``. It refuses none of them."""
+
+    def refused(self, targets: Targets) -> dict[int, str]:
+        """The rows of a batch that it cannot fill, and why in a sentence: they cost no other image anything."""
+        return {}
+
+    def fill_what_it_can(self, targets: Targets) -> dict[str, Filled]:
+        """:meth:`fill` of the rows that it does not refuse."""
+        refused = self.refused(targets)
+        if not refused:
+            return self.fill(targets)
+        rows = [row for row in range(len(targets)) if row not in refused]
+        nothing = Filled(targets.images[:0, None].cpu(), 0.0)
+        found = self.fill(targets.of(torch.tensor(rows))) if rows else dict.fromkeys(self.lines, nothing)
+        return {name: replace(made, refused=refused) for name, made in found.items()}
 
 
 @dataclass(frozen=True)
@@ -84,6 +130,14 @@ class FillArm(Arm):
 
     name: str
     by: Fill
+    refuses: Refusals = nothing_refused
+
+    @property
+    def lines(self) -> Sequence[str]:
+        return [self.name]
+
+    def refused(self, targets: Targets) -> dict[int, str]:
+        return self.refuses(known_pixels(targets))
 
     def fill(self, targets: Targets) -> dict[str, Filled]:
         known = known_pixels(targets)
@@ -98,6 +152,7 @@ class DeepPriorArm(Arm):
 
     seed: int
     steps: int
+    lines = (DEEP_PRIOR,)
 
     def fill(self, targets: Targets) -> dict[str, Filled]:
         known, started = known_pixels(targets), time.perf_counter()
@@ -112,18 +167,56 @@ class DeepPriorArm(Arm):
 
 @dataclass(frozen=True)
 class SearchArm(Arm):
-    """A search in ``space``, ``restarts`` times for each image, and the same without the seam that pasting would leave."""
+    """A search in ``space``, ``restarts`` times for each image, and the same without the seam that pasting would leave.
+
+    With a ``tuning`` also both by weights of each image's own, tuned on its known pixels at what the search found.
+    """
 
     space: str
     inversion: Inversion
     mends: Mapping[str, Mend]
     restarts: int = 1
+    tuning: Tuning | None = None
+
+    @property
+    def drawn(self) -> Sequence[str]:
+        """Those of its lines whose images are as the generator draws them."""
+        return [self.space] if self.tuning is None else [self.space, self.space + TUNED]
+
+    @property
+    def lines(self) -> Sequence[str]:
+        return [name + ending for name in self.drawn for ending in ("", *self.mends)]
+
+    @property
+    def steps(self) -> int:
+        """That it may take for all searches of an image."""
+        return self.restarts * (self.inversion.steps + (0 if self.tuning is None else self.tuning.steps))
+
+    def refused(self, targets: Targets) -> dict[int, str]:
+        if self.inversion.held_out == 0:
+            return {}
+        few = known_pixels(targets).sum(dim=(1, 2, 3)) < LEAST_KNOWN
+        return dict.fromkeys(few.nonzero().flatten().tolist(), too_little_to_hold_out(self.inversion.held_out))
 
     def fill(self, targets: Targets) -> dict[str, Filled]:
-        found = self.inversion.embed(targets.times(self.restarts), space=self.space)
+        each, allowance = targets.times(self.restarts), Allowance(self.inversion.seconds, self.steps / self.restarts)
+        with allowance.of(self.inversion.steps) as seconds:
+            found = replace(self.inversion, seconds=seconds).embed(each, space=self.space)
+        searched = self.filled(targets, found, before=0.0)
+        made = with_mends(self.space, searched, targets, self.mends)
+        if self.tuning is None:
+            return made
+        with allowance.of(self.tuning.steps) as seconds:
+            inversion = replace(self.inversion, seconds=seconds)
+            tuned = inversion.tuned_apart(each, found, self.tuning, space=self.space)
+        own = self.filled(targets, tuned, before=searched.seconds)
+        return made | with_mends(self.space + TUNED, own, targets, self.mends)
+
+    def filled(self, targets: Targets, found: list[Found], *, before: float) -> Filled:
+        """What was ``found`` for all restarts of the targets, and the seconds until then with those ``before``."""
         drawn = images_of(found).unflatten(0, (len(targets), self.restarts))
-        searched, steps = sum(part.seconds for part in found), min(len(part.trace) for part in found)
-        return with_mends(self.space, Filled(drawn, searched, steps), targets, self.mends)
+        seconds = before + sum(part.seconds for part in found)
+        return Filled(drawn, seconds, min(len(part.trace) for part in found))
 
 
 @dataclass(frozen=True)
@@ -132,6 +225,10 @@ class EncoderArm(Arm):
 
     method: Invertible
     mends: Mapping[str, Mend]
+
+    @property
+    def lines(self) -> Sequence[str]:
+        return [ENCODER, *(ENCODER + ending for ending in self.mends)]
 
     def fill(self, targets: Targets) -> dict[str, Filled]:
         started, known = time.perf_counter(), known_pixels(targets)
@@ -168,13 +265,14 @@ def known_pixels(targets: Targets) -> Tensor:
 
 @dataclass(frozen=True)
 class Arms:
-    """The arms of these ``names`` for a method: of fills, and of its spaces."""
+    """The arms of these ``names`` for a method: of fills, and of its spaces, these with a ``tuning`` where there is one."""
 
     inversion: Inversion
     datamodule: ImageData
     names: Sequence[str]
     restarts: int = 1
     deep_prior_steps: int = 3000
+    tuning: Tuning | None = None
 
     def __post_init__(self) -> None:
         known = [
@@ -209,20 +307,24 @@ class Arms:
         return [name for name in dict.fromkeys(self.names) if name in self.method.space_names]
 
     @property
-    def lines(self) -> list[str]:
-        """The names of all that is made of an image: of a search, and of an encoder, also without the seam."""
-        made = {name: [name, *(name + ending for ending in self.endings)] for name in (*self.spaces, ENCODER)}
-        return [line for name in dict.fromkeys(self.names) for line in made.get(name, [name])]
+    def drawn(self) -> list[str]:
+        """The lines whose images are as the generator draws them."""
+        return [line for space in self.spaces for line in self.searching(space).drawn]
 
     @property
-    def endings(self) -> list[str]:
-        """Of the names of what is mended, without making anything."""
-        return [SEAMLESS, *([LIKELIEST] if GAUSSIAN in self.names else [])]
+    def lines(self) -> list[str]:
+        """The names of all that is made of an image: of a search, and of an encoder, also mended."""
+        made: dict[str, Sequence[str]] = {space: self.searching(space).lines for space in self.spaces}
+        made[ENCODER] = EncoderArm(self.method, self.mends).lines
+        return [line for name in dict.fromkeys(self.names) for line in made.get(name, [name])]
 
     @cached_property
     def mends(self) -> dict[str, Mend]:
-        own: dict[str, Mend] = {SEAMLESS: without_seam, LIKELIEST: lambda *images: self.gaussian.mended(*images)}
-        return {ending: own[ending] for ending in self.endings}
+        """By the endings of their names; the Gaussian is fitted only when it mends."""
+        found: dict[str, Mend] = {SEAMLESS: without_seam}
+        if GAUSSIAN in self.names:
+            found[LIKELIEST] = lambda *images: self.gaussian.mended(*images)
+        return found
 
     @cached_property
     def gaussian(self) -> ConditionalGaussian:
@@ -234,31 +336,50 @@ class Arms:
         return images
 
     @cached_property
-    def all(self) -> list[Arm]:
-        return [self.arm(name) for name in dict.fromkeys(self.names)]
+    def fills(self) -> list[Arm]:
+        """The arms that are no searches."""
+        return [self.filling(name) for name in dict.fromkeys(self.names) if name not in self.spaces]
 
-    def arm(self, name: str) -> Arm:
-        if name in self.spaces:
-            return self.searching(name)
+    def filling(self, name: str) -> Arm:
         if name == DEEP_PRIOR:
             return DeepPriorArm(self.inversion.seed, self.deep_prior_steps)
         if name == GAUSSIAN:
             return FillArm(name, self.gaussian.fill)
         if name == RETRIEVAL:
             return FillArm(name, Retrieval(self.training_images).fill)
-        return EncoderArm(self.method, self.mends) if name == ENCODER else FillArm(name, PLAIN_FILLS[name])
+        if name == ENCODER:
+            return EncoderArm(self.method, self.mends)
+        return FillArm(name, PLAIN_FILLS[name], REFUSALS.get(name, nothing_refused))
 
     def searching(self, space: str) -> SearchArm:
         """The search in a space, with those of the settings that it has."""
         own = self.method.space_settings(space)
         settings = {name: value for name, value in self.inversion.settings.items() if name in own}
-        return SearchArm(space, replace(self.inversion, settings=settings), self.mends, self.restarts)
+        return SearchArm(space, replace(self.inversion, settings=settings), self.mends, self.restarts, self.tuning)
 
-    def fill(self, targets: Targets, *, seconds: float | None) -> dict[str, Filled]:
-        """What every arm makes of a batch, searches in at most ``seconds`` together."""
+    def fill(self, targets: Targets, *, allowance: Allowance) -> dict[str, Filled]:
+        """What every arm makes of a batch, by their ``lines``: all searches in what the ``allowance`` has for these images."""
+        fills = self.fills  # some are fitted to the training images, before the time of the searches runs
+        with allowance.of(len(targets)) as seconds:
+            targets, found = self.search(targets, seconds=seconds)
+        for arm in fills:
+            found |= arm.fill_what_it_can(targets)
+        return {line: found[line] for line in self.lines}
+
+    def search(self, targets: Targets, *, seconds: float | None) -> tuple[Targets, dict[str, Filled]]:
+        """The ``targets`` with their classes, and what the searches make of them, within so many ``seconds``.
+
+        Time is shared by the steps that each may take; those for classes count as well.
+        """
+        searches = [self.searching(space) for space in self.spaces]
+        unknown = targets.labels is None and self.method.num_classes > 0 and (searches or ENCODER in self.names)
+        steps = self.inversion.class_steps() if unknown else 0
+        allowance = Allowance(seconds, steps + sum(arm.steps for arm in searches))
+        if unknown:
+            with allowance.of(steps) as share:
+                targets = replace(self.inversion, seconds=share).with_classes(targets)
         found: dict[str, Filled] = {}
-        for arm in self.all:
-            if isinstance(arm, SearchArm) and seconds is not None:
-                arm = replace(arm, inversion=replace(arm.inversion, seconds=seconds / len(self.spaces)))
-            found |= arm.fill(targets)
-        return found
+        for arm in searches:
+            with allowance.of(arm.steps) as share:
+                found |= replace(arm, inversion=replace(arm.inversion, seconds=share)).fill_what_it_can(targets)
+        return targets, found

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from generative.checks import check_at_least
 from generative.inversion.search import Found
-from generative.inversion.tuning import check_tuning
+from generative.inversion.tuning import Tuning
 from generative.rendering.images import image_grid, pixel_scale, save_picture, side_by_side, to_uint8
 from lightning_modules.base import ImageData, Invertible
+from lightning_modules.tasks.arms import TUNED
 from lightning_modules.tasks.originals import open_originals
 from lightning_modules.tasks.search import Inversion, Targets, images_of, make_objective
 from metrics.quality import ReconstructionQuality, fitting_metrics
@@ -56,6 +57,7 @@ def invert(
     perceptual: float | None = None,
     tuning_steps: int = 200,
     tuning_rate: float = 0.001,
+    own_weights: bool = False,
     batch_size: int = 16,
     one_by_one: int = 0,
 ) -> list[Path]:
@@ -63,16 +65,17 @@ def invert(
 
     ``images``: numbers in the test split, or a path; by default the first ``count`` test images. ``classes`` says what they
     are; where neither does, the best of all classes is taken. ``fit`` brings images of another shape to the model's.
-    ``rate``: of the search, by default each space's own. ``one_by_one``: so many of them are embedded again in batches of
-    one, to compare.
+    ``rate``: of the search, by default each space's own. Tuning moves one generator for all images (``pivotal``), or with
+    ``own_weights`` one for each (``<space>_tuned``, as in `inpaint`): then none hangs on the others. ``one_by_one``: so many of
+    them are embedded again in batches of one, to compare.
     """
-    check_tuning(tuning_steps, tuning_rate)
+    tuning = Tuning(tuning_steps, tuning_rate)
     check_at_least(0, one_by_one=one_by_one)
     originals = open_originals(method, datamodule, images=images, count=count, classes=classes, fit=fit)
     objective = make_objective(method, pixel=pixel, perceptual=perceptual)
     inversion = Inversion(method, objective, seed=seed, steps=steps, rate=rate, batch_size=batch_size)
     targets = inversion.with_classes(Targets(*originals))
-    results = reconstructions(inversion, targets, tuning_steps=tuning_steps, tuning_rate=tuning_rate)
+    results = reconstructions(inversion, targets, tuning, own_weights=own_weights)
     if one_by_one:
         results = with_embedded_alone(inversion, targets.of(torch.arange(min(one_by_one, len(targets)))), results)
     facts: dict[str, Any] = {"images": len(targets), "steps": steps, "pixel": pixel, "batch_size": batch_size}
@@ -80,9 +83,9 @@ def invert(
 
 
 def reconstructions(
-    inversion: Inversion, targets: Targets, *, tuning_steps: int, tuning_rate: float
+    inversion: Inversion, targets: Targets, tuning: Tuning, *, own_weights: bool
 ) -> dict[str, Embedded]:
-    """The name of a space, or ``pivotal`` -> what was drawn there."""
+    """The name of a space, ``pivotal``, or ``<space>_tuned`` -> what was drawn there."""
     method, results = inversion.method, {}
     pivots: list[Found] = []  # of the other spaces nothing stays on the device
     for space in method.space_names:
@@ -92,13 +95,17 @@ def reconstructions(
         rate = inversion.space(space).rate if inversion.rate is None else inversion.rate
         results[space] = Embedded(images_of(found), seconds, {"rate": rate})
         pivots = found if space == method.pivot_space else pivots
-    if tuning_steps > 0:
+    if tuning.steps > 0:
         space = method.pivot_space
         start = time.perf_counter()
-        with inversion.tuned(targets, pivots, space=space, steps=tuning_steps, rate=tuning_rate):
-            seconds = results[space].seconds + (time.perf_counter() - start) / len(targets)
-            images = inversion.images_at(targets, pivots, space=space)
-        results["pivotal"] = Embedded(images, seconds, {"rate": results[space].facts["rate"]})
+        if own_weights:
+            name, images = space + TUNED, images_of(inversion.tuned_apart(targets, pivots, tuning, space=space))
+        else:
+            name = "pivotal"
+            with inversion.tuned(targets, pivots, space=space, steps=tuning.steps, rate=tuning.rate):
+                images = inversion.images_at(targets, pivots, space=space)
+        seconds = results[space].seconds + (time.perf_counter() - start) / len(targets)
+        results[name] = Embedded(images, seconds, {"rate": results[space].facts["rate"]})
     return results
 
 

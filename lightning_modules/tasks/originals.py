@@ -74,8 +74,13 @@ class Files(Source):
 
     def read(self, method: Draws, places: Sequence[int]) -> Originals:
         stored, chosen = self.stored, list(places)
-        found = stored[chosen] if isinstance(stored, Tensor) else stored.select(chosen)
-        return Originals(fitted(method, found, name=str(self.path), fit=self.fit).to(next(method.parameters())), None)
+        if isinstance(stored, Tensor):
+            images = fitted(method, stored[chosen], name=str(self.path), fit=self.fit)
+        else:  # each as it is, since photos seldom have one size
+            each = zip(chosen, stored.each(chosen), strict=True)
+            found = [(stored.describe(stored.names[place]), image[None]) for place, image in each]
+            images = torch.cat([fitted(method, image, name=name, fit=self.fit) for name, image in found])
+        return Originals(images.to(next(method.parameters())), None)
 
 
 def unique(names: list[str], *, of: str) -> list[str]:

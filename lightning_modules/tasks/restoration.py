@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import math
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from statistics import fmean, median
 from typing import Any
 
 import torch
@@ -16,22 +15,22 @@ from torch import Tensor
 
 from generative.checks import check_at_least, check_choice
 from generative.inversion.measurements import Masked
+from generative.inversion.search import Allowance
+from generative.inversion.tuning import Tuning
 from generative.rendering.holes import holes
 from generative.rendering.images import image_grid, pixel_scale, read_png, save_picture, side_by_side, to_pil, to_uint8
 from generative.rendering.mask_files import MEANINGS, read_masks
-from generative.rendering.tables import markdown
 from lightning_modules.base import Classifies, ImageData, Invertible
 from lightning_modules.tasks.arms import Arms, Filled
 from lightning_modules.tasks.doubt import Answered, write_doubt
+from lightning_modules.tasks.hole_scores import judge_of, judged, scores_of, table_of
 from lightning_modules.tasks.journal import Journal
 from lightning_modules.tasks.originals import Originals, Source, labels_of_originals, open_source
 from lightning_modules.tasks.samples import progress
 from lightning_modules.tasks.search import Inversion, Targets, make_objective
 from metrics.features import FromClassifier
-from metrics.quality import restoration_scores
 
 SHOWN = 16  # images of a large set that pictures have rows for
-SCORES = {"psnr_hole": ".2f", "psnr_known": ".2f", "psnr_raw": ".2f", "psnr_pasted": ".2f", "ssim_pasted": ".3f"}
 
 
 def inpaint(
@@ -57,6 +56,8 @@ def inpaint(
     attention: str | None = None,
     steps: int = 200,
     rate: float | None = None,
+    tuning_steps: int = 0,
+    tuning_rate: float = 0.001,
     pixel: str = "l2",
     perceptual: float | None = None,
     batch_size: int = 16,
@@ -76,9 +77,14 @@ def inpaint(
     ``layer``, ``importance`` and ``attention`` are settings of a space that has them. ``starts``: so many searches for each
     image; their mean is the answer, and their spread is measured against its error. ``start`` of a search: the ``nearest``
     samples, ``random``, or where an ``encoder`` says. ``held_out``: a share of the known pixels by which a search ends, see
-    `Inversion`. ``seconds``: the most that all searches take together, without those for classes. ``deep_prior_steps``: of
-    that arm. ``judge``: a classifier's checkpoint, which names the filled images and in whose features they are compared. A
-    folder with the results of a run that was broken off goes on from there.
+    `Inversion`. ``tuning_steps``: so many by which weights of each image's own follow what a search found, at
+    ``tuning_rate``; the arms ``<space>_tuned`` are what these draw. ``seconds``: the most that all searches take together, with
+    those for classes, the samples that they start from, and tuning. ``deep_prior_steps``: of that arm. ``judge``: a
+    classifier's checkpoint, which names the filled images and in whose features they are compared.
+
+    An image that cannot be read, or that an arm cannot fill, costs no other one anything: its lines say why under ``failed``,
+    and a sentence at the end how many these are. A folder with the results of a run that was broken off goes on from there,
+    and reads again what could not be read. ValueError where no image could be filled at all.
     """
     check_choice("meaning of white", white, MEANINGS)
     check_at_least(1, starts=starts, batch_size=batch_size)
@@ -90,10 +96,13 @@ def inpaint(
     search: dict[str, Any] = {"steps": steps, "rate": rate, "start": start, "held_out": held_out}
     inversion = Inversion(method, objective, seed=seed, batch_size=batch_size * starts, settings=settings, **search)
     names = ["mean", "harmonic", method.space_names[0]] if arms is None else arms
-    chosen = Arms(inversion, datamodule, names, restarts=starts, deep_prior_steps=deep_prior_steps)
+    tuning = Tuning(tuning_steps, tuning_rate) if tuning_steps != 0 else None
+    chosen = Arms(inversion, datamodule, names, restarts=starts, deep_prior_steps=deep_prior_steps, tuning=tuning)
     source, number = open_source(datamodule, images=images, count=count, fit=fit)
     hidden = hidden_by(masks, source, number, method.image_shape, white=white, seed=seed)
     facts = {"mask": hidden.name, "starts": starts, **search, "pixel": pixel, "perceptual": objective.perceptual}
+    if tuning is not None:  # a folder from before there was any goes on without
+        facts |= {"tuning_steps": tuning.steps, "tuning_rate": tuning.rate}
     facts |= settings | generator_of(method) | {"classes": classes_in_words(method, images, classes, guess_classes)}
     judging = judge_of(method, judge)
     told = {"images": source.told, "masks": hidden.told, "seed": seed, "arms": names, "asked_classes": classes}
@@ -103,6 +112,7 @@ def inpaint(
     journal = Journal(output, "inpaint", facts=facts | told, arms=chosen.lines)
     work = Work(chosen, source, hidden, journal, facts, labels, not guess_classes, judging)
     work.run(batch_size, seconds=seconds)
+    work.say_what_failed()
     return [*work.pages(output), *work.doubts(output)]
 
 
@@ -170,50 +180,70 @@ class Work:
     def run(self, batch_size: int, *, seconds: float | None) -> None:
         """What is not done yet, ``batch_size`` images at a time; all searches in at most ``seconds``."""
         done = self.journal.done()
-        names = self.source.names[: len(self.hidden.known)]
+        names = self.asked
         left = [place for place, name in enumerate(names) if name not in done]
-        spent = 0.0
+        allowance = Allowance(seconds, len(left))
         with progress(len(names), "inpaint") as bar:
             bar.update(len(names) - len(left))
             for first in range(0, len(left), batch_size):
-                places = left[first : first + batch_size]
-                share = None
-                if seconds is not None:  # a batch that is late has taken from the others, but leaves them a step
-                    share = max(1e-9, seconds - spent) * len(places) / (len(left) - first)
-                lines = list(self.filled(places, seconds=share))
+                asked = left[first : first + batch_size]
+                places, originals, unread = self.readable(asked)
+                lines = [self.failure(place, None, reason) for place, reason in unread.items()]
+                if originals is not None:
+                    lines += self.filled(places, originals, allowance)
                 self.journal.append(lines)
-                spent += sum(line["seconds"] for line in lines if line["arm"] in self.arms.spaces)
-                bar.update(len(places))
+                bar.update(len(asked))
 
-    def filled(self, places: list[int], *, seconds: float | None) -> Iterator[dict[str, Any]]:
+    def readable(self, places: list[int]) -> tuple[list[int], Originals | None, dict[int, str]]:
+        """Those of some places whose images can be read, these images, and of the others why not: one file may be damaged."""
+        try:
+            return places, self.originals(places), {}
+        except ValueError as error:
+            if len(places) == 1:
+                return [], None, {places[0]: str(error)}
+        reasons = {place: reason for one in places for place, reason in self.readable([one])[2].items()}
+        rest = [place for place in places if place not in reasons]
+        return rest, self.originals(rest) if rest else None, reasons
+
+    def failure(self, place: int, arm: str | None, reason: str) -> dict[str, Any]:
+        """The line of an image of which an ``arm`` made nothing, or none of them."""
+        return {"image": self.source.names[place], "arm": arm, "failed": reason, **self.facts}
+
+    def filled(self, places: list[int], originals: Originals, allowance: Allowance) -> Iterator[dict[str, Any]]:
         """The lines of the images at some places, whose files are written before."""
-        originals = self.originals(places)
         known = self.hidden.known[places]
         through = Masked(known.to(originals.images.device))
         numbers = torch.tensor([self.source.numbers[place] for place in places])
         targets = Targets(originals.images, originals.labels, through, numbers=numbers)
-        targets = self.arms.inversion.with_classes(targets)
         whole = originals.images.cpu()
-        for arm, found in self.arms.fill(targets, seconds=seconds).items():
-            scores = scores_of(found, whole, known)
-            pasted = torch.where(known, whole, found.images)
-            if self.judge is not None:
-                scores |= judged(self.judge, pasted, whole)
-            for row, place in enumerate(places):
-                name = self.source.names[place]
-                self.write(pasted[row], arm, name)
-                if arm in self.arms.method.space_names:
-                    self.write(found.images[row], f"{arm}_raw", name)
-                if found.answers.shape[1] > 1:
-                    for number, answer in enumerate(found.answers[row]):
-                        self.write(torch.where(known[row], whole[row], answer), f"answers/{arm}", f"{name}_{number}")
-                values = {measure: of_images[row] for measure, of_images in scores.items()}
-                facts = {
-                    "hidden": int((~known[row]).sum()),
-                    "seconds": found.seconds / len(places),
-                    "steps_taken": found.steps,
-                }
-                yield {"image": name, "arm": arm, **values, **facts, **self.facts}
+        for arm, found in self.arms.fill(targets, allowance=allowance).items():
+            yield from (self.failure(places[row], arm, reason) for row, reason in found.refused.items())
+            if rows := [row for row in range(len(places)) if row not in found.refused]:
+                yield from self.scored(arm, found, [places[row] for row in rows], whole[rows], known[rows])
+
+    def scored(
+        self, arm: str, found: Filled, places: list[int], whole: Tensor, known: Tensor
+    ) -> Iterator[dict[str, Any]]:
+        """The lines of what an arm made of the images ``whole`` [B, C, H, W] at some places."""
+        scores = scores_of(found, whole, known)
+        pasted = torch.where(known, whole, found.images)
+        if self.judge is not None:
+            scores |= judged(self.judge, pasted, whole)
+        for row, place in enumerate(places):
+            name = self.source.names[place]
+            self.write(pasted[row], arm, name)
+            if arm in self.arms.drawn:
+                self.write(found.images[row], f"{arm}_raw", name)
+            if found.answers.shape[1] > 1:
+                for number, answer in enumerate(found.answers[row]):
+                    self.write(torch.where(known[row], whole[row], answer), f"answers/{arm}", f"{name}_{number}")
+            values = {measure: of_images[row] for measure, of_images in scores.items()}
+            facts = {
+                "hidden": int((~known[row]).sum()),
+                "seconds": found.seconds / len(places),
+                "steps_taken": found.steps,
+            }
+            yield {"image": name, "arm": arm, **values, **facts, **self.facts}
 
     def originals(self, places: Sequence[int]) -> Originals:
         """Images at some places with the labels that they are searched by."""
@@ -228,108 +258,75 @@ class Work:
         path.parent.mkdir(parents=True, exist_ok=True)
         to_pil(to_uint8(image)).save(path)
 
-    def stored(self, folder: str, names: Sequence[str]) -> Tensor:
-        """What :meth:`write` kept, [N, C, H, W] in [-1, 1]."""
-        return torch.stack([read_png(self.journal.path.parent / folder / f"{name}.png") for name in names])
+    def stored(self, folder: str, name: str) -> Tensor:
+        """What :meth:`write` kept, [C, H, W] in [-1, 1]."""
+        return read_png(self.journal.path.parent / folder / f"{name}.png")
+
+    @property
+    def asked(self) -> list[str]:
+        """The names of the images, by their places; a folder may hold the results of more."""
+        return self.source.names[: len(self.hidden.known)]
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Those of the images asked for."""
+        asked = set(self.asked)
+        return [line for line in self.journal.lines() if line["image"] in asked]
 
     def pages(self, output: Path) -> list[Path]:
-        """The lines, the table of their means and the picture of the first images."""
-        asked = self.source.names[: len(self.hidden.known)]
-        lines = [line for line in self.journal.lines() if line["image"] in set(asked)]
-        names, places = asked[:SHOWN], list(range(min(SHOWN, len(asked))))
+        """The lines, the table of their means and the picture of the first images, black where an arm made nothing."""
+        lines = [line for line in self.lines() if "failed" not in line]
+        filled = {(line["arm"], line["image"]) for line in lines}
+        images = {image for _, image in filled}
+        places = [place for place, name in enumerate(self.asked) if name in images][:SHOWN]
         whole = self.source.read(self.arms.method, places).images.cpu()
         panels = [("original", whole), ("known", torch.where(self.hidden.known[places], whole, 0.0))]
-        arms = list(dict.fromkeys(line["arm"] for line in lines))
-        for arm in arms:
-            shown = [f"{arm}_raw", arm] if arm in self.arms.method.space_names else [arm]
-            panels += [(folder.replace("_", " "), self.stored(folder, names)) for folder in shown]
+        for arm in dict.fromkeys(line["arm"] for line in lines):
+            for folder in [f"{arm}_raw", arm] if arm in self.arms.drawn else [arm]:
+                tiles = torch.full_like(whole, -1.0)
+                for tile, place in zip(tiles, places, strict=True):
+                    if (arm, self.asked[place]) in filled:
+                        tile.copy_(self.stored(folder, self.asked[place]))
+                panels.append((folder.replace("_", " "), tiles))
         scale = pixel_scale(whole.shape[2])
         sheet = side_by_side([(title, image_grid(shown, num_columns=1, scale=scale)) for title, shown in panels])
         table = output / "inpaint.md"
         table.write_text(table_of(lines))
         return [self.journal.path, table, save_picture(sheet, output, "inpaint.png")]
 
+    def say_what_failed(self) -> None:
+        """A sentence on the images that an arm made nothing of, if there are any; ValueError where no arm filled one."""
+        lines = self.lines()
+        failed = [line for line in lines if "failed" in line]
+        if not failed:
+            return
+        first = failed[0]
+        by = "" if first["arm"] is None else f" by {first['arm']}"
+        told = f"the first is {first['image']}{by}: {first['failed']}"
+        if len(failed) == len(lines):
+            raise ValueError(f"none of {len(self.asked)} images could be filled; {told}")
+        count = len({line["image"] for line in failed})
+        print(
+            f"warning: {count} of {len(self.asked)} images could not be filled by all arms, and the rest is done; {told} "
+            f"({self.journal.path} has each under failed)",
+            file=sys.stderr,
+        )
+
     def doubts(self, output: Path) -> list[Path]:
         """Of every search of two images or more with several answers: how well their spread says where they are wrong."""
-        count = len(self.hidden.known)
-        if self.arms.restarts == 1 or count < 2:
+        if self.arms.restarts == 1:
             return []
-        written = []
+        lines, written = self.lines(), list[Path]()
         for arm in self.arms.lines:
-            if (output / "answers" / arm).exists():
-                written += write_doubt(output, arm, map(partial(self.answered, arm), range(count)), shown=SHOWN)
+            filled = {line["image"] for line in lines if line["arm"] == arm and "failed" not in line}
+            places = [place for place, name in enumerate(self.asked) if name in filled]
+            if len(places) > 1 and (output / "answers" / arm).exists():
+                written += write_doubt(output, arm, map(partial(self.answered, arm), places), shown=SHOWN)
         return written
 
     def answered(self, arm: str, place: int) -> Answered:
         """An image with what an arm answered, as it was kept."""
-        names = [f"{self.source.names[place]}_{number}" for number in range(self.arms.restarts)]
-        original = self.source.read(self.arms.method, [place]).images[0].cpu()
-        return Answered(original, self.stored(f"answers/{arm}", names), self.hidden.known[place])
-
-
-def judge_of(method: Invertible, judge: list[Classifies] | None) -> Classifies | None:
-    """The one classifier that is given, if any; ValueError where it takes other images."""
-    if judge is None:
-        return None
-    if len(judge) != 1:
-        raise ValueError(f"judge takes one checkpoint, got {len(judge)}")
-    if judge[0].image_shape != method.image_shape:
-        raise ValueError(
-            f"the judge takes images {judge[0].image_shape}, and the checkpoint draws {method.image_shape}"
-        )
-    return judge[0]
-
-
-@torch.no_grad()
-def judged(judge: Classifies, images: Tensor, originals: Tensor) -> dict[str, list[float]]:
-    """Of each image: whether the judge names it as its original, 1 or 0, and how far its features are from the original's.
-
-    The distance is in units of the length of the original's.
-    """
-    found, own = (judge.features(part.to(judge.device)) for part in (images, originals))
-    alike = judge.classify(found).argmax(dim=1) == judge.classify(own).argmax(dim=1)
-    distance = (found - own).norm(dim=1) / own.norm(dim=1)
-    return {"named_alike": alike.double().tolist(), "feature_distance": distance.tolist()}
-
-
-def scores_of(found: Filled, originals: Tensor, known: Tensor) -> dict[str, list[float]]:
-    """The scores of each image of a batch by name; of several answers also ``psnr_hole_single``, the mean of theirs."""
-    pair = to_uint8(originals), known
-    scores = {name: values.tolist() for name, values in restoration_scores(to_uint8(found.images), *pair).items()}
-    answers = found.answers.unbind(dim=1)
-    if len(answers) > 1:
-        each = torch.stack([restoration_scores(to_uint8(answer), *pair)["psnr_hole"] for answer in answers])
-        scores["psnr_hole_single"] = each.mean(dim=0).tolist()
-    return scores
-
-
-def table_of(lines: Sequence[dict[str, Any]]) -> str:
-    """In Markdown: a row an arm, means over images.
-
-    A hole over a plain ground counts as 100 dB, so the median and the pooled PSNR stand beside.
-    """
-    rows = []
-    for arm in dict.fromkeys(line["arm"] for line in lines):
-        own = [line for line in lines if line["arm"] == arm]
-        holes_of = [line["psnr_hole"] for line in own]
-        pixels = sum(line["hidden"] for line in own)
-        pooled = sum(line["hidden"] * 10 ** (-line["psnr_hole"] / 10) for line in own) / pixels
-        means = [fmean(line[name] for line in own) if name in own[0] else math.nan for name in SCORES]
-        cells = [
-            "-" if math.isnan(value) else format(value, form)
-            for value, form in zip(means, SCORES.values(), strict=True)
+        answers = [
+            self.stored(f"answers/{arm}", f"{self.asked[place]}_{number}") for number in range(self.arms.restarts)
         ]
-        middle = [f"{median(holes_of):.2f}", f"{-10 * math.log10(max(pooled, 1e-10)):.2f}"]
-        rows.append([arm, cells[0], *middle, *cells[1:], f"{fmean(line['seconds'] for line in own):.3f}"])
-    titles = (
-        "arm",
-        "hole, dB",
-        "its median",
-        "pooled",
-        "known, dB",
-        "raw, dB",
-        "pasted, dB",
-        "SSIM pasted",
-        "seconds an image",
-    )
-    return markdown(titles, rows)
+        original = self.source.read(self.arms.method, [place]).images[0].cpu()
+        return Answered(original, torch.stack(answers), self.hidden.known[place])

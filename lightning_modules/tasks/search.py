@@ -16,8 +16,8 @@ from torch import Tensor
 from generative.checks import check_at_least, check_choice
 from generative.inversion.measurements import Masked, Measurement, Whole
 from generative.inversion.objective import ReconstructionLoss
-from generative.inversion.search import Found, Space, nearest, search
-from generative.inversion.tuning import BatchLoss, tuned
+from generative.inversion.search import LEAST, Allowance, Found, ImageLoss, Space, nearest, search
+from generative.inversion.tuning import BatchLoss, Draw, OwnWeights, Tuning, tuned, tuned_apart, tuned_at_once
 from generative.randomness import Stream
 from lightning_modules.base import Invertible
 from metrics.features import LITE_SIDES, EfficientNetLite
@@ -28,6 +28,7 @@ LEAST_SIDE = 64  # pixels a side at which the perceptual loss looks at small ima
 PERCEPTUAL = 0.1  # weight of that loss unless asked for another
 TOO_SMALL = 16  # pixels a side below which images have nothing that it knows: there the default is 0
 STARTS = ("nearest", "random", "encoder")
+LEAST_KNOWN = 2  # pixels of which some can be held out: one to see, one to be judged by
 NOISE = 0.3  # of several latents that start where an encoder says, in units of the prior
 
 
@@ -91,10 +92,10 @@ class Inversion:
     """A search of ``steps`` for images that ``objective`` calls near, ``batch_size`` at a time.
 
     ``rate``: of Adam, in units of the samples' spread, by default each space's own. ``seconds``: the most that the search
-    in one space takes, for all images together; each batch gets its share, of which at least one step comes. ``start``: from
-    the ``nearest`` samples by what is known, from ``random`` latents by the number of the image, or where the method's
-    ``encoder`` says. ``held_out``: a share
-    of the known pixels that the loss does not see; the search ends for each image at the step that was best on them.
+    in one space takes, or that for classes, or a tuning, for all images together and with the samples that it starts from;
+    each batch gets its share, of which at least one step comes. ``start``: from the ``nearest`` samples by what is known, from
+    ``random`` latents by the number of the image, or where the method's ``encoder`` says. ``held_out``: a share of the known
+    pixels that the loss does not see; the search ends for each image at the step that was best on them, see :meth:`apart`.
     ``settings`` of the space.
     """
 
@@ -192,27 +193,35 @@ class Inversion:
     def embed(self, targets: Targets, *, space: str) -> list[Found]:
         """Where the search in ``space`` ended, batch by batch."""
         check_space(self.method, space)
-        started, done, found = time.perf_counter(), 0, []
+        allowance, found = Allowance(self.seconds, len(targets)), []
         for batch in targets.batches(self.batch_size):
-            share = len(batch) / (len(targets) - done)
-            seconds = None
-            if self.seconds is not None:  # a batch that is late has taken from the others, but leaves them a step
-                seconds = max(1e-9, self.seconds - (time.perf_counter() - started)) * share
-            found.append(self.embed_batch(batch, space=space, seconds=seconds))
-            done += len(batch)
+            with allowance.of(len(batch)) as seconds:
+                found.append(self.embed_batch(batch, space=space, seconds=seconds))
         return found
 
     def embed_batch(self, batch: Targets, *, space: str, seconds: float | None = None) -> Found:
-        """The search for the images of one batch, from the nearest samples."""
+        """The search for the images of one batch; its ``seconds`` are also those of finding where it starts."""
+        started = time.perf_counter()
         chosen = self.space(space, batch.labels)
         start = chosen.at(self.starts(batch, num_latents=chosen.num_latents))
+        loss, watch = self.losses(batch)
+        before = time.perf_counter() - started
+        left = None if seconds is None else max(LEAST, seconds - before)
+        found = search(chosen, loss, start, steps=self.steps, rate=self.rate, seconds=left, watch=watch)
+        return replace(found, seconds=before + found.seconds)
+
+    def losses(self, batch: Targets) -> tuple[ImageLoss, ImageLoss | None]:
+        """What a search goes down, and what it is judged by, if anything is held out."""
         seen, watched = self.apart(batch)
-        loss = self.objective.to(batch.images, through=seen)
         watch = None if watched is None else ReconstructionLoss("l2").to(batch.images, through=watched)
-        return search(chosen, loss, start, steps=self.steps, rate=self.rate, seconds=seconds, watch=watch)
+        return self.objective.to(batch.images, through=seen), watch
 
     def apart(self, batch: Targets) -> tuple[Measurement, Measurement | None]:
-        """What a search sees of what is known, and what it is judged by, if anything is held out."""
+        """What a search sees of what is known, and what it is judged by, if anything is held out.
+
+        A known pixel is held out with the chance ``held_out``, by the number of the image. Where chance would leave nothing
+        to see or nothing to be judged by, the pixel that was nearest to it is taken: both have one at least.
+        """
         if self.held_out == 0:
             return batch.through, None
         if not isinstance(batch.through, Masked):
@@ -220,21 +229,36 @@ class Inversion:
                 f"held_out={self.held_out:g} hides some known pixels of images with holes: leave it out here"
             )
         known, stream = batch.through.known, Stream(self.seed, "held out")
+        if few := (known.sum(dim=(1, 2, 3)) < LEAST_KNOWN).nonzero().flatten().tolist():
+            raise ValueError(f"image number {few[0]} of a batch: {too_little_to_hold_out(self.held_out)}")
         chances = torch.cat([stream.uniform(number, 1, 1, *known.shape[2:]) for number, _ in batch.addresses])
-        kept = chances.to(known.device) >= self.held_out
-        return Masked(known & kept), Masked(known & ~kept)
+        chances = chances.to(known.device)
+        kept, rows = (chances >= self.held_out).flatten(1), torch.arange(len(known), device=known.device)
+        kept[rows, torch.where(known, chances, -1.0).flatten(1).argmax(dim=1)] = True
+        kept[rows, torch.where(known, chances, 2.0).flatten(1).argmin(dim=1)] = False
+        seen = known & kept.view(known.shape)
+        return Masked(seen), Masked(known & ~seen)
+
+    def class_steps(self) -> int:
+        """Steps of the search for the class of an image: a tenth of those of a search, in each class."""
+        return self.method.num_classes * max(1, self.steps // 10)
 
     def best_classes(self, targets: Targets) -> Tensor:
-        """The class of each target [N] in which a short search, a tenth of the steps, by pixels alone, leaves least."""
-        pixels = replace(self.objective, perceptual=0.0, stages=None)
-        steps = max(1, self.steps // 10)
-        short = replace(self, objective=pixels, steps=steps, seconds=None, start="nearest", settings={})
-        chosen = []
+        """The class of each target [N] in which a short search, a tenth of the steps, by pixels alone, leaves least.
+
+        It sees all that is known: so few steps need no end by pixels that are held out.
+        """
+        pixels, num_classes = replace(self.objective, perceptual=0.0, stages=None), self.method.num_classes
+        steps = self.class_steps() // num_classes
+        short = replace(self, objective=pixels, steps=steps, start="nearest", held_out=0.0, settings={})
+        allowance, chosen = Allowance(self.seconds, num_classes * len(targets)), []
         for batch in targets.batches(self.batch_size):
             losses = []
-            for group in range(self.method.num_classes):
-                labels = torch.full((len(batch),), group, device=batch.images.device)
-                losses.append(short.embed_batch(replace(batch, labels=labels), space=self.method.space_names[0]).losses)
+            for group in range(num_classes):
+                labelled = replace(batch, labels=self.labels_of(group, len(batch)))
+                with allowance.of(len(batch)) as seconds:
+                    found = short.embed_batch(labelled, space=self.method.space_names[0], seconds=seconds)
+                losses.append(found.losses)
             chosen.append(torch.stack(losses).argmin(dim=0))
         return torch.cat(chosen)
 
@@ -243,6 +267,30 @@ class Inversion:
         if targets.labels is not None or self.method.num_classes == 0:
             return targets
         return replace(targets, labels=self.best_classes(targets))
+
+    def tuned_apart(self, targets: Targets, pivots: list[Found], tuning: Tuning, *, space: str) -> list[Found]:
+        """The ``targets`` at the ``pivots`` found in ``space``, drawn by weights of each image's own, in parts that fit.
+
+        The method's own weights stay as they are. ``seconds`` are those of the tuning alone. What a search does not see is not
+        seen here: with ``held_out`` an image is taken from the step that was best on the pixels held out.
+        """
+        parameters, allowance, found = self.method.tunable(), Allowance(self.seconds, len(targets)), []
+        drawing = OwnWeights(self.method, parameters, self.drawing(space))
+        points = {name: torch.cat([part.point[name] for part in pivots]) for name in pivots[0].point}
+        size = min(self.batch_size, tuned_at_once(parameters))
+        for rows in torch.arange(len(targets), device=targets.images.device).split(size):
+            with allowance.of(len(rows)) as seconds:
+                part, point = targets.of(rows), {name: values[rows] for name, values in points.items()}
+                loss, watch = self.losses(part)
+                found.append(tuned_apart(drawing, point, part.labels, loss, tuning, seconds=seconds, watch=watch))
+        return found
+
+    def drawing(self, space: str) -> Draw:
+        """What draws points of ``space``, whatever the classes of their images."""
+        if self.method.num_classes > 0:
+            return lambda point, labels: self.space(space, labels).draw(point)
+        chosen = self.space(space)  # once: a space may have much to make
+        return lambda point, labels: chosen.draw(point)
 
     def tuned(
         self, targets: Targets, pivots: list[Found], *, space: str, steps: int, rate: float
@@ -263,6 +311,10 @@ class Inversion:
         """The images of points that were found in ``space`` for ``targets``, by the weights of now: on the CPU."""
         batches = zip(targets.batches(self.batch_size), found, strict=True)
         return torch.cat([self.space(space, b.labels).draw(f.point).cpu() for b, f in batches])
+
+
+def too_little_to_hold_out(held_out: float) -> str:
+    return f"held_out={held_out:g} needs two known pixels, one to see and one to be judged by: leave it out here"
 
 
 def check_space(method: Invertible, name: str) -> None:

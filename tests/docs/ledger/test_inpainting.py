@@ -66,6 +66,10 @@ def test_an_arm_is_called_by_what_was_set_of_it() -> None:
     assert called(set_so) == "10 codes, layer 4, dot, importance fixed, start nearest, 8 starts, 10 % held out"
     assert called(codes | {"steps": 50, "rate": 0.2}) == "10 codes, layer 4, 50 steps, rate 0.2"
     assert called(line | {"arm": "features", "layer": 6, "perceptual": 0.1}) == "features, layer 6, perceptual 0.1"
+    tuned = {"tuning_steps": 200, "tuning_rate": 0.001}
+    assert called(codes | tuned) == "10 codes, layer 4"
+    assert called(codes | tuned | {"arm": "codes_tuned"}) == "10 codes, layer 4, tuned 200 steps at 0.001"
+    assert called(line | tuned | {"arm": "z_tuned_seamless"}) == "z, tuned 200 steps at 0.001 + harmonic residual"
 
 
 def test_lines_of_a_folder_have_each_images_hole_and_the_means_of_the_rest(folder: Folder) -> None:
@@ -149,6 +153,14 @@ def test_an_early_generator_is_the_first_snapshot(tmp_path: Path) -> None:
     for name in ("100kimg", "50kimg", "last"):
         (tmp_path / "checkpoints" / f"{name}.ckpt").touch()
     assert first_snapshot(tmp_path).name == "50kimg.ckpt"
+
+
+def test_a_folder_where_an_arm_failed_is_not_taken_in(folder: Folder) -> None:
+    path = folder(0, {"harmonic": 15.0, "z": 16.0})
+    with (path / "inpaint.jsonl").open("a") as file:
+        file.write(json.dumps({"image": "1", "arm": "exemplar", "failed": "no square"}) + "\n")
+    with pytest.raises(ValueError, match=r"exemplar made nothing of image 1 \(no square\), and arms are compared"):
+        collect_inpainting(path)
 
 
 def test_a_folder_without_lines_says_what_to_type(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from generative.inversion.exemplar import exemplar_fill, most_urgent
+from generative.inversion.exemplar import exemplar_fill, largest_patches, most_urgent
 
 SIDE = 24
 ROWS, COLUMNS = torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="ij")
@@ -114,3 +114,12 @@ def test_bad_input() -> None:
             exemplar_fill(images, known, patch=patch)
     with pytest.raises(ValueError, match="leave a known pixel in every image"):
         exemplar_fill(images, known & False)
+
+
+def test_the_largest_patch_is_that_of_each_mask() -> None:
+    whole, thin = torch.ones(4, 1, 12, 12, dtype=torch.bool), torch.ones(12, 12, dtype=torch.bool)
+    thin[::3], thin[:, ::3] = False, False
+    whole[1, 0], whole[2, 0, 6:], whole[3, 0, :, 4] = thin, False, False
+    assert largest_patches(whole, most=9) == [9, 1, 5, 7]
+    assert largest_patches(whole, most=5) == [5, 1, 5, 5]
+    assert largest_patches(whole[:, :, :2], most=9) == [1, 1, 1, 1]

@@ -9,7 +9,7 @@ import torch
 
 from generative.inversion.measurements import Masked, Whole
 from generative.inversion.objective import ReconstructionLoss
-from generative.inversion.search import nearest, search, space_with
+from generative.inversion.search import Allowance, nearest, search, space_with
 from tests.generative.inversion.linear import LinearSpace
 
 SPACE = LinearSpace()
@@ -68,6 +68,25 @@ def test_the_rate_falls_to_nothing() -> None:
     """Half a cosine over 100 steps: the sum of its factors is 50.5, and the gradient never turns on a slope without end."""
     found = search(SPACE, lambda images: images.sum(dim=(1, 2, 3)), start(1), steps=100, rate=0.01)
     assert float(found.point["shift"]) == pytest.approx(-0.505 * 0.5, rel=1e-3)
+
+
+def test_time_is_shared_by_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    allowance = Allowance(10.0, 5)
+    with allowance.of(1) as first:
+        clock[0] += 6.0
+    with allowance.of(2) as second:
+        clock[0] += 1.0
+    with allowance.of(1) as third:
+        clock[0] += 5.0
+    with allowance.of(1) as late:
+        pass
+    monkeypatch.undo()
+    assert (first, second, third) == (2.0, 2.0, 1.5)
+    assert late == 1e-9, "it has a step"
+    with Allowance(None, 5).of(1) as unbounded:
+        assert unbounded is None
 
 
 def test_seconds_end_it_within_a_step() -> None:

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from generative.inversion.measurements import Masked
 from generative.inversion.objective import ReconstructionLoss
-from generative.inversion.search import Point, search, space_with
+from generative.inversion.search import Found, Point, search, space_with
+from generative.inversion.tuning import OwnWeights, Tuning, tuned_apart
 from lightning_modules.pggan.growth import Stage
 from lightning_modules.pggan.networks import Generator
 from lightning_modules.pggan.spaces import SPACES, CodeSpace, FeatureSpace, LatentSpace
@@ -173,3 +174,28 @@ def test_settings_that_a_space_cannot_have(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         space_with(SPACES[name], settings, generator=generator, samples=latents(32))
+
+
+@pytest.mark.parametrize("name", ["z", "codes", "features"])
+def test_weights_of_each_images_own_are_tuned_as_one_by_one(generator: Generator, name: str) -> None:
+    settings = {"num_codes": 2, "layer": 3, "attention": "cbam"} if name == "codes" else {}
+    space = space_with(SPACES[name], settings, generator=generator, samples=latents(32))
+    drawing = OwnWeights(generator, list(generator.parameters()), lambda point, _: space.draw(point))
+    point, targets = space.at(latents(3, 2)[:, : space.num_latents].squeeze(1)), noise_of(space, 3)
+    own = {parameter_name: value.clone() for parameter_name, value in generator.state_dict().items()}
+
+    def found(rows: slice) -> Found:
+        part = {key: value[rows] for key, value in point.items()}
+        return tuned_apart(drawing, part, None, PIXELS.to(targets[rows]), Tuning(steps=3, rate=0.01))
+
+    together = found(slice(None))
+    assert (together.losses < together.trace[0]).all()
+    alone = torch.cat([found(slice(row, row + 1)).images for row in range(3)])
+    torch.testing.assert_close(together.images, alone, rtol=1e-9, atol=1e-9)
+    assert all(torch.equal(value, own[key]) for key, value in generator.state_dict().items())
+    assert all(parameter.grad is None for parameter in generator.parameters())
+
+
+def noise_of(space: LatentSpace | CodeSpace | FeatureSpace, count: int) -> Tensor:
+    shape = space.draw(space.at(latents(1, space.num_latents).squeeze(1))).shape[1:]
+    return torch.rand(count, *shape, generator=torch.Generator().manual_seed(7), dtype=torch.float64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ from PIL import Image
 
 from datamodules.digits import Digits
 from generative.inversion.measurements import Masked
+from generative.inversion.tuning import Tuning
 from generative.rendering.images import to_uint8
 from lightning_modules.base import Invertible
+from lightning_modules.poly_inr.module import PolyINR
 from lightning_modules.tasks.inversion import invert, quality
 from lightning_modules.tasks.search import Inversion, Targets, images_of, make_objective
 from tests.support.waves import Waves
@@ -122,6 +125,38 @@ def test_pivotal_tuning_moves_the_tunable_and_lets_it_go(method: Invertible) -> 
         torch.testing.assert_close(apart.images_at(targets, in_two, space="w"), images, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("space", ["z", "w", "affine"])
+def test_images_tuned_apart_do_not_hang_on_each_other(method: Invertible, space: str) -> None:
+    method = method.double()
+    targets, before = Targets(noise(method), some_labels(method, 3)), copy.deepcopy(method.state_dict())
+    known = torch.rand(3, 1, *method.image_shape[1:], generator=torch.Generator().manual_seed(0)) > 0.3
+    targets = replace(targets, through=Masked(known))
+    inversion, tuning = searching(method, steps=2), Tuning(steps=4, rate=1e-3)
+    pivots = inversion.embed(targets, space=space)
+    together = inversion.tuned_apart(targets, pivots, tuning, space=space)
+    assert [part.losses.shape for part in together] == [(3,)]
+    assert (together[0].losses < together[0].trace[0]).all()
+    alone = replace(inversion, batch_size=1).tuned_apart(targets, pivots, tuning, space=space)
+    assert len(alone) == 3
+    torch.testing.assert_close(images_of(together), images_of(alone), rtol=1e-9, atol=1e-9)
+    hidden = replace(targets, images=torch.where(known, targets.images, torch.nan))
+    again = inversion.tuned_apart(hidden, pivots, tuning, space=space)
+    assert torch.equal(images_of(again), images_of(together))
+    assert all(torch.equal(value, before[name]) for name, value in method.state_dict().items())
+    assert not any(parameter.requires_grad or parameter.grad is not None for parameter in method.tunable())
+
+
+def test_weights_of_their_own_are_tuned_where_a_generator_recomputes(method: Invertible) -> None:
+    assert isinstance(method, PolyINR)
+    targets, inversion = Targets(noise(method), some_labels(method, 3)), searching(method, steps=1)
+    pivots = inversion.embed(targets, space="w")
+    found = []
+    for recompute in (False, True):
+        method.averaged_generator.synthesis.recompute = recompute
+        found.append(images_of(inversion.tuned_apart(targets, pivots, Tuning(3, 1e-3), space="w")))
+    assert torch.equal(*found)
+
+
 def test_small_images_have_no_features(method: Invertible) -> None:
     assert make_objective(method, pixel="l2", perceptual=None).stages is None
     objective = make_objective(method, pixel="l1", perceptual=2.0)
@@ -178,6 +213,14 @@ def test_any_invertible_method_is_embedded(tmp_path: Path) -> None:
     assert torch.equal(method.amplitudes, before)
 
 
+def test_each_image_may_have_weights_of_its_own(method: Invertible, tmp_path: Path) -> None:
+    written = invert(method, tmp_path, count=2, tuning_steps=5, own_weights=True, **FAST)  # type: ignore[arg-type]
+    rows = {row["space"]: row for row in map(json.loads, written[1].read_text().splitlines())}
+    assert list(rows) == ["z", "w", "affine", "w_tuned"]
+    assert rows["w_tuned"]["psnr"] > rows["w"]["psnr"]
+    assert rows["w_tuned"]["seconds_an_image"] > rows["w"]["seconds_an_image"]
+
+
 def test_a_large_set_is_measured_whole_and_shown_in_part(method: Invertible, tmp_path: Path) -> None:
     written = invert(method, tmp_path, count=20, tuning_steps=0, **(FAST | {"steps": 1}))  # type: ignore[arg-type]
     rows = [json.loads(line) for line in written[1].read_text().splitlines()]
@@ -188,6 +231,7 @@ def test_a_large_set_is_measured_whole_and_shown_in_part(method: Invertible, tmp
 def test_images_embedded_one_by_one_stand_beside(method: Invertible, tmp_path: Path) -> None:
     written = invert(method, tmp_path, count=3, one_by_one=2, tuning_steps=1, **FAST)  # type: ignore[arg-type]
     rows = {row["space"]: row for row in map(json.loads, written[1].read_text().splitlines())}
+    assert rows.keys() == {"z", "w", "affine", "pivotal"}
     for space in ("z", "w", "affine"):
         assert rows[space]["images_alone"] == 2
         assert rows[space]["seconds_alone"] > 0

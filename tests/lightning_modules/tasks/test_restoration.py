@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +16,16 @@ from PIL import Image
 
 from datamodules.digits import Digits
 from generative.inversion.fills import harmonic_fill
+from generative.inversion.measurements import Masked
+from generative.inversion.objective import ReconstructionLoss
 from generative.inversion.trained_fills import ConditionalGaussian
 from generative.rendering.holes import random_blocks
 from generative.rendering.images import read_png, to_pil, to_uint8
 from lightning_modules.base import Invertible
+from lightning_modules.poly_inr.synthesis import Synthesis
 from lightning_modules.tasks.arms import SearchArm
 from lightning_modules.tasks.restoration import inpaint
+from lightning_modules.tasks.search import Inversion, Targets
 from metrics.quality import restoration_scores
 from tests.support.waves import FirstWave, Waves
 
@@ -244,6 +251,156 @@ def test_time_runs_out(method: Invertible, tmp_path: Path) -> None:
     inpaint(method, tmp_path, seconds=0.3, **(FAST | {"steps": 10**6}))
     taken = [line["steps_taken"] for line in lines_of(tmp_path) if line["arm"] == "z"]
     assert all(1 <= steps < 10**6 for steps in taken)
+
+
+def test_seconds_bound_all_that_a_search_does(
+    method: Invertible, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that goes on by a second with every drawing: samples to start from, steps for classes, of searches, tuning."""
+    clock, forward = [0.0], Synthesis.forward
+
+    def draws(self: Synthesis, *given: Any) -> torch.Tensor:
+        clock[0] += 1.0
+        return forward(self, *given)
+
+    monkeypatch.setattr(Synthesis, "forward", draws)
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    given = FAST | {"arms": ["z", "w"], "tuning_steps": 10**6, "steps": 10**6, "start": "random"}
+    given |= {"count": 2} if method.num_classes else {"count": 6, "batch_size": 4}  # in two batches
+    inpaint(method, tmp_path / "all", guess_classes=method.num_classes > 0, seconds=100.0, **given)
+    assert 100 <= clock[0] <= 100 + 3, "no more than a step, and what it has drawn"
+    assert all(line["steps_taken"] > 1 for line in lines_of(tmp_path / "all"))
+    clock[0] = 0.0
+    given = FAST | {"arms": ["z"], "steps": 10**6, "count": 1, "batch_size": 1}
+    inpaint(method, tmp_path / "samples", seconds=40.0, **given)
+    assert 40 <= clock[0] <= 40 + 3, "of which 32 were for samples, one by one"
+    monkeypatch.undo()
+
+
+def test_weights_of_each_images_own_are_arms(method: Invertible, tmp_path: Path) -> None:
+    given = FAST | {"arms": ["mean", "w"], "tuning_steps": 8, "tuning_rate": 0.003, "start": "random"}
+    before = copy.deepcopy(method.state_dict())
+    written = inpaint(method, tmp_path / "both", **given)
+    lines = lines_of(tmp_path / "both")
+    arms = ["mean", "w", "w_seamless", "w_tuned", "w_tuned_seamless"]
+    assert [(line["arm"], line["image"]) for line in lines] == [(arm, str(k)) for arm in arms for k in range(3)]
+    assert {(line["tuning_steps"], line["tuning_rate"]) for line in lines} == {(8, 0.003)}
+    of = {(line["arm"], line["image"]): line for line in lines}
+    for k in "012":
+        assert (
+            of["w", k]["psnr_known"] < of["w_tuned", k]["psnr_known"] < 100 == of["w_tuned_seamless", k]["psnr_known"]
+        )
+        assert of["w_tuned", k]["seconds"] > of["w", k]["seconds"]
+        assert (of["w", k]["steps_taken"], of["w_tuned", k]["steps_taken"]) == (4, 8)
+        drawn, pasted = (read_png(tmp_path / "both" / folder / f"{k}.png") for folder in ("w_tuned_raw", "w_tuned"))
+        known = random_blocks(3, 8, 8, share=0.25, block=2, seed=0)[int(k)]
+        assert torch.equal(pasted[~known], drawn[~known])
+        assert not torch.equal(pasted[known], drawn[known])
+    assert "| w_tuned |" in written[1].read_text()
+    assert all(torch.equal(value, before[name]) for name, value in method.state_dict().items())
+    inpaint(method, tmp_path / "alone", images=[2], **given)
+    (alone,) = (line for line in lines_of(tmp_path / "alone") if line["arm"] == "w_tuned")
+    assert alone["psnr_hole"] == pytest.approx(of["w_tuned", "2"]["psnr_hole"], abs=1e-2)
+    with pytest.raises(ValueError, match="tuning_steps must be at least 0, got -1"):
+        inpaint(method, tmp_path / "other", **(given | {"tuning_steps": -1}))
+
+
+def with_masks(folder: Path, known: list[torch.Tensor]) -> Path:
+    """Masks [8, 8] of the known pixels of as many waves, white where something is missing."""
+    folder.mkdir()
+    for number, mask in enumerate(known):
+        Image.fromarray(255 * (~mask).numpy().astype(np.uint8)).save(folder / f"wave_{number}.png")
+    return folder
+
+
+def known_at(*places: tuple[int, int]) -> torch.Tensor:
+    mask = torch.zeros(8, 8, dtype=torch.bool)
+    for place in places:
+        mask[place] = True
+    return mask
+
+
+def test_an_image_that_an_arm_cannot_fill_costs_that_image_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    centre, thin = random_blocks(1, 8, 8, share=0.25, block=4, seed=0)[0, 0], torch.ones(8, 8, dtype=torch.bool)
+    thin[::3], thin[:, ::3] = False, False  # squares of 2 pixels are known
+    masks = with_masks(tmp_path / "masks", [centre, thin, centre, known_at((2, 3))])
+    folder = own_images(tmp_path / "own", 4)
+    given = FAST | {"images": str(folder), "masks": str(masks), "count": 4, "starts": 2}
+    given |= {"arms": ["exemplar", "code", "mean"], "held_out": 0.5}
+    inpaint(Waves(), tmp_path / "out", **given)
+    lines = {(line["arm"], line["image"]): line for line in lines_of(tmp_path / "out")}
+    failed = {key: line["failed"] for key, line in lines.items() if "failed" in line}
+    assert len(lines) == 4 * 4
+    assert set(failed) == {("exemplar", "wave_1")} | {(arm, "wave_3") for arm in ("exemplar", "code", "code_seamless")}
+    assert failed["exemplar", "wave_1"].startswith("no square of 3 x 3 pixels is known")
+    assert failed["code", "wave_3"] == (
+        "held_out=0.5 needs two known pixels, one to see and one to be judged by: leave it out here"
+    )
+    told = capsys.readouterr().err
+    assert "warning: 2 of 4 images could not be filled by all arms, and the rest is done; the first is wave_1" in told
+    assert json.loads((tmp_path / "out/doubt_code.json").read_text())["answers"] == 2, "of the three that it filled"
+    assert Image.open(tmp_path / "out" / "inpaint.png").height > 4 * 96
+    inpaint(Waves(), tmp_path / "rest", **(given | {"count": 1}))
+    for line in lines_of(tmp_path / "rest"):
+        assert line["psnr_hole"] == pytest.approx(lines[line["arm"], "wave_0"]["psnr_hole"], abs=1e-3)
+
+
+def test_a_damaged_file_costs_that_image_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = own_images(tmp_path / "own", 3)
+    whole = (folder / "wave_1.png").read_bytes()
+    start = whole.index(b"IDAT") + 4
+    damaged = whole[:start] + bytes(20) + whole[start + 20 :]
+    (folder / "wave_1.png").write_bytes(damaged)
+    given = FAST | {"images": str(folder), "arms": ["mean"]}
+    inpaint(Waves(), tmp_path / "out", **given)
+    lines = lines_of(tmp_path / "out")
+    assert [(line["image"], line["arm"]) for line in lines] == [
+        ("wave_1", None),
+        ("wave_0", "mean"),
+        ("wave_2", "mean"),
+    ]
+    assert "wave_1.png is not a readable image" in lines[0]["failed"]
+    assert "1 of 3 images could not be filled" in capsys.readouterr().err
+    (folder / "wave_1.png").write_bytes(whole)
+    inpaint(Waves(), tmp_path / "out", **given)
+    assert [line["image"] for line in lines_of(tmp_path / "out")] == ["wave_0", "wave_2", "wave_1"]
+    assert capsys.readouterr().err.count("could not be filled") == 0
+
+
+def test_photos_of_other_sizes_are_fitted_each(tmp_path: Path) -> None:
+    folder = own_images(tmp_path / "own", 3)
+    for name, size in (("wave_0", (12, 16)), ("wave_2", (9, 8))):
+        Image.open(folder / f"{name}.png").resize(size).save(folder / f"{name}.png")
+    given = FAST | {"images": str(folder), "arms": ["mean"]}
+    inpaint(Waves(), tmp_path / "some", **given)
+    lines = {line["image"]: line for line in lines_of(tmp_path / "some")}
+    assert "psnr_hole" in lines["wave_1"]
+    assert "wave_0.png is grey, 16 x 12 pixels" in lines["wave_0"]["failed"]
+    inpaint(Waves(), tmp_path / "all", fit=True, **given)
+    assert all("psnr_hole" in line for line in lines_of(tmp_path / "all"))
+    (folder / "wave_1.png").unlink()
+    with pytest.raises(ValueError, match=r"none of 2 images could be filled; the first is wave_0: .*or add fit=true"):
+        inpaint(Waves(), tmp_path / "none", **given)
+    inpaint(Waves(), tmp_path / "none", fit=True, **given)
+    assert len(lines_of(tmp_path / "none")) == 2, "a folder without any result takes other settings"
+
+
+def test_chance_never_holds_out_all_or_nothing() -> None:
+    inversion = Inversion(Waves(), ReconstructionLoss(), seed=0, steps=1, rate=None, batch_size=8, held_out=0.5)
+    known = torch.stack([known_at((0, 0), (number, 7)) for number in range(1, 8)])[:, None]
+    targets = Targets(torch.zeros(7, 1, 8, 8), None, Masked(known))
+    for share in (0.02, 0.5, 0.98):
+        seen, watched = replace(inversion, held_out=share).apart(targets)
+        assert isinstance(seen, Masked)
+        assert isinstance(watched, Masked)
+        assert torch.equal(seen.known ^ watched.known, known)
+        alone, _ = replace(inversion, held_out=share).apart(targets.of(torch.tensor([3])))
+        assert isinstance(alone, Masked)
+        assert torch.equal(alone.known, seen.known[3:4])
+    with pytest.raises(ValueError, match=r"image number 0 of a batch: held_out=0\.5 needs two known pixels"):
+        inversion.apart(replace(targets, through=Masked(known & (torch.arange(8) > 0))))
 
 
 @pytest.mark.parametrize(
