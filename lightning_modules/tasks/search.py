@@ -15,6 +15,7 @@ from torch import Tensor
 
 from generative.checks import check_at_least, check_choice
 from generative.inversion.measurements import Masked, Measurement, Whole
+from generative.inversion.memory import free_bytes, images_at_once, kept_bytes
 from generative.inversion.objective import ReconstructionLoss
 from generative.inversion.search import LEAST, Allowance, Found, ImageLoss, Space, nearest, search
 from generative.inversion.tuning import BatchLoss, Draw, OwnWeights, Tuning, tuned, tuned_apart, tuned_at_once
@@ -82,7 +83,8 @@ class Targets:
         found = self.of(torch.arange(len(self), device=self.images.device).repeat_interleave(count))
         return replace(found, restarts=torch.arange(count).repeat(len(self)))
 
-    def batches(self, size: int) -> Iterator[Targets]:
+    def batches(self, size: int | list[int]) -> Iterator[Targets]:
+        """In parts of one size, or of those."""
         for rows in torch.arange(len(self), device=self.images.device).split(size):
             yield self.of(rows)
 
@@ -140,8 +142,7 @@ class Inversion:
     def starts(self, batch: Targets, *, num_latents: int) -> Tensor:
         """The latents that a batch is searched from: [B, ...], or [B, num_latents, ...] where a point is made of several."""
         ways = {"nearest": self.near_starts, "random": self.random_starts, "encoder": self.encoded_starts}
-        found = ways[self.start](batch, num_latents)
-        return found if num_latents > 1 else found[:, 0]
+        return alone_or_several(ways[self.start](batch, num_latents))
 
     def encoded_starts(self, batch: Targets, num_latents: int) -> Tensor:
         """What the method's encoder says, with noise of each latent's own where there are several, or several restarts."""
@@ -194,10 +195,19 @@ class Inversion:
         """Where the search in ``space`` ended, batch by batch."""
         check_space(self.method, space)
         allowance, found = Allowance(self.seconds, len(targets)), []
-        for batch in targets.batches(self.batch_size):
+        for batch in targets.batches(self.at_once(targets, space=space)):
             with allowance.of(len(batch)) as seconds:
                 found.append(self.embed_batch(batch, space=space, seconds=seconds))
         return found
+
+    def at_once(self, targets: Targets, *, space: str) -> int:
+        """Images of a batch: ``batch_size``, or as many fewer as the free memory asks for; ValueError where it is too little."""
+        one = targets.of(torch.arange(1, device=targets.images.device))
+        any_class = self.labels_of(0, 1) if self.method.num_classes > 0 else None
+        chosen = self.space(space, any_class if one.labels is None else one.labels)
+        point = chosen.at(alone_or_several(self.random_starts(one, chosen.num_latents)))
+        kept = kept_bytes(chosen, point, self.objective.to(one.images, through=one.through))
+        return images_at_once(kept, most=self.batch_size, free=free_bytes(one.images.device))
 
     def embed_batch(self, batch: Targets, *, space: str, seconds: float | None = None) -> Found:
         """The search for the images of one batch; its ``seconds`` are also those of finding where it starts."""
@@ -252,7 +262,7 @@ class Inversion:
         steps = self.class_steps() // num_classes
         short = replace(self, objective=pixels, steps=steps, start="nearest", held_out=0.0, settings={})
         allowance, chosen = Allowance(self.seconds, num_classes * len(targets)), []
-        for batch in targets.batches(self.batch_size):
+        for batch in targets.batches(short.at_once(targets, space=self.method.space_names[0])):
             losses = []
             for group in range(num_classes):
                 labelled = replace(batch, labels=self.labels_of(group, len(batch)))
@@ -302,14 +312,14 @@ class Inversion:
             loss = self.objective.to(batch.images, through=batch.through)
             return lambda: loss(chosen.draw(pivot.point)).sum()
 
-        batches = zip(targets.batches(self.batch_size), pivots, strict=True)
+        batches = zip(targets.batches(sizes_of(pivots)), pivots, strict=True)
         losses = [loss_of(batch, pivot) for batch, pivot in batches]
         return tuned(self.method.tunable(), losses, num_images=len(targets), steps=steps, rate=rate)
 
     @torch.no_grad()
     def images_at(self, targets: Targets, found: list[Found], *, space: str) -> Tensor:
         """The images of points that were found in ``space`` for ``targets``, by the weights of now: on the CPU."""
-        batches = zip(targets.batches(self.batch_size), found, strict=True)
+        batches = zip(targets.batches(sizes_of(found)), found, strict=True)
         return torch.cat([self.space(space, b.labels).draw(f.point).cpu() for b, f in batches])
 
 
@@ -320,6 +330,16 @@ def too_little_to_hold_out(held_out: float) -> str:
 def check_space(method: Invertible, name: str) -> None:
     if name not in method.space_names:
         raise ValueError(f"space must be one of {', '.join(method.space_names)}, got {name!r}")
+
+
+def alone_or_several(latents: Tensor) -> Tensor:
+    """[B, N, ...] as a space takes them: where N is 1, [B, ...]."""
+    return latents if latents.shape[1] > 1 else latents[:, 0]
+
+
+def sizes_of(found: list[Found]) -> list[int]:
+    """Images of each batch of a search."""
+    return [len(part.losses) for part in found]
 
 
 def images_of(found: list[Found]) -> Tensor:

@@ -14,10 +14,12 @@ from PIL import Image
 
 from datamodules.digits import Digits
 from generative.inversion.measurements import Masked
+from generative.inversion.memory import kept_bytes
 from generative.inversion.tuning import Tuning
 from generative.rendering.images import to_uint8
 from lightning_modules.base import Invertible
 from lightning_modules.poly_inr.module import PolyINR
+from lightning_modules.tasks import search
 from lightning_modules.tasks.inversion import invert, quality
 from lightning_modules.tasks.search import Inversion, Targets, images_of, make_objective
 from tests.support.waves import Waves
@@ -93,6 +95,24 @@ def test_the_seconds_are_those_of_all_batches(method: Invertible) -> None:
     assert found[0].seconds > found[1].seconds, "two images have twice the time of one"
     late = searching(method, steps=10**6, batch_size=1, seconds=1e-6).embed(targets, space="z")
     assert [len(part.trace) for part in late] == [1, 1, 1], "a step comes of each"
+
+
+def test_batches_are_as_small_as_the_free_memory_asks(method: Invertible, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And draw what large ones do; where not even one image fits, a sentence says so."""
+    inversion, targets = searching(method.double(), steps=3), Targets(noise(method), some_labels(method, 3))
+    whole = inversion.embed(targets, space="z")
+    kept = kept_bytes(inversion.space("z", some_labels(method, 1)), {"z": inversion.samples[:1]}, torch.sum)
+    assert [len(part.losses) for part in whole] == [3]
+    monkeypatch.setattr(search, "free_bytes", lambda device: 10 * kept)
+    cut = inversion.embed(targets, space="z")
+    assert [len(part.losses) for part in cut] == [2, 1]
+    torch.testing.assert_close(images_of(cut), images_of(whole), rtol=0, atol=1e-9)
+    monkeypatch.setattr(search, "free_bytes", lambda device: 1)
+    with pytest.raises(ValueError, match="ask for fewer codes or a later layer, or free some memory"):
+        inversion.embed(targets, space="z")
+    if method.num_classes:
+        with pytest.raises(ValueError, match="GB for one image, and 1e-09 GB are free"):
+            inversion.best_classes(targets)
 
 
 def test_the_best_class_is_that_of_the_image(method: Invertible) -> None:
