@@ -66,6 +66,17 @@ def test_what_is_drawn_together_and_alone(pggan: Invertible) -> None:
     assert wanted.scores(drawing.together) == {"psnr": psnr.tolist()}
 
 
+def test_what_is_hidden_is_shown_grey(pggan: Invertible) -> None:
+    source, count = open_source(DATA, images=[3], count=None, fit=False)
+    wanted = shared_images(pggan, source, count, classes=None, masks="centre4", white="missing", seed=0)
+    hidden = torch.zeros(8, 8, dtype=torch.bool)
+    hidden[2:6, 2:6] = True
+    original, known = (wanted.panels()[title][0, 0] for title in ("original", "known"))
+    assert (known[hidden] == 0).all()
+    assert torch.equal(known[~hidden], original[~hidden])
+    assert not (original[hidden] == 0).all()
+
+
 def test_images_with_holes(pggan: Invertible, tmp_path: Path) -> None:
     """The hole is shown grey, and scored apart; the picture has one column more."""
     settings = {"num_codes": 2, "layer": 2, "shuffles": 2, **FAST}
