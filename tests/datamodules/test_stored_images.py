@@ -264,6 +264,9 @@ def test_fingerprints_are_those_of_the_images(test: str | None, tmp_path: Path) 
 def test_classes_are_those_that_are_asked_for(splits: dict[str, int], tmp_path: Path) -> None:
     """In the order of the set, under the labels and the name that tell which they are."""
     write_prepared(tmp_path / "set", splits, side=8, classes=["a", "b", "c"])
+    facts = json.loads((tmp_path / "set" / "prepared.json").read_text())
+    facts["fingerprints"] = {"8": {"train": "of the whole set", "test": "of the whole set", "all": "of the whole set"}}
+    (tmp_path / "set" / "prepared.json").write_text(json.dumps(facts))
     settings = {"data_dir": str(tmp_path / "set"), "resolution": 8, **SETTINGS}
     whole, some = OwnImages(**settings), OwnImages(classes=[2, 0], **settings)
     for split in ("train", "test", "all"):
