@@ -88,7 +88,12 @@ def hold_out_images(images: Tensor, labels: Tensor, *, split: str, has_classes: 
         part = slice(cut, None) if split == "test" else slice(cut)
         return images[part], labels[part]
     is_test = torch.arange(len(images)) % HELD_OUT == HELD_OUT - 1  # every tenth: of each class
-    chosen = (is_test if split == "test" else ~is_test).nonzero()[:, 0]
+    return chosen_rows(images, labels, is_test if split == "test" else ~is_test)
+
+
+def chosen_rows(images: Tensor, labels: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Images and labels where ``mask`` [N] is true; a large set stays on the disk."""
+    chosen = mask.nonzero()[:, 0]
     if images.numel() <= MOST_IN_MEMORY:
         return images[chosen], labels[chosen]
     return cast(Tensor, ChosenRows(images, chosen)), labels[chosen]  # indexed like one

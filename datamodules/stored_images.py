@@ -16,7 +16,7 @@ from torch import Tensor
 from datamodules.base import ImagesOnDisk
 from datamodules.prepared_set import read_description, read_split, split_to_test_on
 from datamodules.presets import PRESETS
-from datamodules.splits import hold_out_images
+from datamodules.splits import chosen_rows, hold_out_images
 
 IDX_TYPES = {8: np.uint8}
 
@@ -25,7 +25,9 @@ class StoredImages(ImagesOnDisk):
     """A subclass states what the published set is, and reads its original files where it can.
 
     ``data_dir`` is a set made by ``python -m datamodules.prepare`` at ``resolution`` pixels, or the folder of the
-    original files. Without a test split a tenth is held out: the last, or with classes every tenth image.
+    original files. Without a test split a tenth is held out: the last, or with classes every tenth image. ``classes``: the
+    numbers of those whose images are shown, by default all. Labels stay those of the whole set, as its judges know them, so
+    that a method that learns classes has some which it never sees.
     """
 
     title: str
@@ -34,9 +36,14 @@ class StoredImages(ImagesOnDisk):
     preparation = "python -m datamodules.prepare SOURCE {data_dir} --resolution {resolution}"  # what to run
     source: str  # where SOURCE comes from
 
-    def __init__(self, *, download: bool = False, **given: Any) -> None:
+    def __init__(self, *, download: bool = False, classes: list[int] | None = None, **given: Any) -> None:
         super().__init__(**given)
         self.download = download
+        self.classes = classes
+        if classes is not None:
+            if not classes or len({*classes}) < len(classes):
+                raise ValueError(f"datamodule.classes names at least one class, each once, got {classes}")
+            self.name = "_".join([self.name, *map(str, classes)])
 
     @property
     def image_shape(self) -> tuple[int, int, int]:  # type: ignore[override]
@@ -65,7 +72,16 @@ class StoredImages(ImagesOnDisk):
         self.check_size(split, len(images))
         self.check_labels(labels)
         self.check_count(split, len(images))
-        return images, labels
+        return (images, labels) if self.classes is None else self.of_classes(images, labels, split)
+
+    def of_classes(self, images: Tensor, labels: Tensor, split: str) -> tuple[Tensor, Tensor]:
+        """The images of ``classes`` in their order; ValueError where one has none."""
+        assert self.classes is not None
+        for number in self.classes:
+            if not self.num_classes or not (labels == number).any():
+                known = f"classes 0 to {self.num_classes - 1}" if self.num_classes else "no classes"
+                raise ValueError(f"the {split} split of {self.data_dir} has no image of class {number}: it has {known}")
+        return chosen_rows(images, labels, torch.isin(labels, torch.tensor(self.classes)))
 
     def read_prepared(self, facts: dict[str, Any], split: str) -> tuple[Tensor, Tensor]:
         """A split of a prepared set: ``test`` is its test split, else its validation split, else a tenth of the images."""
@@ -78,7 +94,7 @@ class StoredImages(ImagesOnDisk):
 
     def known_fingerprint(self, split: str) -> str | None:
         facts = read_description(self.data_dir)
-        if facts is None:
+        if facts is None or self.classes is not None:
             return None
         known = facts.get("fingerprints", {}).get(str(self.resolution), {})  # sets of earlier versions have none
         tested_on = split_to_test_on(facts["splits"])

@@ -284,6 +284,8 @@ class Invertible(HasLatents):
 
     space_names: ClassVar[tuple[str, ...]]  # where can be searched; the first has few numbers, for short searches
     pivot_space: ClassVar[str]  # the one whose points pivotal tuning starts from
+    # The one whose images several codes draw together, if there is one; it is set by ``num_codes`` and ``layer``.
+    shared_space: ClassVar[str | None] = None
     encodes: ClassVar[bool] = False  # whether it has an encoder, which finds a latent in one pass
 
     @abstractmethod

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -46,6 +46,17 @@ class Space(Protocol):
 
     def draw(self, point: Point) -> Tensor:
         """Images [B, C, H, W]. Gradients flow to the point, and rows do not touch each other."""
+
+
+@runtime_checkable
+class SharedSpace(Space, Protocol):
+    """One whose images are drawn by several codes together."""
+
+    def shares(self, point: Point) -> Tensor:
+        """How much each code draws at each place: [B, N, h, w], of sum 1 over codes; without gradients."""
+
+    def alone(self, point: Point) -> Tensor:
+        """What each code draws without the others: [B, N, C, H, W]; without gradients."""
 
 
 def settings_of(kind: Callable[..., Any], *given: str) -> list[str]:

@@ -72,10 +72,13 @@ def image_grid(images: Tensor, *, num_columns: int, scale: int = 1, gap: int = 2
 
 
 def side_by_side(panels: Sequence[tuple[str, Image.Image]], *, gap: int = 8) -> Image.Image:
-    """Pictures next to each other, each under its title, on white."""
+    """Pictures next to each other, each under its title, of one line or several, on white."""
     font = ImageFont.load_default(size=14)
-    title_height = 20
-    widths = [max(picture.width, math.ceil(font.getlength(title))) for title, picture in panels]
+    title_height = 20 * max(title.count("\n") + 1 for title, _ in panels)
+    widths = [
+        max(picture.width, *(math.ceil(font.getlength(line)) for line in title.split("\n")))
+        for title, picture in panels
+    ]
     height = max(picture.height for _, picture in panels)
     sheet = Image.new("RGB", (sum(widths) + gap * (len(panels) + 1), height + title_height + gap), "white")
     draw = ImageDraw.Draw(sheet)

@@ -11,7 +11,7 @@ from generative.averaging import averaged_copy
 from generative.inversion.search import settings_of, space_with
 from lightning_modules.base import Invertible
 from lightning_modules.pggan.networks import Generator
-from lightning_modules.pggan.spaces import SPACES, Space
+from lightning_modules.pggan.spaces import SPACES, CodeSpace, Space
 
 GIVEN = ("generator", "samples")  # to every space; what else it takes is a user's setting
 
@@ -21,6 +21,7 @@ class DrawsByPGGAN(Invertible):
 
     space_names = tuple(SPACES)
     pivot_space = "z"
+    shared_space = CodeSpace.name
     norms_setting = "+method.generator.normalize_latents=false"
 
     def __init__(self, *, num_classes: int, generator: Callable[..., Generator], **given: Any) -> None:

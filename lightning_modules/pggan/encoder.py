@@ -11,12 +11,14 @@ from torch.optim import Optimizer
 
 from generative.averaging import averaged_copy
 from generative.checks import check_at_least
+from generative.perceptual import deep_feature_distance
 from generative.precision import at_least_float32
 from generative.randomness import Stream
 from lightning_modules.base import Reconstructs
 from lightning_modules.pggan.drawing import DrawsByPGGAN
 from lightning_modules.pggan.layers import pixel_norm
 from lightning_modules.pggan.networks import Critic
+from lightning_modules.weights import Weights
 
 KNOWN_SHARE = 0.5  # of the images, which the encoder sees whole
 SQUARES = 4  # a side of the grid by whose squares images have holes while it trains
@@ -27,7 +29,8 @@ class PGGANEncoder(DrawsByPGGAN, Reconstructs):
 
     E sees an image with its hidden pixels at 0 and, in one more channel, which are known. It learns from samples, whose
     latents are known, |z / rms z - E / rms E|^2, and from images, ``pixel_weight`` times the squared error of G(E(x)) over
-    all pixels. Half of the images, by chance, are hidden in squares of a grid, of which each is known by chance.
+    all pixels and ``feature_weight`` times its distance in the features of the run's ``critic``, which stays as it is too.
+    Half of the images, by chance, are hidden in squares of a grid, of which each is known by chance.
     """
 
     weights_source = "a run of method=pggan"
@@ -39,16 +42,32 @@ class PGGANEncoder(DrawsByPGGAN, Reconstructs):
         encoder: Callable[..., Critic],
         optimizer: Callable[..., Optimizer],
         pixel_weight: float = 1.0,
+        critic: Callable[..., Critic] | None = None,
+        feature_weight: float = 0.0,
         **given: Any,
     ) -> None:
         super().__init__(**given)
-        check_at_least(0, pixel_weight=pixel_weight)
+        check_at_least(0, pixel_weight=pixel_weight, feature_weight=feature_weight)
         self.generator.requires_grad_(False)
         channels, *size = self.image_shape
         self.encoder = encoder(image_shape=(channels + 1, *size), group_size=0, num_outputs=self.latent_dim)
         self.averaged_encoder = averaged_copy(self.encoder)
         self.make_optimizer = optimizer
         self.pixel_weight = pixel_weight
+        self.feature_weight = feature_weight
+        if feature_weight > 0:
+            if critic is None:
+                raise ValueError(f"feature_weight={feature_weight:g} takes features of a critic: give that of the run")
+            self.critic = critic(image_shape=self.image_shape).requires_grad_(False)
+
+    def take_weights(self, weights: Weights) -> None:
+        """ValueError where the features are to be those of a critic that the run does not have."""
+        if self.feature_weight > 0 and not weights.of("critic"):
+            raise ValueError(
+                f"{weights.path} holds no critic for feature_weight={self.feature_weight:g}: give the last.ckpt of "
+                f"{self.weights_source}, or leave the features out: method.feature_weight=0"
+            )
+        super().take_weights(weights)
 
     def configure_optimizers(self) -> Optimizer:
         return self.make_optimizer(self.encoder.parameters())
@@ -69,7 +88,24 @@ class PGGANEncoder(DrawsByPGGAN, Reconstructs):
         again = self.averaged_generator(self.encoder(with_known(part["image"], known)))
         pixels = (at_least_float32(again) - part["image"]).square().mean()
         self.record({"loss/code": code, "loss/pixels": pixels})
-        return code + self.pixel_weight * pixels
+        loss = code + self.pixel_weight * pixels
+        if self.feature_weight > 0:
+            features = self.distance_of_features(again, part["image"])
+            self.record({"loss/features": features})
+            loss = loss + self.feature_weight * features
+        return loss
+
+    def distance_of_features(self, images: Tensor, originals: Tensor) -> Tensor:
+        """Of pairs [B, C, H, W], in the critic's features at all sizes: the mean over pairs.
+
+        The generator's own critic knows what its images are made of, where a network for photos does not (the feature matching
+        of deep generative prior, Pan et al. 2020). Features are brought to unit length, so that the critic's scale does not
+        matter.
+        """
+        with torch.no_grad():
+            wanted = [at_least_float32(h) for h in self.critic.trunk(originals)]
+        found = [at_least_float32(h) for h in self.critic.trunk(images)]
+        return deep_feature_distance(found, wanted).mean()
 
     def known_pixels(self, part: dict[str, Any]) -> Tensor:
         """Of each image [B, 1, H, W], a function of its number: all, or the squares of a grid that chance leaves."""

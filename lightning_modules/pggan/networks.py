@@ -157,6 +157,18 @@ class Critic(nn.Module):
         self.stage = Stage(self.levels)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        h = self.trunk(images)[-1]
+        if self.group_size > 0:
+            h = minibatch_deviation(h, group_size=self.group_size)
+        h = rectified(self.hidden(rectified(self.final(h)).flatten(1)))
+        outputs: Tensor = self.logit(h)
+        return outputs[:, 0] if self.num_outputs == 1 else outputs
+
+    def trunk(self, images: Tensor) -> list[Tensor]:
+        """Features [B, C, h, w] at every size, the largest first, 4 x 4 pixels last; rows do not touch each other.
+
+        Of a stage in a transition the largest is the size before, with what the new one adds.
+        """
         level, blend = self.stage.levels, self.stage.blend
         x = pooled(images, times=self.levels - level)
         h = rectified(self.from_image[level - 1](x))
@@ -164,13 +176,10 @@ class Critic(nn.Module):
             coarse = rectified(self.from_image[level - 2](pooled(x)))
             level -= 1
             h = torch.lerp(coarse, self.halved(h, level), blend)
+        found = [h]
         for size in range(level - 1, 0, -1):
-            h = self.halved(h, size)
-        if self.group_size > 0:
-            h = minibatch_deviation(h, group_size=self.group_size)
-        h = rectified(self.hidden(rectified(self.final(h)).flatten(1)))
-        outputs: Tensor = self.logit(h)
-        return outputs[:, 0] if self.num_outputs == 1 else outputs
+            found.append(self.halved(found[-1], size))
+        return found
 
     def halved(self, h: Tensor, size: int) -> Tensor:
         """Features at the size of level ``size`` + 1 -> at that of level ``size``."""

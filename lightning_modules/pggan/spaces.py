@@ -119,6 +119,12 @@ class CodeSpace(PGGANSpace):
         """How much each code draws at each place of the layer: [B, N, H, W], of sum 1 over codes."""
         return shares_of_codes(self.features(point), self.importance(point))
 
+    @torch.no_grad()
+    def alone(self, point: Point) -> Tensor:
+        """G2(alpha_n * G1(z_n)) of each code: [B, N, C, H, W]."""
+        parts = self.features(point) * self.importance(point)[..., None, None]
+        return torch.stack([self.generator.image(part, self.layer) for part in parts.unbind(dim=1)], dim=1)
+
 
 class FeatureSpace(PGGANSpace):
     """The features after ``layer`` blocks themselves, [B, C, H, W]: what a search reaches without codes, and without a prior."""

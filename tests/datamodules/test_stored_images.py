@@ -15,7 +15,7 @@ from torchvision import datasets
 import datamodules.prepared_set
 import datamodules.splits
 from benchmarks.harness import resident
-from datamodules.batches import EvaluationBatches
+from datamodules.batches import ChosenRows, EvaluationBatches
 from datamodules.cifar import CIFAR10
 from datamodules.digits import Digits
 from datamodules.ffhq import FFHQ
@@ -258,3 +258,47 @@ def test_fingerprints_are_those_of_the_images(test: str | None, tmp_path: Path) 
     del facts["fingerprints"]
     (tmp_path / "two" / "prepared.json").write_text(json.dumps(facts))
     assert datamodule.known_fingerprint("all") is None
+
+
+@pytest.mark.parametrize("splits", [{"train": 60, "test": 21}, {"train": 60}])
+def test_classes_are_those_that_are_asked_for(splits: dict[str, int], tmp_path: Path) -> None:
+    """In the order of the set, under the labels and the name that tell which they are."""
+    write_prepared(tmp_path / "set", splits, side=8, classes=["a", "b", "c"])
+    facts = json.loads((tmp_path / "set" / "prepared.json").read_text())
+    facts["fingerprints"] = {"8": {"train": "of the whole set", "test": "of the whole set", "all": "of the whole set"}}
+    (tmp_path / "set" / "prepared.json").write_text(json.dumps(facts))
+    settings = {"data_dir": str(tmp_path / "set"), "resolution": 8, **SETTINGS}
+    whole, some = OwnImages(**settings), OwnImages(classes=[2, 0], **settings)
+    for split in ("train", "test", "all"):
+        images, labels = whole.split(split)
+        kept = labels != 1
+        found = some.split(split)
+        assert 0 < len(found[1]) < len(labels)
+        assert torch.equal(found[0][:], images[:][kept])
+        assert torch.equal(found[1], labels[kept])
+        assert some.known_fingerprint(split) is None
+    assert (some.name, some.num_classes, some.at_resolution(8).name) == ("ownimages_2_0", 3, "ownimages_2_0")
+    assert torch.equal(some.at_resolution(8).split("test")[1], some.split("test")[1])
+
+
+def test_a_class_of_a_large_set_stays_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_prepared(tmp_path / "set", {"train": 60, "test": 21}, side=8, classes=["a", "b", "c"])
+    settings = {"data_dir": str(tmp_path / "set"), "resolution": 8, "classes": [1], **SETTINGS}
+    expected = OwnImages(**settings).split("train")[0]
+    for module in (datamodules.prepared_set, datamodules.splits):
+        monkeypatch.setattr(module, "MOST_IN_MEMORY", 2**10)
+    found = OwnImages(**settings).split("train")[0]
+    assert isinstance(found, ChosenRows)
+    assert torch.equal(found[:], expected)
+
+
+def test_classes_that_are_none(tmp_path: Path) -> None:
+    write_prepared(tmp_path / "set", {"train": 30, "test": 10}, side=8, classes=["a", "b", "c"])
+    settings = {"data_dir": str(tmp_path / "set"), "resolution": 8, **SETTINGS}
+    with pytest.raises(ValueError, match="set has no image of class 3: it has classes 0 to 2"):
+        OwnImages(classes=[0, 3], **settings).split("train")
+    with pytest.raises(ValueError, match="set has no image of class 0: it has no classes"):
+        OwnImages(classes=[0], num_classes=0, **settings).split("train")
+    for classes in ([], [1, 1]):
+        with pytest.raises(ValueError, match=r"datamodule\.classes names at least one class, each once, got \["):
+            OwnImages(classes=classes, **settings)

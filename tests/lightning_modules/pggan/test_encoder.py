@@ -22,16 +22,27 @@ from lightning_modules.tasks.restoration import generator_of, inpaint
 from lightning_modules.tasks.search import NOISE, Inversion, Targets, make_objective
 from lightning_modules.weights import Weights
 
+SMALL = {"base": 32, "most": 4}
+CRITIC = functools.partial(Critic, **SMALL)
+
+
+def small_run() -> PGGAN:
+    """Of the generator and critic that :func:`made` takes."""
+    torch.manual_seed(1)
+    optimizer = torch.optim.Adam
+    given: dict[str, Any] = {"generator_optimizer": optimizer, "critic_optimizer": optimizer, "critic": CRITIC}
+    generator = functools.partial(Generator, latent_dim=4, **SMALL)
+    return PGGAN(image_shape=(1, 8, 8), num_classes=3, seed=0, generator=generator, **given)
+
 
 def made(**settings: Any) -> PGGANEncoder:
     torch.manual_seed(0)
-    small = {"base": 32, "most": 4}
     method = PGGANEncoder(
         image_shape=(1, 8, 8),
         num_classes=3,
         seed=0,
-        generator=functools.partial(Generator, latent_dim=4, **small),
-        encoder=functools.partial(Critic, **small),
+        generator=functools.partial(Generator, latent_dim=4, **SMALL),
+        encoder=functools.partial(Critic, **SMALL),
         optimizer=torch.optim.Adam,
         **settings,
     )
@@ -56,6 +67,50 @@ def test_it_learns_codes_of_samples_and_pixels_of_images() -> None:
     assert all(p.grad is None for p in [*method.generator.parameters(), *method.averaged_generator.parameters()])
     unused = [name for name, p in method.encoder.named_parameters() if p.grad is None]
     assert unused == ["from_image.0.weight", "from_image.0.bias"], "of 4 x 4 pixels"
+
+
+def test_it_learns_features_of_the_critic_of_the_run() -> None:
+    """Each place of each size, channels at unit length; the critic stays, and gives the generator and itself nothing."""
+    method, without = made(feature_weight=0.8, critic=CRITIC), made()
+    without.load_state_dict(method.state_dict(), strict=False)
+    images, known = part()["image"], method.known_pixels(part())
+    again = method.averaged_generator(method.encoder(with_known(images, known)))
+    distance = torch.zeros((), dtype=torch.float64)
+    for found, wanted in zip(method.critic.trunk(again), method.critic.trunk(images), strict=True):
+        directions = [h / h.square().sum(dim=1, keepdim=True).sqrt() for h in (found, wanted)]
+        distance = distance + (directions[0] - directions[1]).square().sum(dim=1).mean()
+    expected = without.objective(part()) + 0.8 * distance
+    torch.testing.assert_close(method.objective(part()), expected, rtol=1e-9, atol=0)
+    method.objective(part()).backward()
+    assert all(p.grad is None for p in [*method.critic.parameters(), *method.averaged_generator.parameters()])
+    assert distance > 0.01
+    assert not any(name.startswith("critic") for name in without.state_dict())
+
+
+def test_a_gradient_of_features_reaches_the_encoder() -> None:
+    method = made(feature_weight=1.0, critic=CRITIC, pixel_weight=0.0)
+    images = part()["image"]
+    again = method.averaged_generator(method.encoder(with_known(images, method.known_pixels(part()))))
+    method.distance_of_features(again, images).backward()
+    assert method.encoder.logit.weight.grad is not None
+    assert method.encoder.logit.weight.grad.abs().max() > 0
+    assert method.distance_of_features(images, images).item() == pytest.approx(0.0, abs=1e-12)
+
+
+def test_the_critic_is_that_of_the_run_or_there_is_none() -> None:
+    method, run = made(feature_weight=0.8, critic=CRITIC), small_run()
+    method.take_weights(Weights("last.ckpt", run.state_dict(), None))
+    for name, value in run.critic.state_dict().items():
+        assert torch.equal(method.critic.state_dict()[name], value.double())
+    assert not any(parameter.requires_grad for parameter in method.critic.parameters())
+    of_generator = {name: value for name, value in run.state_dict().items() if not name.startswith("critic.")}
+    with pytest.raises(
+        ValueError, match=r"last\.ckpt holds no critic for feature_weight=0\.8: give .*feature_weight=0"
+    ):
+        method.take_weights(Weights("last.ckpt", of_generator, None))
+    made().take_weights(Weights("last.ckpt", of_generator, None))
+    with pytest.raises(ValueError, match=r"feature_weight=0\.8 takes features of a critic"):
+        made(feature_weight=0.8)
 
 
 def test_half_of_the_images_have_holes_by_their_number() -> None:
@@ -132,6 +187,7 @@ def test_the_generator_is_that_of_the_run_that_it_names() -> None:
 
 
 @pytest.mark.parametrize("value", [-1.0, float("nan")])
-def test_a_weight_that_is_none(value: float) -> None:
-    with pytest.raises(ValueError, match="pixel_weight must be"):
-        made(pixel_weight=value)
+@pytest.mark.parametrize("name", ["pixel_weight", "feature_weight"])
+def test_a_weight_that_is_none(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be"):
+        made(**{name: value})

@@ -140,6 +140,18 @@ def test_features_themselves_can_be_searched(generator: Generator) -> None:
     assert (found.losses < 0.5 * found.trace[0]).all()
 
 
+@pytest.mark.parametrize("attention", ATTENTIONS)
+def test_a_code_alone_is_drawn_where_the_others_have_no_importance(generator: Generator, attention: str) -> None:
+    space = codes(generator, attention)
+    point = moved(space, latents(2, 3))
+    alone = space.alone(point)
+    assert alone.shape == (2, 3, 1, 16, 16)
+    for code in range(3):
+        alpha = torch.zeros_like(point["alpha"])
+        alpha[:, code] = point["alpha"][:, code]
+        torch.testing.assert_close(alone[:, code], space.draw(point | {"alpha": alpha}), rtol=0, atol=1e-9)
+
+
 def test_shares_of_codes_add_up_to_1(generator: Generator) -> None:
     space = codes(generator, "cbam")
     shares = space.shares(moved(space, latents(2, 3)))
