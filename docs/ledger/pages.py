@@ -29,11 +29,15 @@ COLUMNS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """A row of the README's table: an experiment, the source's figure for it, and the file of what real images score."""
+    """A row of the README's table: an experiment, the source's figure for it, and the file of what real images score.
+
+    ``note``: what is to be said of it below the table, once it has results.
+    """
 
     experiment: Experiment
     printed: str
     floor: WrittenFile | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,22 +35,18 @@ def results_table(shown: Sequence[Shown]) -> str:
 
 def floor_words(experiment: str, measured: str) -> str:
     """What the table's numbers are of, and what real images score: read from what `python -m docs.ledger.floor` wrote."""
-    halves, *smaller = read_results(measured)
+    halves = read_results(measured)[0]
     ours, _ = interval([value(result, "fd") for result in read_results(experiment)])
     floor, count = halves["fd_at"], f"{halves['at']:,}"
-    alike = " and ".join(f"{line['fd_at']:.3f}" for line in smaller)
     data = halves["data"].partition(":")[0]
-    words = (
-        f"FD, precision and recall are those of {count} samples, every class as often (`labels=balanced`), against the {count} "
-        f"{data} as raw pixels (`fd_pixels_{halves['at']}`). A perfect generator would have an FD of {floor:.2f} here. That "
-        f"of `{experiment}` is {ours / floor:.1f} times as large. `python -m docs.ledger.floor` measures the {floor:.2f}. No "
-        f"two parts of the set have {count} {data} each. But the FD of two sets of n images from one source is bias alone "
-        f"and falls as 1 / n. Random halves of {halves['num_images']} {data} have an FD of {halves['fd']:.3f} (mean of "
-        f"{halves['splits']} splits, standard deviation {halves['fd_spread']:.3f}). That makes {floor:.3f} at {count}. Thirds "
-        f"and quarters make {alike}. Halves have a precision of {halves['precision']:.2f} and a recall of "
-        f"{halves['recall']:.2f}."
+    return (
+        f"FD, precision and recall of {data} are those of {count} samples, every class as often (`labels=balanced`), against the "
+        f"{count} {data} as raw pixels (`fd_pixels_{halves['at']}`). A perfect generator would have an FD of {floor:.2f} here. "
+        f"That of `{experiment}` is {ours / floor:.1f} times as large. The {floor:.2f} is measured by `python -m "
+        f"docs.ledger.floor`: random halves of {halves['num_images']} {data} have an FD of {halves['fd']:.3f}, and between two "
+        "sets of n images from one source it is bias alone and falls as 1 / n. Halves have a precision of "
+        f"{halves['precision']:.2f} and a recall of {halves['recall']:.2f}."
     )
-    return textwrap.fill(words, 120, break_on_hyphens=False)
 
 
 def with_table(readme: str, pages: Sequence[Page]) -> str:
@@ -58,5 +54,8 @@ def with_table(readme: str, pages: Sequence[Page]) -> str:
     before, _, rest = readme.partition(MARKS[0])
     _, _, after = rest.partition(MARKS[1])
     shown = [row for page in pages for row in page.head.readme]
-    floors = [floor_words(row.experiment, row.floor) for row in shown if row.floor and read_results(row.experiment)]
-    return f"{before}{MARKS[0]}\n" + "\n\n".join([results_table(shown), *floors]) + f"\n{MARKS[1]}{after}"
+    measured = [row for row in shown if read_results(row.experiment)]
+    words = [floor_words(row.experiment, row.floor) for row in measured if row.floor]
+    words += [row.note for row in measured if row.note]
+    parts = [results_table(shown), textwrap.fill(" ".join(words), 120, break_on_hyphens=False)]
+    return f"{before}{MARKS[0]}\n" + "\n\n".join(filter(None, parts)) + f"\n{MARKS[1]}{after}"
