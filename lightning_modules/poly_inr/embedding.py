@@ -71,8 +71,9 @@ def affine_of(inversion: Inversion, targets: Targets, found: list[Found], *, spa
     """The points that were found in ``space`` as affine parameters [N, levels, 3, n]."""
     method = inversion.method
     assert isinstance(method, PolyINR)
-    batches = zip(targets.batches(inversion.batch_size), found, strict=True)
-    return torch.cat([method.space(space, b.labels, samples=inversion.samples).affine(f.point) for b, f in batches])
+    return torch.cat(
+        [method.space(space, b.labels, samples=inversion.samples).affine(f.point) for b, f in targets.beside(found)]
+    )
 
 
 def strip_to_samples(

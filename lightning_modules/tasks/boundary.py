@@ -128,7 +128,6 @@ def edited(
     inversion: Inversion, targets: Targets, points: list[Found], space: str, normal: Tensor, strength: float
 ) -> Tensor:
     """The images of points that are moved: [N, C, H, W] on the CPU."""
-    batches = zip(targets.batches(inversion.batch_size), points, strict=True)
     for found in points:
         if LATENT not in found.point:
             raise ValueError(
@@ -138,7 +137,7 @@ def edited(
         inversion.space(space, b.labels)
         .draw(moved(f.point, normal, strength, hears_norms=inversion.method.keeps_norms))
         .cpu()
-        for b, f in batches
+        for b, f in targets.beside(points)
     ]
     return torch.cat(drawn)
 

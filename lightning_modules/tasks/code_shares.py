@@ -95,7 +95,7 @@ def drawn_together(wanted: SharedImages, inversion: Inversion, *, space: str) ->
     targets = inversion.with_classes(wanted.targets)
     found = inversion.embed(targets, space=space)
     alone, shares = [], []
-    for batch, part in zip(targets.batches(inversion.batch_size), found, strict=True):
+    for batch, part in targets.beside(found):
         chosen = inversion.space(space, batch.labels)
         assert isinstance(chosen, SharedSpace)
         alone.append(chosen.alone(part.point).cpu())

@@ -88,6 +88,10 @@ class Targets:
         for rows in torch.arange(len(self), device=self.images.device).split(size):
             yield self.of(rows)
 
+    def beside(self, found: list[Found]) -> Iterator[tuple[Targets, Found]]:
+        """Each batch of a search, as large as that was, with what was ``found``."""
+        return zip(self.batches([len(part.losses) for part in found]), found, strict=True)
+
 
 @dataclass(frozen=True)
 class Inversion:
@@ -312,15 +316,14 @@ class Inversion:
             loss = self.objective.to(batch.images, through=batch.through)
             return lambda: loss(chosen.draw(pivot.point)).sum()
 
-        batches = zip(targets.batches(sizes_of(pivots)), pivots, strict=True)
-        losses = [loss_of(batch, pivot) for batch, pivot in batches]
+        losses = [loss_of(batch, pivot) for batch, pivot in targets.beside(pivots)]
         return tuned(self.method.tunable(), losses, num_images=len(targets), steps=steps, rate=rate)
 
     @torch.no_grad()
     def images_at(self, targets: Targets, found: list[Found], *, space: str) -> Tensor:
         """The images of points that were found in ``space`` for ``targets``, by the weights of now: on the CPU."""
-        batches = zip(targets.batches(sizes_of(found)), found, strict=True)
-        return torch.cat([self.space(space, b.labels).draw(f.point).cpu() for b, f in batches])
+        drawn = [self.space(space, batch.labels).draw(part.point).cpu() for batch, part in targets.beside(found)]
+        return torch.cat(drawn)
 
 
 def too_little_to_hold_out(held_out: float) -> str:
@@ -335,11 +338,6 @@ def check_space(method: Invertible, name: str) -> None:
 def alone_or_several(latents: Tensor) -> Tensor:
     """[B, N, ...] as a space takes them: where N is 1, [B, ...]."""
     return latents if latents.shape[1] > 1 else latents[:, 0]
-
-
-def sizes_of(found: list[Found]) -> list[int]:
-    """Images of each batch of a search."""
-    return [len(part.losses) for part in found]
 
 
 def images_of(found: list[Found]) -> Tensor:
