@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +23,7 @@ from lightning_modules.base import Classifies, ImageData, Invertible
 from lightning_modules.tasks.arms import Arms, Filled
 from lightning_modules.tasks.doubt import Answered, write_doubt
 from lightning_modules.tasks.hole_scores import judge_of, judged, scores_of, table_of
-from lightning_modules.tasks.journal import Journal
+from lightning_modules.tasks.journal import Journal, PartlyDone
 from lightning_modules.tasks.originals import Originals, Source, labels_of_originals, open_source
 from lightning_modules.tasks.samples import progress
 from lightning_modules.tasks.search import Inversion, Targets, make_objective
@@ -112,8 +111,11 @@ def inpaint(
     journal = Journal(output, "inpaint", facts=facts | told, arms=chosen.lines)
     work = Work(chosen, source, hidden, journal, facts, labels, not guess_classes, judging)
     work.run(batch_size, seconds=seconds)
-    work.say_what_failed()
-    return [*work.pages(output), *work.doubts(output)]
+    failed = work.what_failed()
+    files = [*work.pages(output), *work.doubts(output)]
+    if failed:
+        raise PartlyDone(failed, files)
+    return files
 
 
 @dataclass(frozen=True)
@@ -293,22 +295,21 @@ class Work:
         table.write_text(table_of(lines))
         return [self.journal.path, table, save_picture(sheet, output, "inpaint.png")]
 
-    def say_what_failed(self) -> None:
-        """A sentence on the images that an arm made nothing of, if there are any; ValueError where no arm filled one."""
+    def what_failed(self) -> str:
+        """A sentence on the images that an arm made nothing of, empty without any; ValueError where no arm filled one."""
         lines = self.lines()
         failed = [line for line in lines if "failed" in line]
         if not failed:
-            return
+            return ""
         first = failed[0]
         by = "" if first["arm"] is None else f" by {first['arm']}"
         told = f"the first is {first['image']}{by}: {first['failed']}"
         if len(failed) == len(lines):
             raise ValueError(f"none of {len(self.asked)} images could be filled; {told}")
         count = len({line["image"] for line in failed})
-        print(
-            f"warning: {count} of {len(self.asked)} images could not be filled by all arms, and the rest is done; {told} "
-            f"({self.journal.path} has each under failed)",
-            file=sys.stderr,
+        return (
+            f"{count} of {len(self.asked)} images could not be filled by all arms, and the rest is done; {told} "
+            f"({self.journal.path} has each under failed)"
         )
 
     def doubts(self, output: Path) -> list[Path]:

@@ -12,15 +12,18 @@ from PIL import Image
 from torch import Tensor
 
 from generate import generate
+from launch import checkpoint
 from launch.build import build
 from launch.compose import compose, plain
+from launch.generate import tasks
 from launch.generate.tasks import find_task, load_named, tasks_of
 from lightning_modules.base import Classifies, Draws, HasMaps, Method
 from lightning_modules.classification import Classification
+from lightning_modules.tasks.journal import PartlyDone
 from tests.support.classifiers import data, dgm, resnet
 from tests.support.layouts import write_voc
 
-OF_GENERATORS = {"grid", "samples", "topology"}
+OF_GENERATORS = {"grid", "samples", "stages", "topology"}
 OF_CLASSIFIERS = {"shape"}
 OF_MAPS = {"maps", "maps_compared", "maps_corrupted", "maps_scored"}
 FACTS = {"image_shape": (3, 8, 8), "num_classes": 3, "seed": 0}
@@ -119,3 +122,20 @@ def test_generate_refuses_a_baseline_of_another_kind(tmp_path: Path) -> None:
     path = save(painter, tmp_path / "painter.ckpt")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"baselines takes checkpoints of kind HasMaps, and .* is a PolyINR"):
         load_named(find_task(dgm(), "maps_compared"), {"baselines": path}, device="cpu")
+
+
+def test_what_was_partly_done_has_its_record_and_fails_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    method = Paints(**FACTS)
+    method.run_config = plain(compose("train", ["experiment=none", "run_dir=x"]))
+
+    def partly(method: Method, output: Path, *, seed: int) -> list[Path]:
+        raise PartlyDone("1 of 2 images could not be filled", [output / "lines.jsonl"])
+
+    monkeypatch.setattr(checkpoint, "load_method", lambda path, device: (method, None))
+    monkeypatch.setattr(tasks, "find_task", lambda method, name: partly)
+    with pytest.raises(PartlyDone, match="1 of 2 images"):
+        generate(compose("generate", ["checkpoint=x", "task=grid", f"output={tmp_path}"]))
+    assert json.loads((tmp_path / "grid.json").read_text())["files"] == ["lines.jsonl"]
+    assert capsys.readouterr().out.splitlines() == [str(tmp_path / "lines.jsonl")]
