@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from docs.ledger.inpainting_plan import AT, MASKS
+from docs.ledger.inpainting_plan import AT, MASKS, THREE
 
-THREE = MASKS[:3]  # shares of the thesis' tables
 MEASURES = {"psnr_hole": "hole", "psnr_known": "known", "psnr_raw": "whole, as drawn"}
 TEN, EIGHT = "10 codes, layer 4", "10 codes, layer 8"
 RESIDUAL = " + harmonic residual"
@@ -110,6 +109,7 @@ QUESTIONS = (
             for attempt in (
                 f"{TEN}, 10 % held out{RESIDUAL}",
                 f"{STARTS}{RESIDUAL}",
+                f"{STARTS} + Gaussian residual",
                 f"{TEN}, start encoder{RESIDUAL}",
                 f"encoder{RESIDUAL}",
                 f"{TEN}, 50 steps + Gaussian residual",
