@@ -1,6 +1,6 @@
 """The ends of the scale of docs/results/priors.md: what untrained generators score, and what other real images score.
 
-python -m docs.ledger.ends --judge CHECKPOINT RUN ...    writes docs/results/dcgan/priors_ends.jsonl, a minute a run
+python -m docs.ledger.ends --judge CHECKPOINT RUN ...    takes lines into docs/results/dcgan/priors_ends.jsonl, a minute a run
 
 A run names a generator: its networks are built anew by its settings and seed, and measured as the task `midpoints` measures
 the prior of a trained one. The real images are of the test split, as many as are drawn, against the same training images. A
@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from docs.ledger.midpoints import rounded
-from docs.ledger.results import DOCS, Line, write_results
+from docs.ledger.results import DOCS, Line, read_results, results_path, write_results
 from launch.build import build
 from launch.checkpoint import load_method
 from launch.errors import one_line_errors
@@ -31,6 +31,7 @@ from records.run_files import read_lines
 
 ENDS = "dcgan/priors_ends"  # of docs/results
 UNTRAINED, REAL = "untrained", "real"  # the key `end` of a line
+END = ("end", "experiment", "normalization", "latent_dim", "prior", "train_seed", "sampling")  # tells one from another
 COUNT, NUM_REFERENCE = 2500, 5000  # as `make priors` takes
 SEED = 0  # of the latents, as `make priors` takes
 
@@ -73,14 +74,27 @@ def ends(runs: Sequence[Path], judge: Path) -> Iterator[Line]:
         yield from untrained(method, data, classifier)
 
 
+def take_in(lines: Sequence[Line]) -> None:
+    """Into the file, in place of earlier lines of the same networks or real images; ValueError where a judge differs."""
+    new = {tuple(line.get(key) for key in END) for line in lines}
+    kept = [line for line in read_results(ENDS) if tuple(line.get(key) for key in END) not in new]
+    judges = {line["extractor_weights"] for line in (*kept, *lines)}
+    if len(judges) > 1:
+        raise ValueError(
+            f"docs/results/{ENDS}.jsonl would have lines by several judges, {', '.join(sorted(judges))}: measure all ends by one"
+        )
+    in_order = sorted([*kept, *lines], key=lambda line: [str(line.get(key)) for key in END])
+    write_results(ENDS, in_order)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
     parser.add_argument("--judge", type=Path, required=True)
     given = parser.parse_args()
     with one_line_errors():
-        lines = [{key: rounded(entry) for key, entry in line.items()} for line in ends(given.runs, given.judge)]
-        print(write_results(ENDS, lines).relative_to(DOCS.parent))
+        take_in([{key: rounded(entry) for key, entry in line.items()} for line in ends(given.runs, given.judge)])
+        print(results_path(ENDS).relative_to(DOCS.parent))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import torch
 
 from datamodules.digits import Digits
 from docs.ledger import ends as ledger
+from docs.ledger import results
 from docs.ledger.ends import REAL, UNTRAINED, ends, real, untrained
 from docs.ledger.modes import GATE
 from launch.build import build
@@ -68,3 +69,21 @@ def test_a_judge_that_is_no_classifier_is_refused(monkeypatch: pytest.MonkeyPatc
         next(ends([Path("run")], Path("dcgan")))
     with pytest.raises(ValueError, match=r"run is a run of .*, which draws no images of latents"):
         next(ends([Path("run")], Path("judge")))
+
+
+def test_lines_take_the_place_of_earlier_ones_of_the_same_networks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    one = {"end": UNTRAINED, "latent_dim": 100, "train_seed": 0, "extractor_weights": "a", "fd": 1.0}
+    ledger.take_in([{"end": REAL, "extractor_weights": "a", "fd": 0.5}, one, one | {"train_seed": 1}])
+    ledger.take_in([one | {"fd": 2.0}, one | {"latent_dim": 200}])
+    found = results.read_results(ledger.ENDS)
+    assert [(line.get("latent_dim"), line.get("train_seed"), line["fd"]) for line in found] == [
+        (None, None, 0.5),
+        (100, 0, 2.0),
+        (100, 1, 1.0),
+        (200, 0, 1.0),
+    ]
+    with pytest.raises(ValueError, match="by several judges, a, b: measure all ends by one"):
+        ledger.take_in([one | {"extractor_weights": "b"}])
