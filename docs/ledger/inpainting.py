@@ -10,39 +10,43 @@ hole of each image. The page is made of these lines; no number of it is typed.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any
 
-from docs.ledger.inpainting_plan import ONCE, PLAN, SEARCH, measure
-from docs.ledger.inpainting_questions import MEASURES, QUESTIONS, Pair, Question
+from docs.ledger.inpainting_plan import AT, ONCE, PLAN, SEARCH, measure
+from docs.ledger.inpainting_questions import EIGHT, MEASURES, QUESTIONS, TEN, Pair, Question
 from docs.ledger.midpoints import rounded
 from docs.ledger.orders import LEVEL, holm
-from docs.ledger.paired import PairedOrder, differences
+from docs.ledger.paired import CAP, PairedOrder, differences
 from docs.ledger.pixel_ends import ends_in_words
 from docs.ledger.results import DOCS, INPAINTING, RESULTS, Line, read_results, write_results
 from generative.rendering.tables import markdown
 from launch.errors import one_line_errors
+from lightning_modules.tasks.hole_scores import pooled_psnr
 from records.run_files import read_lines
 
 PAGE = RESULTS / "inpainting.md"
 RUN = ("experiment", "train_seed", "kimg", "mask", "arm")  # tells a line from another
 EACH = ("psnr_hole", "psnr_known", "psnr_raw")  # of which a line has the value of each image
-MEANS = ("psnr_pasted", "ssim_raw", "ssim_pasted", "named_alike", "feature_distance", "psnr_hole_single", "seconds")
+MEANS = ("psnr_pasted", "ssim_raw", "ssim_pasted", "named_alike", "feature_distance", "psnr_hole_spread", "seconds")
 MENDED = {"_seamless": " + harmonic residual", "_gaussian": " + Gaussian residual"}
 ENCODERS = "_encoder"  # how their experiments end
 INTRODUCTION = (
     "Arms are held against each other image by image, by the same generators and at the same holes. A difference has its "
-    "95 % interval over generators and images. p is that among all {asked} of this page that have three generators or more "
-    "(Holm); below {level:g} an order is stated. 'Worse' and 'better' are said of the first arm."
+    "95 % interval over generators and images. p is that among all {asked} of these answers that have five generators or more "
+    "(Holm); below {level:g} an order is stated. 'Worse' and 'better' are said of the first arm. An image counts up to {cap:g} dB."
 )
 COLUMNS = {  # of a table: what a line has, called so
     "psnr_hole": "hole, dB",
+    "median": "its median",
+    "pooled": "pooled",
     "psnr_known": "known, dB",
     "psnr_raw": "raw, dB",
     "psnr_pasted": "pasted, dB",
@@ -73,6 +77,7 @@ def called(line: Line, spaces: Sequence[str] = ("z", "codes", "features", "w", "
     words += [] if line["rate"] is None else [f"rate {line['rate']:g}"]
     words += [f"{line['starts']} starts"] if line["starts"] > 1 else []
     words += [f"{100 * line['held_out']:g} % held out"] if line["held_out"] else []
+    words += [] if line["pixel"] == "l2" else [line["pixel"]]
     words += [f"perceptual {line['perceptual']:g}"] if line["perceptual"] else []
     words += [f"tuned {line['tuning_steps']} steps at {line['tuning_rate']:g}"] if drawn != space else []
     return ", ".join(words) + ending
@@ -93,8 +98,11 @@ def lines_of(folder: Path) -> list[Line]:
         )
     record = json.loads((folder / "inpaint.json").read_text())
     settings = json.loads((folder / "inpaint_settings.json").read_text())
+    if settings["seconds"] is not None:
+        raise ValueError(f"{folder} was measured within seconds={settings['seconds']:g}, which no arm's name tells")
+    hardware = {key: record["environment"][key] for key in ("gpu", "processor") if key in record["environment"]}
     arms: dict[str, list[Line]] = {}
-    for line in found:
+    for line in sorted(found, key=lambda line: str(line["image"])):  # what failed at first stands last in the file
         arms.setdefault(called(line), []).append(line)
     made = []
     for name, own in arms.items():
@@ -103,7 +111,9 @@ def lines_of(folder: Path) -> list[Line]:
         told |= {
             "arm": name,
             "images": settings["images"],
-            "environment": {"processor": record["environment"]["processor"]},
+            "named": hashlib.sha256("\n".join(line["image"] for line in own).encode()).hexdigest()[:12],
+            "sample_seed": settings["seed"],
+            "environment": hardware,
         }
         told |= {key: [rounded(line[key]) for line in own] for key in EACH}
         told |= {key: rounded(fmean(line[key] for line in own)) for key in MEANS if key in first}
@@ -133,7 +143,11 @@ def of_generator(line: Line, there: Sequence[Line]) -> Line:
 
 
 def mean_over_seeds(lines: Sequence[Line], key: str) -> float | None:
-    """Of each image's values, or of means; None where an arm has none."""
+    """Of each image's values, or of means; None where an arm has none. All images have as many hidden pixels."""
+    if key == "median":
+        return fmean(median(line["psnr_hole"]) for line in lines)
+    if key == "pooled":
+        return fmean(pooled_psnr(line["psnr_hole"], [1] * len(line["psnr_hole"])) for line in lines)
     values = [fmean(line[key]) if isinstance(line[key], list) else line[key] for line in lines if key in line]
     return fmean(values) if values else None
 
@@ -177,7 +191,7 @@ class Answered:
 
 
 def answers(lines: Sequence[Line]) -> list[list[Answered]]:
-    """Of each question its pairs in order, with p among all that have three generators (Holm)."""
+    """Of each question its pairs in order, with p among all that have five generators (Holm)."""
     found = [[(pair, order_of(pair, lines)) for pair in question.pairs] for question in QUESTIONS]
     decided = iter(holm([order.p for pairs in found for _, order in pairs if order is not None]))
     return [
@@ -230,16 +244,31 @@ def page() -> str:
     return "\n".join(text)
 
 
+def beside(lines: Sequence[Line]) -> Iterator[str]:
+    """What no order of arms says: what layers cost, and how far chance goes."""
+    own = {line["arm"]: [one for one in lines if one["arm"] == line["arm"] and one["mask"] == AT] for line in lines}
+    costs = {arm: mean_over_seeds(own.get(arm, []), "seconds") for arm in (TEN, EIGHT)}
+    if all(costs.values()):
+        told = ", ".join(f"{arm} takes {seconds:.2f} s an image" for arm, seconds in costs.items())
+        yield f"**C8.** Layer 8 costs more than layer 4: {told}, {SEARCH['steps']} steps, on the machine of the claims."
+    spreads = {arm: mean_over_seeds(found, "psnr_hole_spread") for arm, found in own.items()}
+    told = "; ".join(f"{arm}: {spread:.2f} dB" for arm, spread in spreads.items() if spread is not None)
+    if told:
+        yield f"**Chance (C7).** The hole of one image differs between starts by a standard deviation of {told}."
+
+
 def sections(lines: Sequence[Line], experiment: str) -> Iterator[str]:
     """Of one experiment's generators: the answers, and a table of each kind of holes."""
     found = answers(lines)
     asked = sum(one.order is not None for pairs in found for one in pairs)
     yield from (f"## Answers, `{experiment}`", "")
-    for words in (INTRODUCTION.format(level=LEVEL, asked=asked), ends_in_words(experiment)):
+    for words in (INTRODUCTION.format(level=LEVEL, asked=asked, cap=CAP), ends_in_words(experiment)):
         yield from (textwrap.fill(words, 120, break_on_hyphens=False), "")
     for question, answered in zip(QUESTIONS, found, strict=True):
         yield from (textwrap.fill(in_words(question, answered), 120, break_on_hyphens=False), "")
         yield markdown(ANSWER_TITLES, [one.row() for one in answered])
+    for words in beside(lines):
+        yield from (textwrap.fill(words, 120, break_on_hyphens=False), "")
     last = max(line["kimg"] for line in lines)
     for kimg, mask in dict.fromkeys((line["kimg"], line["mask"]) for line in lines):
         own = [line for line in lines if (line["kimg"], line["mask"]) == (kimg, mask)]

@@ -59,7 +59,8 @@ QUESTIONS = (
     ),
     Question(
         "C2",
-        "Scaled attention is worse than the plain one (Table 6.4: -1.06, -3.23, -1.83 dB).",
+        "Scaled attention is worse than the plain one (Table 6.4: -1.06, -3.23, -1.83 dB; its second row, called dot-product, "
+        "is the scaled one by the text, the caption and the list of methods).",
         tuple(at(THREE, ATTENDED["scaled"], ATTENDED["dot"], "psnr_raw")),
     ),
     Question(

@@ -72,6 +72,8 @@ def ends(runs: Sequence[Path]) -> Iterator[Line]:
 def ends_in_words(experiment: str) -> str:
     """Where the generators of an experiment lie between both ends; empty where that was not measured."""
     lines = read_results(PIXEL_ENDS)
+    reference = next((line["reference"] for line in lines if line.get("experiment") == experiment), None)
+    lines = [line for line in lines if line["reference"] == reference]
     found = {
         end: [line["fd"] for line in lines if line.get("experiment", experiment) == experiment and line["end"] == end]
         for end in (UNTRAINED, TRAINED, REAL)

@@ -45,18 +45,26 @@ def judged(judge: Classifies, images: Tensor, originals: Tensor) -> dict[str, li
 
 
 def scores_of(found: Filled, originals: Tensor, known: Tensor) -> dict[str, list[float]]:
-    """The scores of each image of a batch by name; of several answers also ``psnr_hole_single``, the mean of theirs."""
+    """The scores of each image of a batch by name; of several answers also ``psnr_hole_single``, the mean of theirs, and
+    ``psnr_hole_spread``, their standard deviation.
+    """
     pair = to_uint8(originals), known
     scores = {name: values.tolist() for name, values in restoration_scores(to_uint8(found.images), *pair).items()}
     answers = found.answers.unbind(dim=1)
     if len(answers) > 1:
         each = torch.stack([restoration_scores(to_uint8(answer), *pair)["psnr_hole"] for answer in answers])
-        scores["psnr_hole_single"] = each.mean(dim=0).tolist()
+        scores |= {"psnr_hole_single": each.mean(dim=0).tolist(), "psnr_hole_spread": each.std(dim=0).tolist()}
     return scores
 
 
+def pooled_psnr(psnr: Sequence[float], pixels: Sequence[int]) -> float:
+    """Of all images together: of the sum of their squared errors over so many ``pixels`` of each."""
+    error = sum(count * 10 ** (-value / 10) for value, count in zip(psnr, pixels, strict=True)) / sum(pixels)
+    return -10 * math.log10(max(error, 1e-10))
+
+
 def table_of(lines: Sequence[dict[str, Any]]) -> str:
-    """In Markdown: a row an arm, means over images.
+    """In Markdown: a row an arm, means over the images that it filled, of which the row states how many.
 
     A hole over a plain ground counts as 100 dB, so the median and the pooled PSNR stand beside.
     """
@@ -64,17 +72,18 @@ def table_of(lines: Sequence[dict[str, Any]]) -> str:
     for arm in dict.fromkeys(line["arm"] for line in lines):
         own = [line for line in lines if line["arm"] == arm]
         holes_of = [line["psnr_hole"] for line in own]
-        pixels = sum(line["hidden"] for line in own)
-        pooled = sum(line["hidden"] * 10 ** (-line["psnr_hole"] / 10) for line in own) / pixels
         means = [fmean(line[name] for line in own) if name in own[0] else math.nan for name in SCORES]
         cells = [
             "-" if math.isnan(value) else format(value, form)
             for value, form in zip(means, SCORES.values(), strict=True)
         ]
-        middle = [f"{median(holes_of):.2f}", f"{-10 * math.log10(max(pooled, 1e-10)):.2f}"]
-        rows.append([arm, cells[0], *middle, *cells[1:], f"{fmean(line['seconds'] for line in own):.3f}"])
+        middle = [f"{median(holes_of):.2f}", f"{pooled_psnr(holes_of, [line['hidden'] for line in own]):.2f}"]
+        rows.append(
+            [arm, str(len(own)), cells[0], *middle, *cells[1:], f"{fmean(line['seconds'] for line in own):.3f}"]
+        )
     titles = (
         "arm",
+        "images",
         "hole, dB",
         "its median",
         "pooled",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from generative.rendering.holes import holes
 from generative.rendering.images import image_grid, pixel_scale, read_png, save_picture, side_by_side, to_pil, to_uint8
 from generative.rendering.mask_files import MEANINGS, read_masks
 from lightning_modules.base import Classifies, ImageData, Invertible
-from lightning_modules.tasks.arms import Arms, Filled
+from lightning_modules.tasks.arms import ENCODER, Arms, Filled
 from lightning_modules.tasks.doubt import Answered, write_doubt
 from lightning_modules.tasks.hole_scores import judge_of, judged, scores_of, table_of
 from lightning_modules.tasks.journal import Journal, PartlyDone
@@ -106,6 +106,8 @@ def inpaint(
     judging = judge_of(method, judge)
     told = {"images": source.told, "masks": hidden.told, "seed": seed, "arms": names, "asked_classes": classes}
     told |= {"deep_prior_steps": deep_prior_steps, "seconds": seconds}
+    if method.encodes and (ENCODER in names or start == ENCODER):
+        told |= {"encoder": weights_mark(method.parameters())}
     told |= {"judge": None if judging is None else FromClassifier(judging).weights}
     labels = None if classes is None else labels_of_originals(method, None, classes, number)
     journal = Journal(output, "inpaint", facts=facts | told, arms=chosen.lines)
@@ -143,16 +145,20 @@ def hidden_by(
 
 def generator_of(method: Invertible) -> dict[str, Any]:
     """What tells a generator from others: its run, and a short hash of the weights that draw."""
-    config = method.run_config
-    weights = hashlib.sha256()
-    for parameter in method.tunable():
-        weights.update(parameter.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
     return {
-        "experiment": config.get("experiment_name"),
+        "experiment": method.run_config.get("experiment_name"),
         "train_seed": method.seed,
         "kimg": method.images_seen / 1000,
-        "generator": weights.hexdigest()[:12],
+        "generator": weights_mark(method.tunable()),
     }
+
+
+def weights_mark(parameters: Iterable[Tensor]) -> str:
+    """A short hash of weights."""
+    found = hashlib.sha256()
+    for parameter in parameters:
+        found.update(parameter.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()[:12]
 
 
 def classes_in_words(method: Invertible, images: object, classes: object, guess_classes: bool) -> str:

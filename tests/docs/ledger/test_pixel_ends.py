@@ -59,8 +59,8 @@ def test_a_run_that_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_ends_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "RESULTS", tmp_path)
     assert ledger.ends_in_words("pggan/digits") == ""
-    told = {"experiment": "pggan/digits", "count": 2000}
-    lines = [{"end": REAL, "count": 2000, "fd": 4.2}]
+    told = {"experiment": "pggan/digits", "count": 2000, "reference": "digits"}
+    lines = [{"end": REAL, "count": 2000, "fd": fd, "reference": of} for fd, of in ((9.9, "others"), (4.2, "digits"))]
     for seed in range(2):
         lines += [told | {"end": UNTRAINED, "fd": 600.0 + seed}, told | {"end": TRAINED, "fd": 20.0 + 2 * seed}]
     results.write_results(ledger.PIXEL_ENDS, lines)

@@ -162,6 +162,11 @@ def test_it_is_an_arm_of_inpainting(tmp_path: Path) -> None:
         "z_raw",
         "z_seamless",
     }
+    inpaint(method, tmp_path, arms=["encoder", "z"], start="encoder", **given)
+    with torch.no_grad():
+        method.averaged_encoder.logit.bias.add_(0.1)
+    with pytest.raises(ValueError, match="holds results of other settings"):  # of an encoder that was trained again
+        inpaint(method, tmp_path, arms=["encoder", "z"], start="encoder", **given)
 
 
 def test_the_generator_is_that_of_the_run_that_it_names() -> None:

@@ -73,7 +73,7 @@ def test_it_writes_images_a_line_an_image_and_arm_a_table_and_a_picture(method: 
         assert torch.equal(to_uint8(pasted)[mask], to_uint8(originals(3)[int(k)])[mask])
     rows = written[1].read_text().splitlines()
     assert [row.split(" | ")[0] for row in rows[2:6]] == [f"| {arm}" for arm in arms]
-    assert rows[3].split(" | ")[1] == f"{float(scores['psnr_hole'].mean()):.2f}"
+    assert rows[3].split(" | ")[1:3] == ["3", f"{float(scores['psnr_hole'].mean()):.2f}"]
 
 
 def test_beside_the_gaussian_what_a_search_misses_is_also_carried_as_the_training_images_vary(
