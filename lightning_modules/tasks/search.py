@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -30,6 +31,8 @@ PERCEPTUAL = 0.1  # weight of that loss unless asked for another
 TOO_SMALL = 16  # pixels a side below which images have nothing that it knows: there the default is 0
 STARTS = ("nearest", "random", "encoder")
 LEAST_KNOWN = 2  # pixels of which some can be held out: one to see, one to be judged by
+# What a step keeps of one image, by space and settings, as long as a method is in use: found once for all batches.
+MET: WeakKeyDictionary[Invertible, dict[tuple[str, str, str, bool], int]] = WeakKeyDictionary()
 NOISE = 0.3  # of several latents that start where an encoder says, in units of the prior
 
 
@@ -198,20 +201,28 @@ class Inversion:
     def embed(self, targets: Targets, *, space: str) -> list[Found]:
         """Where the search in ``space`` ended, batch by batch."""
         check_space(self.method, space)
-        allowance, found = Allowance(self.seconds, len(targets)), []
-        for batch in targets.batches(self.at_once(targets, space=space)):
+        started, size = time.perf_counter(), self.at_once(targets, space=space)
+        allowance, found = Allowance(self.left(started), len(targets)), []
+        for batch in targets.batches(size):
             with allowance.of(len(batch)) as seconds:
                 found.append(self.embed_batch(batch, space=space, seconds=seconds))
         return found
 
+    def left(self, started: float) -> float | None:
+        """Of ``seconds``, where something was done since ``started`` that takes from them."""
+        return None if self.seconds is None else max(LEAST, self.seconds - (time.perf_counter() - started))
+
     def at_once(self, targets: Targets, *, space: str) -> int:
         """Images of a batch: ``batch_size``, or as many fewer as the free memory asks for; ValueError where it is too little."""
         one = targets.of(torch.arange(1, device=targets.images.device))
-        any_class = self.labels_of(0, 1) if self.method.num_classes > 0 else None
-        chosen = self.space(space, any_class if one.labels is None else one.labels)
-        point = chosen.at(alone_or_several(self.random_starts(one, chosen.num_latents)))
-        kept = kept_bytes(chosen, point, self.objective.to(one.images, through=one.through))
-        return images_at_once(kept, most=self.batch_size, free=free_bytes(one.images.device))
+        met = MET.setdefault(self.method, {})
+        key = (space, repr(sorted(self.settings.items())), self.objective.pixel, self.objective.perceptual > 0)
+        if key not in met:
+            any_class = self.labels_of(0, 1) if self.method.num_classes > 0 else None
+            chosen = self.space(space, any_class if one.labels is None else one.labels)
+            point = chosen.at(alone_or_several(self.random_starts(one, chosen.num_latents)))
+            met[key] = kept_bytes(chosen, point, self.objective.to(one.images, through=one.through))
+        return images_at_once(met[key], most=self.batch_size, free=free_bytes(one.images.device))
 
     def embed_batch(self, batch: Targets, *, space: str, seconds: float | None = None) -> Found:
         """The search for the images of one batch; its ``seconds`` are also those of finding where it starts."""
@@ -265,8 +276,9 @@ class Inversion:
         pixels, num_classes = replace(self.objective, perceptual=0.0, stages=None), self.method.num_classes
         steps = self.class_steps() // num_classes
         short = replace(self, objective=pixels, steps=steps, start="nearest", held_out=0.0, settings={})
-        allowance, chosen = Allowance(self.seconds, num_classes * len(targets)), []
-        for batch in targets.batches(short.at_once(targets, space=self.method.space_names[0])):
+        started, size = time.perf_counter(), short.at_once(targets, space=self.method.space_names[0])
+        allowance, chosen = Allowance(self.left(started), num_classes * len(targets)), []
+        for batch in targets.batches(size):
             losses = []
             for group in range(num_classes):
                 labelled = replace(batch, labels=self.labels_of(group, len(batch)))
@@ -291,7 +303,7 @@ class Inversion:
         parameters, allowance, found = self.method.tunable(), Allowance(self.seconds, len(targets)), []
         drawing = OwnWeights(self.method, parameters, self.drawing(space))
         points = {name: torch.cat([part.point[name] for part in pivots]) for name in pivots[0].point}
-        size = min(self.batch_size, tuned_at_once(parameters))
+        size = min(self.at_once(targets, space=space), tuned_at_once(parameters))
         for rows in torch.arange(len(targets), device=targets.images.device).split(size):
             with allowance.of(len(rows)) as seconds:
                 part, point = targets.of(rows), {name: values[rows] for name, values in points.items()}
