@@ -27,7 +27,6 @@ def generate(config: DictConfig) -> list[str]:
     from launch.checkpoint import load_method
     from launch.generate.tasks import check_options, find_task, load_named, run_task, write_record
     from launch.threads import use_threads
-    from lightning_modules.tasks.journal import PartlyDone
 
     settings = plain(config)
     if settings["checkpoint"] is None:
@@ -41,15 +40,12 @@ def generate(config: DictConfig) -> list[str]:
     options = load_named(task, settings["options"], device=settings["device"])
     if settings["compile"]:
         print(f"compiled in {method.compile_drawing():.1f} s", file=sys.stderr)
-    started, output, partly = time.perf_counter(), Path(settings["output"]), None
-    try:
-        files = run_task(task, method, datamodule, output, seed=settings["seed"], options=options)
-    except PartlyDone as error:  # what is written has its record, and the command fails at its end
-        files, partly = error.files, error
+    started, output = time.perf_counter(), Path(settings["output"])
+    files, partly = run_task(task, method, datamodule, output, seed=settings["seed"], options=options)
     write_record(output, method, settings, seconds=time.perf_counter() - started, files=files)
     written = [str(path) for path in files]
     print("\n".join(written))
-    if partly is not None:
+    if partly is not None:  # what is written has its record, and the command fails at its end
         raise partly
     return written
 

@@ -23,6 +23,7 @@ from launch.constructors import check_type
 from launch.data_sets import make_datamodule
 from launch.errors import did_you_mean
 from lightning_modules.base import ImageData, Method
+from lightning_modules.tasks.journal import PartlyDone
 from records.environment import environment
 from records.settings_hash import settings_hash
 
@@ -68,10 +69,13 @@ def find_task(method: Method, name: str) -> Task:
 
 def run_task(
     task: Task, method: Method, datamodule: ImageDataModule, output: Path, *, seed: int, options: dict[str, Any]
-) -> list[Path]:
-    """The files that ``task`` wrote. One that has a parameter ``datamodule`` is given that of the checkpoint."""
+) -> tuple[list[Path], PartlyDone | None]:
+    """The files that ``task`` wrote, and what it could not do, if anything. A parameter ``datamodule`` is that of the checkpoint."""
     given = {"datamodule": datamodule} if "datamodule" in inspect.signature(task).parameters else {}
-    return task(method, output, seed=seed, **given, **options)
+    try:
+        return task(method, output, seed=seed, **given, **options), None
+    except PartlyDone as error:
+        return error.files, error
 
 
 def write_record(output: Path, method: Method, settings: dict[str, Any], *, seconds: float, files: list[Path]) -> Path:
