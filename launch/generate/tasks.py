@@ -18,12 +18,12 @@ import torch
 
 import lightning_modules.tasks
 from datamodules.base import ImageDataModule
+from generative.errors import PartlyDone
 from launch.checkpoint import load_method
 from launch.constructors import check_type
 from launch.data_sets import make_datamodule
 from launch.errors import did_you_mean
 from lightning_modules.base import ImageData, Method
-from lightning_modules.tasks.journal import PartlyDone
 from records.environment import environment
 from records.settings_hash import settings_hash
 
@@ -70,7 +70,10 @@ def find_task(method: Method, name: str) -> Task:
 def run_task(
     task: Task, method: Method, datamodule: ImageDataModule, output: Path, *, seed: int, options: dict[str, Any]
 ) -> tuple[list[Path], PartlyDone | None]:
-    """The files that ``task`` wrote, and what it could not do, if anything. A parameter ``datamodule`` is that of the checkpoint."""
+    """The files that ``task`` wrote, and what it could not do, if anything.
+
+    One that has a parameter ``datamodule`` is given that of the checkpoint.
+    """
     given = {"datamodule": datamodule} if "datamodule" in inspect.signature(task).parameters else {}
     try:
         return task(method, output, seed=seed, **given, **options), None

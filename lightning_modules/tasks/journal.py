@@ -8,14 +8,6 @@ from pathlib import Path
 from typing import Any
 
 
-class PartlyDone(ValueError):
-    """A task did all that it could and wrote its ``files``, and the message says what was asked beside that."""
-
-    def __init__(self, message: str, files: Sequence[Path]) -> None:
-        super().__init__(message)
-        self.files = list(files)
-
-
 class Journal:
     """The file ``<name>.jsonl`` of an output folder: a line for each image and arm, which all hang on the settings ``facts``.
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from generative.checks import check_at_least, check_choice
+from generative.errors import PartlyDone
 from generative.inversion.measurements import Masked
 from generative.inversion.search import Allowance
 from generative.inversion.tuning import Tuning
@@ -23,7 +24,7 @@ from lightning_modules.base import Classifies, ImageData, Invertible
 from lightning_modules.tasks.arms import ENCODER, Arms, Filled
 from lightning_modules.tasks.doubt import Answered, write_doubt
 from lightning_modules.tasks.hole_scores import judge_of, judged, scores_of, table_of
-from lightning_modules.tasks.journal import Journal, PartlyDone
+from lightning_modules.tasks.journal import Journal
 from lightning_modules.tasks.originals import Originals, Source, labels_of_originals, open_source
 from lightning_modules.tasks.samples import progress
 from lightning_modules.tasks.search import Inversion, Targets, make_objective

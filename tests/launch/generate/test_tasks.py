@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from generate import generate
+from generative.errors import PartlyDone
 from launch import checkpoint
 from launch.build import build
 from launch.compose import compose, plain
@@ -19,7 +20,6 @@ from launch.generate import tasks
 from launch.generate.tasks import find_task, load_named, tasks_of
 from lightning_modules.base import Classifies, Draws, HasMaps, Method
 from lightning_modules.classification import Classification
-from lightning_modules.tasks.journal import PartlyDone
 from tests.support.classifiers import data, dgm, resnet
 from tests.support.layouts import write_voc
 

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from datamodules.digits import Digits
+from generative.errors import PartlyDone
 from generative.inversion.fills import harmonic_fill
 from generative.inversion.measurements import Masked
 from generative.inversion.objective import ReconstructionLoss
@@ -24,7 +25,6 @@ from generative.rendering.images import read_png, to_pil, to_uint8
 from lightning_modules.base import Invertible
 from lightning_modules.poly_inr.synthesis import Synthesis
 from lightning_modules.tasks.arms import SearchArm
-from lightning_modules.tasks.journal import PartlyDone
 from lightning_modules.tasks.restoration import inpaint
 from lightning_modules.tasks.search import Inversion, Targets
 from metrics.quality import restoration_scores
