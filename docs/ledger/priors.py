@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 PAGE = RESULTS / "priors.md"
 CHART = RESULTS / "dcgan" / "priors_over_time.png"
+STRIP = RESULTS / "dcgan" / "priors_strip_origin.png"  # `task=strip`
+STRIP_WORDS = (
+    "From a latent z through the origin to -z, drawn by the networks of seed 0 of each prior (as in Figure 4.5):"
+)
 PRINTED = DOCS / "claims" / "tables" / "priors.yaml"
 OURS_BESIDE = "4.4"  # the chapter's table of images of the same size, CIFAR-10
 SETS = {  # of images, as lines name them and as the page does
@@ -291,6 +295,8 @@ def page() -> str:
         lines += paragraph(measured([line for mode in all_modes for line in mode.lines]))
         if any(mode.states for mode in all_modes):
             lines += ["", f"![FD over the images seen](dcgan/{CHART.name})"]
+        if STRIP.exists():
+            lines += [*paragraph(STRIP_WORDS), "", f"![from z to -z, a strip for each prior](dcgan/{STRIP.name})"]
         for mode in all_modes:
             lines += mode_section(mode, printed.scores[OURS_BESIDE])
     return "\n".join([*lines, *printed_section(printed)]) + "\n"
