@@ -250,7 +250,7 @@ def beside(lines: Sequence[Line]) -> Iterator[str]:
     costs = {arm: mean_over_seeds(own.get(arm, []), "seconds") for arm in (TEN, EIGHT)}
     if all(costs.values()):
         told = ", ".join(f"{arm} takes {seconds:.2f} s an image" for arm, seconds in costs.items())
-        yield f"**C8.** Layer 8 costs more than layer 4: {told}, {SEARCH['steps']} steps, on the machine of the claims."
+        yield f"**C8.** Layer 8 costs more than layer 4 (in words). Here {told}, {SEARCH['steps']} steps."
     spreads = {arm: mean_over_seeds(found, "psnr_hole_spread") for arm, found in own.items()}
     told = "; ".join(f"{arm}: {spread:.2f} dB" for arm, spread in spreads.items() if spread is not None)
     if told:
