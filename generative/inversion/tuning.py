@@ -22,6 +22,7 @@ from generative.schedules import half_cosine
 BatchLoss = Callable[[], Tensor]  # the summed losses of a batch of images at their pivots
 Draw = Callable[[Point, Tensor | None], Tensor]  # points [b, ...] of the classes [b] -> images [b, C, H, W]
 Weights = dict[str, Tensor]  # each [B, ...]: row b is image b's own
+RATE = 0.001  # by default
 MOST_BYTES = 2**31  # that the weights of images tuned together take, with their gradients and both moments of Adam
 COPIES = 4  # of a weight, which these are
 
@@ -43,6 +44,13 @@ class Tuning:
 
     def __post_init__(self) -> None:
         check_tuning(self.steps, self.rate)
+
+    @classmethod
+    def asked(cls, steps: int, rate: float | None) -> Tuning:
+        """As settings ask for it, at RATE where they name none; ValueError for a rate of no steps."""
+        if steps == 0 and rate is not None:
+            raise ValueError(f"tuning_rate={rate:g} tunes nothing: give tuning_steps, or leave it out")
+        return cls(steps, RATE if rate is None else rate)
 
 
 def tuned_at_once(parameters: Sequence[nn.Parameter], *, most_bytes: int = MOST_BYTES) -> int:

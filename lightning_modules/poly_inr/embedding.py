@@ -10,7 +10,7 @@ from torch import Tensor
 
 from generative.checks import check_at_least
 from generative.inversion.search import Found
-from generative.inversion.tuning import check_tuning
+from generative.inversion.tuning import Tuning
 from generative.rendering.images import image_grid, pixel_scale, save_picture, side_by_side
 from lightning_modules.base import ImageData
 from lightning_modules.poly_inr.mixing import check_levels, mixing_table, spelt
@@ -38,7 +38,7 @@ def edit(
     rate: float | None = None,
     perceptual: float | None = None,
     tuning_steps: int = 0,
-    tuning_rate: float = 0.001,
+    tuning_rate: float | None = None,
     batch_size: int = 16,
 ) -> list[Path]:
     """Embedded images with samples of their class: a strip of ``frames`` from each to its sample, and tables of mixed levels.
@@ -46,7 +46,7 @@ def edit(
     ``images``, ``count``, ``classes`` and ``fit`` as in `invert`: images of another set are out of distribution. They are
     embedded in ``space``; with ``tuning_steps`` the synthesis network is tuned on them first, and put back at the end.
     """
-    check_tuning(tuning_steps, tuning_rate)
+    tuning = Tuning.asked(tuning_steps, tuning_rate)
     check_at_least(2, frames=frames)
     check_space(method, space)
     groups = check_levels(method, levels)
@@ -57,7 +57,7 @@ def edit(
     found = inversion.embed(targets, space=space)
     embedded = affine_of(inversion, targets, found, space=space)
     samples = draw_affine(method, len(embedded), seed=seed, labels=targets.labels)
-    with inversion.tuned(targets, found, space=space, steps=tuning_steps, rate=tuning_rate):
+    with inversion.tuned(targets, found, space=space, steps=tuning.steps, rate=tuning.rate):
         strip = strip_to_samples(method, targets.images, embedded, samples, resolution=resolution, frames=frames)
         written = [save_picture(strip, output, "edit_interpolate.png")]
         for group in groups:

@@ -56,7 +56,7 @@ def invert(
     pixel: str = "l2",
     perceptual: float | None = None,
     tuning_steps: int = 200,
-    tuning_rate: float = 0.001,
+    tuning_rate: float | None = None,
     own_weights: bool = False,
     batch_size: int = 16,
     one_by_one: int = 0,
@@ -69,7 +69,7 @@ def invert(
     ``own_weights`` one for each (``<space>_tuned``, as in `inpaint`): then none hangs on the others. ``one_by_one``: so many of
     them are embedded again in batches of one, to compare.
     """
-    tuning = Tuning(tuning_steps, tuning_rate)
+    tuning = Tuning.asked(tuning_steps, tuning_rate)
     check_at_least(0, one_by_one=one_by_one)
     originals = open_originals(method, datamodule, images=images, count=count, classes=classes, fit=fit)
     objective = make_objective(method, pixel=pixel, perceptual=perceptual)

@@ -57,7 +57,7 @@ def inpaint(
     steps: int = 200,
     rate: float | None = None,
     tuning_steps: int = 0,
-    tuning_rate: float = 0.001,
+    tuning_rate: float | None = None,
     pixel: str = "l2",
     perceptual: float | None = None,
     batch_size: int = 16,
@@ -96,12 +96,13 @@ def inpaint(
     search: dict[str, Any] = {"steps": steps, "rate": rate, "start": start, "held_out": held_out}
     inversion = Inversion(method, objective, seed=seed, batch_size=batch_size * starts, settings=settings, **search)
     names = ["mean", "harmonic", method.space_names[0]] if arms is None else arms
-    tuning = Tuning(tuning_steps, tuning_rate) if tuning_steps != 0 else None
-    chosen = Arms(inversion, datamodule, names, restarts=starts, deep_prior_steps=deep_prior_steps, tuning=tuning)
+    tuning = Tuning.asked(tuning_steps, tuning_rate)
+    own_weights = tuning if tuning.steps > 0 else None
+    chosen = Arms(inversion, datamodule, names, restarts=starts, deep_prior_steps=deep_prior_steps, tuning=own_weights)
     source, number = open_source(datamodule, images=images, count=count, fit=fit)
     hidden = hidden_by(masks, source, number, method.image_shape, white=white, seed=seed)
     facts = {"mask": hidden.name, "starts": starts, **search, "pixel": pixel, "perceptual": objective.perceptual}
-    if tuning is not None:  # a folder from before there was any goes on without
+    if own_weights is not None:  # a folder from before there was any goes on without
         facts |= {"tuning_steps": tuning.steps, "tuning_rate": tuning.rate}
     facts |= settings | generator_of(method) | {"classes": classes_in_words(method, images, classes, guess_classes)}
     judging = judge_of(method, judge)

@@ -190,3 +190,7 @@ def test_a_tuning_that_cannot_be() -> None:
         Tuning(-1, 0.1)
     with pytest.raises(ValueError, match="tuning_rate must be positive and finite, got inf"):
         Tuning(1, float("inf"))
+    with pytest.raises(ValueError, match=r"tuning_rate=0\.01 tunes nothing: give tuning_steps, or leave it out"):
+        Tuning.asked(0, 0.01)
+    assert Tuning.asked(0, None) == Tuning(0, 1e-3)
+    assert Tuning.asked(5, 0.01) == Tuning(5, 0.01)

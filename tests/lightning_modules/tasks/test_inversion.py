@@ -193,6 +193,8 @@ def test_bad_input(method: Invertible, tmp_path: Path, monkeypatch: pytest.Monke
         invert(method, tmp_path, rate=0, **FAST)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="tuning_rate must be positive and finite, got -1"):
         invert(method, tmp_path, tuning_rate=-1, **FAST)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"tuning_rate=0\.01 tunes nothing"):
+        invert(method, tmp_path, tuning_rate=0.01, **(FAST | {"tuning_steps": 0}))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="space must be one of z, w, affine, got 'p'"):
         searching(method).embed(Targets(noise(method), some_labels(method, 3)), space="p")
     with pytest.raises(ValueError, match="pixel must be one of l2, l1, got 'l3'"):

@@ -302,6 +302,8 @@ def test_weights_of_each_images_own_are_arms(method: Invertible, tmp_path: Path)
     inpaint(method, tmp_path / "alone", images=[2], **given)
     (alone,) = (line for line in lines_of(tmp_path / "alone") if line["arm"] == "w_tuned")
     assert alone["psnr_hole"] == pytest.approx(of["w_tuned", "2"]["psnr_hole"], abs=1e-2)
+    with pytest.raises(ValueError, match=r"tuning_rate=0\.01 tunes nothing: give tuning_steps, or leave it out"):
+        inpaint(method, tmp_path / "still", tuning_rate=0.01, **FAST)
     with pytest.raises(ValueError, match="tuning_steps must be at least 0, got -1"):
         inpaint(method, tmp_path / "other", **(given | {"tuning_steps": -1}))
 
