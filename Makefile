@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: help setup quickstart pictures test lint soak bench claims critics second-look priors
+.PHONY: help setup quickstart pictures test lint soak bench claims critics second-look priors inpainting
 
 help:
 	@echo "make quickstart  install, train Poly-INR on digits, and say where the pictures are"
@@ -23,6 +23,9 @@ help:
 	@echo "                 (RUNS=<folders of poly_inr/digits and poly_inr/digits_dgm_critic>)"
 	@echo "make priors      score midpoints, means and extrapolations of trained priors, and make docs/results/priors.md"
 	@echo "                 (RUNS=<folders of one of the experiments dcgan> JUDGE=<checkpoint of a classifier>)"
+	@echo "make inpainting  fill holes by trained PGGANs and without them, and make docs/results/inpainting.md"
+	@echo "                 (RUNS=<folders of pggan/fashion_mnist> ENCODERS=<folders of pggan/fashion_mnist_encoder>"
+	@echo "                 JUDGE=<checkpoint of classifier/fashion_mnist>)"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@if [ -z "$(PYTHON)" ]; then echo "error: Python 3.11 or 3.12 is needed; name one with make PYTHON=..."; exit 2; fi
@@ -87,6 +90,9 @@ priors: setup
 	$(PY) generate.py checkpoint=$$run/checkpoints/$${state}kimg.ckpt task=midpoints "judge=[$(JUDGE)]" 'only=[prior,midpoint]' \
 		'paths=[linear,variance_preserving]' output=$$run/midpoints/$${state}kimg $(SCORED); done; done
 	$(PY) -m docs.ledger.priors $(if $(RUNS),--collect $(RUNS))
+
+inpainting: setup
+	OMP_NUM_THREADS=1 $(PY) -m docs.ledger.inpainting $(if $(RUNS),--measure $(RUNS) --encoders $(ENCODERS) --judge $(JUDGE))
 
 claims: setup
 	$(PY) -m docs.ledger $(if $(RUNS),--collect $(RUNS))

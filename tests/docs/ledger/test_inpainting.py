@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from docs.ledger import inpainting, results
-from docs.ledger.inpainting import called, collect_inpainting
+from docs.ledger import results
+from docs.ledger.inpainting_answers import holes_in_words, spoken
+from docs.ledger.inpainting_lines import called, collect_inpainting
+from docs.ledger.inpainting_page import chart, page
 from docs.ledger.inpainting_plan import AT, ONCE, PLAN, SEARCH, first_snapshot
 from docs.ledger.inpainting_questions import QUESTIONS
 from docs.ledger.results import INPAINTING
@@ -94,7 +96,7 @@ def test_questions_are_answered_image_by_image(folder: Folder) -> None:
         folder(seed, {"codes": 17.0 + 0.02 * seed, "codes_seamless": 17.5}, num_codes=10, layer=4)
         folder(seed, {"codes": 16.0 + 0.02 * seed}, num_codes=10, layer=4, kimg=4.0)
         folder(seed, {"codes": 14.0}, num_codes=10, layer=4, mask="blocks8_40pct")
-    text = inpainting.page()
+    text = page()
     assert "## blocks8_25pct, 2 images, `pggan/digits`\n" in text
     assert "## blocks8_25pct, 2 images, `pggan/digits`, generators after 4 thousand images\n" in text
     rows = [row.rstrip(" |").split(" | ") for row in text.splitlines() if row.startswith("| 10 codes, layer 4")]
@@ -107,7 +109,13 @@ def test_questions_are_answered_image_by_image(folder: Folder) -> None:
     assert harder[0].startswith("-3.04 (")
     assert found["| 10 codes, layer 4 + harmonic residual", "gaussian", AT, "hole"][2] == "worse"
     assert found["| 10 codes, layer 4", "encoder", AT, "hole"] == ["-", "-", "open"]
-    assert "**C6.**" in text
+    told = " ".join(text.split())
+    assert "**C6.** Many codes beat one code" in told
+    assert "* ten codes against z, hole: open at 12 %, 40 %; better at 25 % (+1.54 dB)." in told
+    assert "* ten codes against ten codes at 25 %, hole: worse at 40 % (-3.04 dB)." in told
+    assert (
+        "25 % hidden in blocks of 8 pixels, 2 images: gaussian 20.52 dB, ten codes + harmonic residual 18.02 dB" in told
+    )
     assert text.index("| gaussian | 5 |") < text.index("| harmonic | 5 |"), "best first"
 
 
@@ -143,9 +151,9 @@ def test_every_arm_of_a_question_is_in_the_plan() -> None:
 
 
 def test_few_generators_state_no_order_and_none_say_what_to_type(folder: Folder) -> None:
-    assert "Nothing was measured yet: `python -m docs.ledger.inpainting --collect" in inpainting.page()
+    assert "Nothing was measured yet: `python -m docs.ledger.inpainting --collect" in page()
     folder(0, {"harmonic": 15.0, "z": 16.0})
-    assert "| better |" not in inpainting.page()
+    assert "| better |" not in page()
 
 
 def test_an_early_generator_is_the_first_snapshot(tmp_path: Path) -> None:
@@ -182,11 +190,39 @@ def test_what_no_order_says(folder: Folder) -> None:
     folder(0, {"codes": 17.0}, num_codes=10, layer=4)
     folder(0, {"codes": 17.0}, num_codes=10, layer=8, seconds=1.25)
     folder(0, {"z": 16.0}, starts=8, psnr_hole_spread=0.9)
-    text = " ".join(inpainting.page().split())
-    assert "10 codes, layer 4 takes 0.50 s an image, 10 codes, layer 8 takes 1.25 s an image, 300 steps" in text
+    text = " ".join(page().split())
+    assert "ten codes take 0.50 s an image, ten codes, layer 8 take 1.25 s an image, 300 steps" in text
     assert "between starts by a standard deviation of z, 8 starts: 0.90 dB." in text
 
 
 def test_a_folder_without_lines_says_what_to_type(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"has no inpaint\.jsonl with lines: python generate\.py"):
         collect_inpainting(tmp_path)
+
+
+def test_arms_and_holes_in_words() -> None:
+    assert spoken("10 codes, layer 4, dot") == "ten codes, dot"
+    assert spoken("10 codes, layer 8") == "ten codes, layer 8"
+    assert spoken("1 codes, layer 4") == "one code with importance"
+    assert spoken("20 codes, layer 4 + harmonic residual") == "20 codes + harmonic residual"
+    assert [holes_in_words(mask) for mask in ("blocks8_12pct", "blocks4_25pct")] == ["12 %", "25 % in blocks of 4"]
+
+
+def test_a_folder_that_was_broken_off_says_how_it_goes_on(folder: Folder) -> None:
+    path = folder(0, {"z": 15.5})
+    (path / "inpaint.json").unlink()
+    with pytest.raises(ValueError, match="was broken off: type the command again, which goes on from there"):
+        collect_inpainting(path)
+
+
+def test_the_chart_has_the_means_of_what_was_measured(folder: Folder) -> None:
+    for seed in range(2):
+        folder(seed, {"harmonic": 15.0})
+        folder(seed, {"codes": 17.0}, num_codes=10, layer=4)
+        folder(seed, {"codes": 18.0}, num_codes=20, layer=4)
+    shares, codes, _, attention = chart(results.read_results(INPAINTING)).axes
+    assert [text.get_text() for text in shares.get_legend().get_texts()] == ["ten codes", "harmonic"]
+    (holes, known) = codes.containers
+    assert list(holes.lines[0].get_ydata()) == pytest.approx([17.505, 18.505])
+    assert list(known.lines[0].get_ydata()) == [30.0, 30.0]
+    assert [label.get_text() for label in attention.get_xticklabels()] == ["none"]
