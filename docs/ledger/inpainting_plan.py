@@ -56,6 +56,7 @@ PLAN = (
     # What would close the gap to the conditional Gaussian?
     Asked("codes10_held_out", codes(10, 4, held_out=0.1)),
     Asked("codes10_starts", codes(10, 4, starts=8, steps=100, batch_size=5) | {"arms": ["codes", "gaussian"]}),
+    Asked("codes10_layer8_starts", codes(10, 8, starts=4, steps=75, batch_size=5) | {"arms": ["codes", "gaussian"]}),
     Asked("z_starts", {"arms": ["z"], "starts": 8, "steps": 100}),
     Asked("codes10_gaussian", codes(10, 4, steps=50) | {"arms": ["codes", "gaussian"]}),
 )

@@ -11,6 +11,7 @@ MEASURES = {"psnr_hole": "hole", "psnr_known": "known", "psnr_raw": "whole, as d
 TEN, EIGHT = "10 codes, layer 4", "10 codes, layer 8"
 RESIDUAL = " + harmonic residual"
 STARTS = "10 codes, layer 4, 100 steps, 8 starts"
+DEEP_STARTS = "10 codes, layer 8, 75 steps, 4 starts"
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,9 @@ QUESTIONS = (
                 f"{TEN}, 10 % held out{RESIDUAL}",
                 f"{STARTS}{RESIDUAL}",
                 f"{STARTS} + Gaussian residual",
+                f"{EIGHT}{RESIDUAL}",
+                f"{DEEP_STARTS}{RESIDUAL}",
+                f"{DEEP_STARTS} + Gaussian residual",
                 f"{TEN}, start encoder{RESIDUAL}",
                 f"encoder{RESIDUAL}",
                 f"{TEN}, 50 steps + Gaussian residual",
