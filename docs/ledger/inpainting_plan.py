@@ -60,7 +60,9 @@ PLAN = (
     Asked("z_starts", {"arms": ["z"], "starts": 8, "steps": 100}),
     Asked("codes10_gaussian", codes(10, 4, steps=50) | {"arms": ["codes", "gaussian"]}),
 )
-ONCE = (Asked("deep_prior", {"arms": ["deep_prior"], "deep_prior_steps": 1000}),)  # of no generator: beside the first one alone
+ONCE = (
+    Asked("deep_prior", {"arms": ["deep_prior"], "deep_prior_steps": 1000}),
+)  # of no generator: beside the first one alone
 
 
 def measure(run: Path, *, encoder: Path, judge: Path, plan: tuple[Asked, ...] = PLAN) -> Iterator[Path]:
