@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from docs.ledger.inpainting_answers import Answered, answers, holes_in_words, in_words, spoken
 from docs.ledger.inpainting_lines import mean_over_seeds, of_seeds
-from docs.ledger.inpainting_plan import AT, SEARCH, THREE
+from docs.ledger.inpainting_plan import AT, FILLS, SEARCH, THREE
 from docs.ledger.inpainting_questions import EIGHT, QUESTIONS, RESIDUAL, TEN
 from docs.ledger.orders import LEVEL
 from docs.ledger.paired import CAP
@@ -56,6 +56,7 @@ COLUMNS = {  # of a table: what a line has, called so
     "seconds": "s an image",
 }
 BY_SHARE = ("gaussian", "retrieval", TEN + RESIDUAL, TEN, "z" + RESIDUAL, "harmonic", "mean")  # of the chart
+NO_SEARCH = (*FILLS, "deep_prior")
 HOLE, KNOWN = "psnr_hole", "psnr_known"
 
 
@@ -152,15 +153,14 @@ def last_lines(lines: Sequence[Line], arm: str, mask: str = AT) -> list[Line]:
 
 
 def best_in_words(lines: Sequence[Line]) -> str:
-    """The hole's PSNR by the best of all, and by the arms that the thesis and the issue of a generator's use turn on."""
+    """The hole's PSNR by the best search, and by the arms on which it turns whether a generator is of use; best first."""
     last = max(line["kimg"] for line in lines)
     arms = by_arm([line for line in lines if line["mask"] == AT and line["kimg"] == last])
     if not arms:
         return f"Nothing was measured at {AT}."
-    named = dict.fromkeys(
-        [next(iter(arms)), "gaussian", "retrieval", TEN + RESIDUAL, TEN, "z", "deep_prior", "harmonic"]
-    )
-    told = [f"{spoken(arm)} {mean_over_seeds(arms[arm], HOLE):.2f} dB" for arm in named if arm in arms]
+    best_search = next((arm for arm in arms if arm not in NO_SEARCH), TEN)
+    named = {best_search, "gaussian", "retrieval", TEN + RESIDUAL, TEN, "z", "deep_prior", "harmonic"}
+    told = [f"{spoken(arm)} {mean_over_seeds(arms[arm], HOLE):.2f} dB" for arm in arms if arm in named]
     images = len(next(iter(arms.values()))[0][HOLE])
     return f"PSNR in the hole, {holes_in_words(AT)} hidden in blocks of 8 pixels, {images} images: {', '.join(told)}."
 
