@@ -98,8 +98,10 @@ def published(config: dict[str, Any], records: list[dict[str, Any]]) -> list[dic
 
 
 def data_name(config: dict[str, Any]) -> str:
-    """What results of a run call its data set."""
-    return str(config["datamodule"]["_target_"].rpartition(".")[2].lower())
+    """What results of a run call its data set, of which it may have taken some ``classes`` alone."""
+    settings = config["datamodule"]
+    name = str(settings["_target_"].rpartition(".")[2].lower())
+    return "_".join([name, *map(str, settings.get("classes") or [])])
 
 
 def collect(run: Path) -> Path:

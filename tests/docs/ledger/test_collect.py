@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from docs.ledger.collect import GenerationTest, collect, published
+from docs.ledger.collect import GenerationTest, collect, data_name, published
 from docs.ledger.results import DOCS, read_results
+from launch.build import build
 from launch.compose import compose, plain
 from records.settings_hash import earlier_settings_hash, settings_hash
 
@@ -106,3 +107,8 @@ def test_the_result_of_a_run_takes_the_place_of_that_of_its_seed(tmp_path: Path,
     (run / "results.jsonl").write_text(json.dumps(record | {"kimg": 80.0}) + "\n")
     with pytest.raises(ValueError, match="has no result of the unchanged experiment poly_inr/digits"):
         collect(run)
+
+
+def test_some_classes_of_a_set_are_called_as_their_data_module_calls_itself() -> None:
+    config = plain(compose("train", ["experiment=pggan/cifar10_automobile", "run_dir=run"]))
+    assert data_name(config) == build(config)[0].name == "cifar10_1"
