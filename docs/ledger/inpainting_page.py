@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 PAGE = RESULTS / "inpainting.md"
 CHART = RESULTS / "pggan" / "inpainting.png"
 PICTURES = {  # of docs/results/pggan, made by the tasks of the card
-    "inpaint.png": "A quarter of each image is hidden, and filled by seven arms (`task=inpaint`):",
+    "inpaint.png": "A quarter of each image is hidden, and filled by six arms (`task=inpaint`):",
     "compositions.png": "One code and ten codes composed at layers 2 to 8: PSNR of the known pixels and of the hole "
     "(`task=compositions`):",
     "doubt.png": "Eight answers to each image, how far their mean is off, and how far they lie apart (`starts=8`):",
