@@ -23,6 +23,8 @@ from datamodules.batches import (
     leave_signals_to_the_rank,
 )
 from datamodules.corruptions import corrupt
+from datamodules.rare import check_rare, known_rows
+from datamodules.splits import REST, WHOLE, check_part, chosen_rows, lies_in_part
 from generative.rendering.images import to_uint8
 
 
@@ -31,7 +33,11 @@ class ImageDataModule(LightningDataModule):
 
     ``batch_size`` is the number of images in a step over all ranks together. ``flip`` and ``crop_padding`` augment the
     training images, as functions of the seed and the image's number in the run. ``num_workers`` processes of each rank
-    make the batches, the same whatever their number; 0: the process that trains.
+    make the batches, the same whatever their number; 0: the process that trains. ``train_part``: the share of the training
+    images that is trained on, from 0 to 1 by their places in the set (:func:`datamodules.splits.lies_in_part`); the others
+    are the split ``rest``. ``rare``: class -> how many of its images are trained on, as if no others were known; of those in
+    ``rest`` as large a share is left, and at least one (:func:`datamodules.rare.known_rows`). Which ones they are depends on
+    ``rare_seed`` and not on the run's seed.
     """
 
     name: str  # what results call the set
@@ -41,7 +47,16 @@ class ImageDataModule(LightningDataModule):
     splits: tuple[str, ...] = ("train", "test")
 
     def __init__(
-        self, *, batch_size: int, seed: int, flip: bool = False, crop_padding: int = 0, num_workers: int = 0
+        self,
+        *,
+        batch_size: int,
+        seed: int,
+        flip: bool = False,
+        crop_padding: int = 0,
+        num_workers: int = 0,
+        train_part: list[float] | None = None,
+        rare: dict[str, int] | None = None,
+        rare_seed: int = 0,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -50,6 +65,13 @@ class ImageDataModule(LightningDataModule):
             raise ValueError(f"crop_padding must be at least 0, got {crop_padding}")
         if num_workers < 0:
             raise ValueError(f"num_workers must be at least 0, got {num_workers}")
+        self.train_part = WHOLE if train_part is None else check_part(train_part)
+        for setting, cut in {"train_part": self.train_part if self.holds_out else None, "rare": rare}.items():
+            if cut and self.target_classes:
+                raise ValueError(f"{setting}={cut} cuts sets with classes of images alone: leave it out here")
+        if rare_seed < 0:
+            raise ValueError(f"rare_seed must be at least 0, got {rare_seed}")
+        self.asked_rare, self.rare_seed = rare or {}, rare_seed
         self.augmentation: Augment = Augmentation(seed, flip=flip, crop_padding=crop_padding)
         self.batch_size = batch_size
         self.name = type(self).__name__.lower()
@@ -79,7 +101,7 @@ class ImageDataModule(LightningDataModule):
         return {}
 
     def split(self, name: str) -> tuple[Tensor, Tensor]:
-        """Images and labels of a split, or of ``"all"`` of them one after the other; read once, then kept.
+        """Images and labels of a split, of ``"all"`` images one split after the other, or of ``"rest"``; read once, then kept.
 
         The images may be a view of files or of other splits, which is indexed like a tensor.
         """
@@ -88,17 +110,52 @@ class ImageDataModule(LightningDataModule):
         if name == "all" and len(self.splits) == 1:
             return self.split(self.splits[0])
         if name == "all":
-            parts = [self.split(part) for part in self.splits]
+            parts = [self.whole_split(part) for part in self.splits]
             labels = torch.cat([labels for _, labels in parts])
             if any(images.dtype != torch.uint8 for images, _ in parts):  # small sets, in memory as floats
                 return torch.cat([images[:] for images, _ in parts]), labels
             return cast(Tensor, JoinedRows([images for images, _ in parts])), labels
+        is_part = name == "train" or (name == REST and self.holds_out)
+        if not (self.is_cut and is_part):
+            return self.whole_split(name)
+        if name not in self.arrays:
+            self.arrays[name] = chosen_rows(*self.whole_split("train"), self.rows_of(name))
+        return self.arrays[name]
+
+    def rows_of(self, name: str) -> Tensor:
+        """Which of all the training images are in the split ``name``, "train" or "rest": bool [N]."""
+        _, labels = self.whole_split("train")
+        inside = lies_in_part(len(labels), self.train_part)
+        known = known_rows(labels, inside, check_rare(self.asked_rare, self.num_classes), seed=self.rare_seed)
+        return known & (inside if name == "train" else ~inside)
+
+    def places(self, name: str) -> Tensor:
+        """The numbers that the images of "train" or "rest" have among all the training images: int64 [N]."""
+        return self.rows_of(name).nonzero()[:, 0]
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether some training images are not trained on: the split ``rest``."""
+        return self.train_part != WHOLE
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether some training images are not trained on, held out or as if they were not known."""
+        return self.holds_out or bool(self.asked_rare)
+
+    def whole_split(self, name: str) -> tuple[Tensor, Tensor]:
+        """As :meth:`split`, whatever the part that is trained on, with all images of a rare class."""
+        if name == REST:
+            raise ValueError(
+                f"all training images of {self.name} are trained on: +datamodule.train_part=[0,0.9] leaves some"
+            )
         if name not in self.splits:
             raise ValueError(f"unknown split {name!r}: choose one of {', '.join(self.splits)} or all")
-        if name not in self.arrays:
+        key = f"{name}, whole" if self.is_cut else name
+        if key not in self.arrays:
             images, labels = self.load(name)
-            self.arrays[name] = cast(Tensor, images), labels  # files are indexed like one
-        return self.arrays[name]
+            self.arrays[key] = cast(Tensor, images), labels  # files are indexed like one
+        return self.arrays[key]
 
     def known_fingerprint(self, split: str) -> str | None:
         """That of the images of ``split`` (:func:`generative.rendering.images.fingerprint`), if the set's files state it."""

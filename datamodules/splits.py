@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar, cast
@@ -18,6 +19,26 @@ Place = TypeVar("Place")
 HELD_OUT = 10  # of a set without a test split one image of ten is held out
 TEST_NAMES = ("test", "valid", "val", "validation")  # of the part that is tested on: the first that is there
 PARTS = ("train", *TEST_NAMES)
+WHOLE = (0.0, 1.0)  # of the training images
+REST = "rest"  # the split of those outside of the part that is trained on
+GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
+
+
+def check_part(part: Sequence[float]) -> tuple[float, float]:
+    """``part`` as (from, to); ValueError unless it is a share of the whole that has something in it."""
+    if len(part) != 2 or not 0.0 <= part[0] < part[1] <= 1.0:
+        raise ValueError(f"train_part is [from, to] with 0 <= from < to <= 1, got {list(part)}")
+    return float(part[0]), float(part[1])
+
+
+def lies_in_part(count: int, part: tuple[float, float]) -> Tensor:
+    """Which of ``count`` images lie in a ``part`` of 1: bool [count].
+
+    The place of image i is the fraction of i times the golden ratio: neighbours lie far apart, so that each part has an even
+    share of a set that is in the order of its classes, and parts that do not overlap have no image in common.
+    """
+    places = torch.arange(count, dtype=torch.float64) * GOLDEN % 1.0
+    return (places >= part[0]) & (places < part[1])
 
 
 def both_splits(
@@ -94,6 +115,6 @@ def hold_out_images(images: Tensor, labels: Tensor, *, split: str, has_classes: 
 def chosen_rows(images: Tensor, labels: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Images and labels where ``mask`` [N] is true; a large set stays on the disk."""
     chosen = mask.nonzero()[:, 0]
-    if images.numel() <= MOST_IN_MEMORY:
+    if isinstance(images, Tensor) and images.numel() <= MOST_IN_MEMORY:  # else rows of files, or of several sets
         return images[chosen], labels[chosen]
     return cast(Tensor, ChosenRows(images, chosen)), labels[chosen]  # indexed like one

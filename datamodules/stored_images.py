@@ -94,7 +94,7 @@ class StoredImages(ImagesOnDisk):
 
     def known_fingerprint(self, split: str) -> str | None:
         facts = read_description(self.data_dir)
-        if facts is None or self.classes is not None:
+        if facts is None or self.classes is not None or (self.is_cut and split != "test"):
             return None
         known = facts.get("fingerprints", {}).get(str(self.resolution), {})  # sets of earlier versions have none
         tested_on = split_to_test_on(facts["splits"])

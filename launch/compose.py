@@ -53,8 +53,16 @@ def name_experiment(config: DictConfig, choices: Mapping[str, Any]) -> DictConfi
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """All interpolations resolved, dictionaries, lists and scalars only: what is saved and logged."""
-    return typing.cast(dict[str, Any], OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
+    """All interpolations resolved, dictionaries with text as keys, lists and scalars only: what is saved and logged."""
+    found = typing.cast(dict[Any, Any], OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
+    return {str(key): with_text_keys(value) for key, value in found.items()}
+
+
+def with_text_keys(node: Any) -> Any:
+    """Nested dictionaries and lists with numbers as keys turned into text, as JSON has them: ``{8: 30}`` is of class 8."""
+    if isinstance(node, dict):
+        return {str(key): with_text_keys(value) for key, value in node.items()}
+    return [with_text_keys(item) for item in node] if isinstance(node, list) else node
 
 
 def dotted_keys(node: Any, prefix: str = "") -> Iterator[str]:

@@ -21,7 +21,7 @@ def settings_hash(config: dict[str, Any]) -> str:
     kind, ranks, threads, loading processes; nor callbacks and loggers, which only watch. ``accumulate`` counts: batch
     normalisation sees each part by itself.
     """
-    data = {key: value for key, value in config["datamodule"].items() if key not in PLACES}
+    data = without_places(config["datamodule"])
     parts = {
         "method": config["method"],
         "datamodule": {key: value is not None if key in FILES else value for key, value in data.items()},
@@ -35,6 +35,15 @@ def settings_hash(config: dict[str, Any]) -> str:
     if (precision := config.get("trainer", {}).get("precision", PRECISION)) != PRECISION:
         relevant["precision"] = precision
     return short_hash(relevant)
+
+
+def without_places(settings: dict[str, Any]) -> dict[str, Any]:
+    """The ``settings`` of a data module but for the places on this machine, those of sets within it as well."""
+    return {
+        key: without_places(value) if isinstance(value, dict) else value
+        for key, value in settings.items()
+        if key not in PLACES
+    }
 
 
 def earlier_settings_hash(config: dict[str, Any]) -> str:

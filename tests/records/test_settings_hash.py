@@ -101,3 +101,11 @@ def test_published_results_are_of_the_experiments_as_they_are() -> None:
     assert len(known) >= 10
     hashes = {name: settings_hash(plain(compose("train", [f"experiment={name}"]))) for name, _ in known}
     assert known == set(hashes.items())
+
+
+def test_the_places_of_sets_within_a_set_do_not_count() -> None:
+    pair = plain(compose("train", ["experiment=regene/celeba_anime"]))
+    moved = changed(pair, {"datamodule.sets.celeba.data_dir": "/elsewhere/celeba"})
+    assert settings_hash(moved) == settings_hash(pair)
+    smaller = changed(pair, {"datamodule.sets.celeba.resolution": 32})
+    assert settings_hash(smaller) != settings_hash(pair)

@@ -69,6 +69,12 @@ def write_pictures(folder: Path, names: list[str], *, side: int, seed: int, chan
         Image.fromarray(pixels).save(folder / name)
 
 
+def write_several_sets(folder: Path) -> None:
+    """A set as ``datamodules.prepare`` leaves it, and a folder of images of other sizes."""
+    write_flat(folder, "faces", resolution=64)
+    write_pictures(folder / "drawn", [f"{i:03d}.png" for i in range(30)], side=70, seed=8)
+
+
 def write_deeppcb(folder: Path, *, side: int = 32) -> None:
     """Two kinds of boards for training, a third for testing; one to three boxes a board."""
     for seed, (listed, group, count) in enumerate(
@@ -177,6 +183,7 @@ def write_all(root: Path) -> None:
     write_classes(root, "imagenet", ImageNetInfo().label_names(), side=8, resolution=64, test="val")
     for name in ("ffhq", "celeba", "lsun", "anime_faces", "images"):
         write_flat(root, name, resolution=64)
+    write_several_sets(root / "several_sets")
     (root / "arrays").mkdir()
     np.savez(root / "arrays" / "train.npz", images=noise(40, 32, 32, 3, seed=3), labels=np.zeros(40, np.int64))
     write_deeppcb(root / "deeppcb")
