@@ -15,6 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 DRAWS = 3  # uniform numbers an image: row, column, mirrored
+TURN_DRAWS = 3  # angle, down, right
 SCALE_DRAWS = 4  # scale, row, column, mirrored
 NUM_THREADS = 4  # that scale: Pillow lets go of the interpreter's lock while it does
 
@@ -42,6 +43,27 @@ def flip_and_crop(images: Tensor, uniform: Tensor, *, flip: bool, padding: int, 
         mirrored = np.flatnonzero(places[:, 2] < 0.5)
         cut[mirrored] = torch.from_numpy(cut[mirrored]).flip(3).numpy()
     return torch.from_numpy(cut)
+
+
+def turn_and_shift(images: Tensor, uniform: Tensor, *, degrees: float, pixels: float) -> Tensor:
+    """Each image [B, C, H, W] turned by up to ``degrees`` either way, then moved by up to ``pixels`` down and right or back.
+
+    ``uniform`` [B, 3] in [0, 1): the angle, against the clock above 1/2, and both moves; 1/2 leaves an image as it is.
+    Bilinear; what comes in from outside is as the nearest pixel of the border.
+    """
+    if uniform.shape != (len(images), TURN_DRAWS):
+        raise ValueError(
+            f"{len(images)} images need random numbers [{len(images)}, {TURN_DRAWS}], got {list(uniform.shape)}"
+        )
+    angles, down, right = (2.0 * uniform.to(images) - 1.0).unbind(dim=1)
+    cosine, sine = (torch.cos(angles * math.radians(degrees)), torch.sin(angles * math.radians(degrees)))
+    height, width = images.shape[2:]
+    # Where each pixel comes from: back by the move, then turned back. In units of half an image, as torch counts.
+    x, y = -2.0 * pixels * right / width, -2.0 * pixels * down / height
+    ratio = height / width
+    rows = [cosine, -sine * ratio, cosine * x - sine * ratio * y, sine / ratio, cosine, sine / ratio * x + cosine * y]
+    grid = F.affine_grid(torch.stack(rows, dim=1).view(-1, 2, 3), list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
 
 def flip_and_crop_boxes(

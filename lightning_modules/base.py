@@ -42,6 +42,10 @@ class ImageData(Protocol):
     image_shape: tuple[int, int, int]  # channels, height, width
     target_classes: tuple[str, ...]  # names of the classes of a mask's pixels
 
+    @property
+    def holds_out(self) -> bool:
+        """Whether some training images are not trained on: the split ``rest``."""
+
     def split(self, name: str) -> tuple[Tensor, Tensor]:
         """Images [N, C, H, W], uint8 or in [-1, 1], and labels [N] of ``train`` or ``test``."""
 
@@ -160,7 +164,7 @@ class Draws(Method):
     samplings: tuple[str, ...] = ()
     sampling: str | None = None
     drawn_together: int = 1  # how many images hang on each other, as those normalised by the statistics of their batch
-    # Names of the extractors whose networks entered its training (a discriminator, guidance, a loss): no judges of it.
+    # Extractors that entered its training (guidance, a loss) by name, classifiers trained here by `hash_of_average`: no judges.
     trained_against: tuple[str, ...] = ()
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""How classifiers are trained and tested, whatever their network: cross-entropy, warm-up and cosine, weight average."""
+"""How classifiers are trained and tested, whatever their network: loss, warm-up and cosine, weight average."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from generative.attribution import grad_cam
 from generative.averaging import averaged_copy
+from generative.checks import check_choice
+from generative.classification_losses import LOSSES
 from generative.networks.classifier import ClassifierNetwork
 from generative.precision import at_least_float32, full_precision
 from generative.randomness import Stream
@@ -24,9 +26,10 @@ TOP_K = 5  # the second accuracy, where there are more classes than that
 
 
 class Classification(HasMaps):
-    """Trains ``backbone`` with cross-entropy; what is tested, and what judges, is its average ``averaged_network``.
+    """Trains ``backbone``; what is tested, and what judges, is its average ``averaged_network``.
 
-    ``label_smoothing``: share of the target that is spread over all classes. The learning rate rises linearly over
+    ``loss``: cross-entropy, or one of :mod:`generative.classification_losses`. ``label_smoothing``: share of the target
+    that is spread over all classes. The learning rate rises linearly over
     the first ``warmup_share`` of ``budget_kimg`` and falls to 0 along a cosine over the rest.
     """
 
@@ -39,6 +42,7 @@ class Classification(HasMaps):
         num_classes: int,
         backbone: Callable[..., ClassifierNetwork],
         optimizer: Callable[..., Optimizer],
+        loss: str = "cross_entropy",
         label_smoothing: float = 0.0,
         half_life_images: float = 2_000,
         budget_kimg: float,
@@ -52,6 +56,10 @@ class Classification(HasMaps):
             raise ValueError(f"label_smoothing must be at least 0 and below 1, got {label_smoothing}")
         if not 0.0 <= warmup_share < 1.0:
             raise ValueError(f"warmup_share must be at least 0 and below 1, got {warmup_share}")
+        check_choice("loss", loss, tuple(LOSSES))
+        if loss != "cross_entropy" and label_smoothing > 0:
+            raise ValueError(f"label_smoothing={label_smoothing} is of cross-entropy: leave it out with loss={loss}")
+        self.loss_name = loss
         self.network = backbone(image_channels=image_shape[0], num_classes=num_classes)
         self.averaged_network = averaged_copy(self.network)
         self.num_features = self.network.num_features
@@ -89,12 +97,19 @@ class Classification(HasMaps):
         self.count_images(batch["image"])
 
     def objective(self, part: dict[str, Any]) -> Tensor:
-        """Cross-entropy of a part of a batch."""
+        """The loss of a part of a batch."""
         images, labels, first = part["image"], part["label"], part["first_number"]
         logits = at_least_float32(self.network(images, self.dropout_factors(first, len(images))))
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        return self.class_loss(logits, labels)
+
+    def class_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss of logits [B, num_classes], recorded by its name."""
+        if self.label_smoothing > 0:
+            loss = F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+        else:
+            loss = LOSSES[self.loss_name](logits, labels).mean()
         accuracy = (logits.argmax(dim=1) == labels).to(logits.dtype).mean()
-        self.record({"loss/cross_entropy": loss, "score/accuracy": accuracy})
+        self.record({f"loss/{self.loss_name}": loss, "score/accuracy": accuracy})
         return loss
 
     def features(self, images: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What every network that names the class of an image has: pooled features, a linear layer on them, dropout between."""
+"""What every network that names the class of an image has: features, a linear layer on them, dropout between."""
 
 from __future__ import annotations
 

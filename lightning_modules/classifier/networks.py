@@ -11,7 +11,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from generative.checks import check_choice
 from generative.networks.classifier import ClassifierNetwork
-from generative.networks.normalization import by_powers_of_two, group_norm
+from generative.networks.normalization import LEAST_CHANNELS, by_powers_of_two, group_norm
 
 NormLayer = Callable[[int], nn.Module]
 
@@ -25,8 +25,6 @@ MOBILENETS: dict[str, Callable[..., MobileNetV2 | MobileNetV3]] = {
     "mobilenet_v2": mobilenet_v2,
     "mobilenet_v3_small": mobilenet_v3_small,
 }
-LEAST_CHANNELS = 8  # of a group: the last stages of small images are one pixel, and a group of few values says little
-
 
 # None leaves each architecture the batch norm that it was published with.
 NORM_LAYERS: dict[str, NormLayer | None] = {

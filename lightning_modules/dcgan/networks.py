@@ -18,6 +18,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrizations import spectral_norm as with_spectral_norm
 
 from generative.checks import check_at_least, check_choice
+from generative.networks.labels import one_hot
 from generative.networks.normalization import group_norm
 
 MOST_STEPS = 4  # of stride 2
@@ -81,13 +82,6 @@ def batch_statistics(network: nn.Module) -> Iterator[None]:
     finally:
         for layer, (mean, variance) in zip(layers, kept, strict=True):
             layer.running_mean, layer.running_var = mean, variance
-
-
-def one_hot(labels: Tensor | None, *, num_classes: int, like: Tensor) -> Tensor:
-    """Labels [B] -> [B, num_classes] of the type of ``like``; ValueError where there are none."""
-    if labels is None:
-        raise ValueError(f"this network is conditional: give a label below {num_classes} for each image")
-    return F.one_hot(labels, num_classes).to(like.dtype)
 
 
 class Generator(nn.Module):

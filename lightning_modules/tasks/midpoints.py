@@ -118,7 +118,7 @@ def midpoints(
     steps = planned(method, paths=paths, means=means, extrapolations=extrapolations, only=only, seed=seed)
     chosen = chosen_samplings(method, samplings)
     measuring = chosen_extractor(method, judge, extractor)
-    trained_against = check_judge(measuring.name, method.trained_against, allowed=allow_trained_judge)
+    trained_against = check_judge(measuring, method.trained_against, allowed=allow_trained_judge)
     metrics = ["fd", "precision", "recall", *(["is"] if "logits" in measuring.provides else [])]
     instruments = Instruments(extractor=measuring, metrics=metrics, work=Work(device=method.device))
     real = reference(datamodule, num_reference, instruments)

@@ -13,7 +13,15 @@ from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.tv_tensors import BoundingBoxes
 
-from generative.augmentation import DRAWS, SCALE_DRAWS, Cut, flip_and_crop, flip_and_crop_boxes, scale_flip_and_crop
+from generative.augmentation import (
+    DRAWS,
+    SCALE_DRAWS,
+    Cut,
+    flip_and_crop,
+    flip_and_crop_boxes,
+    scale_flip_and_crop,
+    turn_and_shift,
+)
 from generative.randomness import Stream
 from generative.rendering.masks import NO_CLASS
 
@@ -181,3 +189,27 @@ def test_parts_of_a_batch_are_scaled_as_the_batch() -> None:
         assert all(torch.equal(a, b[part]) for a, b in zip(alone, whole, strict=True))
     with pytest.raises(ValueError, match=r"8 images need random numbers \[8, 4\], got \[8, 3\]"):
         scale_flip_and_crop(images, masks, torch.zeros(8, 3), sizes=sizes, **settings)
+
+
+def test_a_turn_and_a_move_are_where_they_are_asked_for() -> None:
+    """Against turns by 90 degrees and moves by whole pixels, which nothing interpolates."""
+    images = torch.rand(1, 2, 5, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    middle, end = 0.5, 1.0
+    still = turn_and_shift(images, torch.tensor([[middle] * 3]), degrees=90, pixels=2)
+    torch.testing.assert_close(still, images, atol=1e-12, rtol=0)
+    turned = turn_and_shift(images, torch.tensor([[end, middle, middle]]), degrees=90, pixels=2)
+    torch.testing.assert_close(turned, images.rot90(1, (2, 3)), atol=1e-9, rtol=0)
+    moved = turn_and_shift(images, torch.tensor([[middle, end, middle]]), degrees=90, pixels=2)
+    torch.testing.assert_close(moved[:, :, 2:], images[:, :, :-2], atol=1e-9, rtol=0)
+    torch.testing.assert_close(moved[:, :, :2], images[:, :, :1].expand(-1, -1, 2, -1), atol=1e-9, rtol=0)
+    both = turn_and_shift(images, torch.tensor([[end, middle, 0.75]]), degrees=90, pixels=2)
+    torch.testing.assert_close(both[..., 1:], turned[..., :-1], atol=1e-9, rtol=0)
+    with pytest.raises(ValueError, match=r"1 images need random numbers \[1, 3\], got \[1, 2\]"):
+        turn_and_shift(images, torch.zeros(1, 2), degrees=1, pixels=1)
+
+
+def test_a_turn_keeps_the_shape_of_what_is_not_square() -> None:
+    """A quarter of a turn of a wide image shows the middle of it, turned."""
+    images = torch.rand(1, 1, 4, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    turned = turn_and_shift(images, torch.tensor([[1.0, 0.5, 0.5]]), degrees=90, pixels=0)
+    torch.testing.assert_close(turned[..., 2:6], images[..., 2:6].rot90(1, (2, 3)), atol=1e-9, rtol=0)

@@ -1,4 +1,4 @@
-"""Group norm: the groups of each rule, in numbers, and that images stay apart."""
+"""Group norm: the groups of each rule, in numbers, and that images stay apart; batch norm with Keras' constants."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from torch import nn
 
-from generative.networks.normalization import by_divisors, by_powers_of_two, group_norm
+from generative.networks.normalization import by_divisors, by_powers_of_two, group_norm, keras_norm
 
 CHANNELS = (16, 24, 40, 64, 88, 96, 288, 576, 2048)
 
@@ -42,3 +43,17 @@ def test_each_image_is_normalised_alone() -> None:
     torch.testing.assert_close(norm(x)[:1], norm(x[:1]))
     grouped = norm(x).unflatten(1, (norm.num_groups, -1)).flatten(2)
     torch.testing.assert_close(grouped.mean(dim=2), torch.zeros(3, norm.num_groups), rtol=0, atol=1e-6)
+
+
+def test_keras_norm() -> None:
+    norm = keras_norm("batch", 6)
+    assert isinstance(norm, nn.BatchNorm2d)
+    assert (norm.num_features, norm.eps, norm.momentum) == (6, 1e-3, 0.01)
+    assert keras_norm("batch", 6, batch_momentum=0.1).momentum == 0.1
+    grouped = [keras_norm("group", channels) for channels in (3, 33, 128)]
+    assert [norm.num_groups for norm in grouped] == [1, 3, 16]  # type: ignore[union-attr]
+    for momentum in (0.0, 1.5, float("nan")):
+        with pytest.raises(ValueError, match=f"above 0 and at most 1, got {momentum}"):
+            keras_norm("batch", 6, batch_momentum=momentum)
+    with pytest.raises(ValueError, match="unknown normalization 'none': choose one of batch, group"):
+        keras_norm("none", 6)
