@@ -229,6 +229,11 @@ class EfficientNetLite(Extractor):
         maps: list[Tensor] = self.network.forward_intermediates(self.central_square(images), intermediates_only=True)
         return maps
 
+    def first_convolution(self, images: Tensor) -> Tensor:
+        """Its activations [B, 32, side / 2, side / 2] of images [B, 1 or 3, H, W] in [-1, 1], differentiable: edges and colours."""
+        activations: Tensor = self.network.conv_stem(self.central_square(images))
+        return activations
+
     def extract(self, images: Tensor) -> Features:
         parts = [self.pooled(part) for part in (images.split(AT_ONCE) if images.device.type == "cpu" else [images])]
         pooled = torch.cat(parts)

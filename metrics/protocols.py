@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from metrics.features import EXTRACTORS, Extractor
+from metrics.features import EXTRACTORS, Extractor, FromClassifier, hash_of_tensors
 from metrics.judge import Judge
 from metrics.quality import CLASS_METRICS, Settings
 
@@ -92,16 +92,36 @@ def make_protocol(
     )
 
 
+def hash_of_average(classifier: object) -> str | None:
+    """Of the averaged network by which a classifier that was trained here names images; None where it has none."""
+    network = getattr(classifier, "averaged_network", None)
+    return None if network is None else hash_of_tensors(network)
+
+
+def was_met(judge: str | Extractor, trained_against: Sequence[str]) -> bool:
+    """Whether a generator that was ``trained_against`` these names and hashes met a judge, or one of that name.
+
+    A classifier is met by its name, or by its average's hash, whichever method's checkpoint holds it.
+    """
+    if name_of(judge) in trained_against:
+        return True
+    return isinstance(judge, FromClassifier) and hash_of_average(judge.network) in trained_against
+
+
+def name_of(judge: str | Extractor) -> str:
+    return judge if isinstance(judge, str) else judge.name
+
+
 def check_judge(
-    name: str, trained_against: Sequence[str], *, allowed: bool, remedy: str = "allow_trained_judge=true"
+    judge: str | Extractor, trained_against: Sequence[str], *, allowed: bool, remedy: str = "allow_trained_judge=true"
 ) -> bool:
-    """Whether a network judges a generator that was trained against it; ValueError where that is not ``allowed``."""
-    if name not in trained_against:
+    """Whether a judge met a generator that was ``trained_against`` these; ValueError where that is not ``allowed``."""
+    if not was_met(judge, trained_against):
         return False
     if not allowed:
         others = [other for other in EXTRACTORS if other not in trained_against]
         raise ValueError(
-            f"this generator was trained against {name}, which is therefore no judge of it: choose another "
+            f"this generator was trained against {name_of(judge)}, which is therefore no judge of it: choose another "
             f"({', '.join(others)}), or give {remedy} and have the result marked"
         )
     return True

@@ -81,8 +81,8 @@ class Drawing:
         elif self.data_labels is None:
             labels, classes = "balanced", f", class k mod {method.num_classes} for image k"
         judge = instruments.judge
-        judges = [instruments.extractor.name, *([] if judge is None else [judge.label])]
-        met = [check_judge(name, method.trained_against, allowed=self.allow_trained_judge) for name in judges]
+        judges = [instruments.extractor, *([] if judge is None else [judge.extractor or judge.label])]
+        met = [check_judge(one, method.trained_against, allowed=self.allow_trained_judge) for one in judges]
         way = "" if method.sampling is None else f", {method.sampling.replace('_', ' ')}"
         return Making(
             samples=f"averaged weights{way}{classes}",

@@ -20,6 +20,7 @@ from metrics.evaluation import Instruments
 from metrics.features import Extractor
 from metrics.image_sets import KeptImageSet, random_part
 from metrics.judge import can_judge
+from metrics.protocols import was_met
 from metrics.quality import CLASS_METRICS, DEFAULT_METRICS, RECONSTRUCTION_METRICS, SSIM_WINDOW
 from metrics.samples import DrawnImages
 from metrics.splits import real_images
@@ -124,7 +125,7 @@ def measure_reconstructions(
         )
     name = request.extractor or (None if metrics is None or "feature_distance" in metrics else "pixels")
     extractor, _ = extractor_of(name, image_shape=method.image_shape, weights=request.weights, device=request.device)
-    is_met = isinstance(method, Draws) and extractor.name in method.trained_against
+    is_met = isinstance(method, Draws) and was_met(extractor, method.trained_against)
     if metrics is None:
         metrics = default_of_pairs(method.image_shape, extractor, is_met=is_met)
     elif is_met and "feature_distance" in metrics:
