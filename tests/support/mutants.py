@@ -39,6 +39,7 @@ DCGAN = "tests/lightning_modules/dcgan"
 PGGAN = "tests/lightning_modules/pggan"
 RESTORATION = "tests/lightning_modules/tasks/test_restoration.py"
 COMBINATIONS = "tests/metrics/test_combinations.py"
+LATENTS = "tests/generative/latents"
 RATES = f"{RECIPE}::test_both_rates_fall_over_the_last_share_of_the_budget"
 
 
@@ -494,6 +495,76 @@ MUTANTS = (
         ' if found[json.loads(line)["image"]] >= set(arms)',
         "",
         f"{RESTORATION}::test_a_run_that_was_broken_off_goes_on",
+    ),
+    Mutant(
+        "combinations of distinct members as if they were independent",
+        "generative/latents/combinations.py",
+        "squares if members is None else (members * squares - 1.0) / (members - 1)",
+        "squares",
+        f"{LATENTS}/test_combinations.py::test_covariances_of_all_combinations_of_four_members",
+    ),
+    Mutant(
+        "weights of a combination that are no shares",
+        "generative/latents/combinations.py",
+        "return given / given.sum()",
+        "return given",
+        f"{LATENTS}/test_combinations.py::test_covariances_of_all_combinations_of_four_members",
+    ),
+    Mutant(
+        "a nearest neighbour that is the latent itself",
+        "generative/latents/combinations.py",
+        "distances[first] = torch.inf",
+        "pass",
+        f"{LATENTS}/test_combinations.py::test_smote_lies_between_a_latent_and_one_of_its_nearest",
+    ),
+    Mutant(
+        "latents of all classes by the same random words",
+        "generative/latents/samplers.py",
+        'stream.branch(f"class {label}")',
+        "stream",
+        f"{LATENTS}/test_samplers.py::test_classes_are_drawn_by_words_of_their_own",
+    ),
+    Mutant(
+        "noise of one degree of freedom less",
+        "generative/latents/densities.py",
+        "math.sqrt(len(centred))",
+        "math.sqrt(len(centred) - 1)",
+        f"{LATENTS}/test_densities.py::test_noise_has_the_covariance_of_the_class_exactly",
+    ),
+    Mutant(
+        "a kernel that widens the class",
+        "generative/latents/densities.py",
+        "math.sqrt(1.0 - self.width**2)",
+        "1.0",
+        f"{LATENTS}/test_samplers.py::test_draws_have_the_mean_and_the_covariance_of_the_class",
+    ),
+    Mutant(
+        "a mixture beside noise along its own directions",
+        "generative/latents/subspaces.py",
+        "(law(number, stream) - directions @ rest)",
+        "law(number, stream)",
+        f"{LATENTS}/test_densities.py::test_beyond_the_leading_directions_a_mixture_is_the_noise_of_the_gaussian",
+    ),
+    Mutant(
+        "a flow that runs backwards in time",
+        "generative/latents/flow.py",
+        "(step + 0.5) / EULER_STEPS, dtype",
+        "1.0 - (step + 0.5) / EULER_STEPS, dtype",
+        f"{LATENTS}/test_flow.py::test_the_exact_velocity_of_a_point_leads_every_noise_there",
+    ),
+    Mutant(
+        "a subset of a bank that forgets where its members come from",
+        "generative/latents/bank.py",
+        "self.origins[numbers], dtype",
+        "None, dtype",
+        f"{LATENTS}/test_bank.py::test_a_subset_keeps_as_many_of_each_class_and_says_where_they_come_from",
+    ),
+    Mutant(
+        "a margin over the mean of the other classes",
+        "generative/latents/confidence.py",
+        "others.amax(dim=1)",
+        "others.mean(dim=1)",
+        f"{LATENTS}/test_confidence.py::test_lemma_1_and_both_bounds",
     ),
 )
 
