@@ -1,0 +1,1 @@
+"""The variational autoencoder (Kingma and Welling 2014), with and without classes, of the networks that ReGene has."""
