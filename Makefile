@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 PYTHON ?= $(shell for p in python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: help setup quickstart pictures test lint soak bench claims critics second-look priors inpainting
+.PHONY: help setup quickstart pictures test lint soak check-gpu bench claims critics second-look priors inpainting augmentation latents
 
 help:
 	@echo "make quickstart  install, train Poly-INR on digits, and say where the pictures are"
@@ -15,6 +15,7 @@ help:
 	@echo "make test        install and run the tests"
 	@echo "make lint        run ruff and mypy"
 	@echo "make soak        run the slow tests"
+	@echo "make check-gpu   run the tests that need a GPU, and a benchmark on it"
 	@echo "make bench       run the benchmarks (BENCH_FLAGS=--quick: in a minute)"
 	@echo "make claims      make docs/claims.md from docs/results (RUNS=<folders>: take in these runs first)"
 	@echo "make second-look measure trained digits by a network as judge, and against their training images"
@@ -26,6 +27,10 @@ help:
 	@echo "make inpainting  fill holes by trained PGGANs and without them, and make docs/results/inpainting.md"
 	@echo "                 (RUNS=<folders of pggan/fashion_mnist> ENCODERS=<folders of pggan/fashion_mnist_encoder>"
 	@echo "                 JUDGE=<checkpoint of classifier/fashion_mnist>)"
+	@echo "make latents     measure every sampler of trained ReGenes, and make docs/results/regene.md"
+	@echo "                 (RUNS=<folders of experiments of regene> JUDGE=<checkpoint of a classifier, or none>)"
+	@echo "make augmentation teach classifiers images that ReGene made, beside controls, and make docs/results/augmentation.md"
+	@echo "                 (RUNS=<folders of regene with a rare class> SHARES=<folders of regene without one>)"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@if [ -z "$(PYTHON)" ]; then echo "error: Python 3.11 or 3.12 is needed; name one with make PYTHON=..."; exit 2; fi
@@ -62,6 +67,11 @@ lint: setup
 soak: setup
 	$(PY) -m pytest -m soak
 
+# On a machine with a GPU: every method trains, resumes and draws there, about 3 minutes
+check-gpu: setup
+	OMP_NUM_THREADS=4 $(PY) -m pytest -m gpu -n 4 tests/gpu
+	$(PY) benchmarks/regene.py --device cuda
+
 bench: setup
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(PY) $$script $(BENCH_FLAGS); done
 
@@ -93,6 +103,13 @@ priors: setup
 
 inpainting: setup
 	OMP_NUM_THREADS=1 $(PY) -m docs.ledger.inpainting $(if $(RUNS),--measure $(RUNS) --encoders $(ENCODERS) --judge $(JUDGE))
+
+augmentation: setup
+	OMP_NUM_THREADS=1 $(PY) -m docs.ledger.augmentation $(if $(RUNS),--measure $(RUNS)) $(if $(SHARES),--share $(SHARES))
+
+# RUNS: folders of experiments of regene; JUDGE, if there is one: a checkpoint of a classifier that was trained apart
+latents: setup
+	OMP_NUM_THREADS=1 $(PY) -m docs.ledger.latents $(if $(RUNS),--measure $(RUNS) $(if $(JUDGE),--judge $(JUDGE)))
 
 claims: setup
 	$(PY) -m docs.ledger $(if $(RUNS),--collect $(RUNS))
