@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from docs.ledger.collect import GenerationTest, collect, data_name, published
+from docs.ledger.collect import GenerationTest, collect, data_name, of_all_capabilities, published
 from docs.ledger.results import DOCS, read_results
 from launch.build import build
 from launch.compose import compose, plain
@@ -112,3 +112,17 @@ def test_the_result_of_a_run_takes_the_place_of_that_of_its_seed(tmp_path: Path,
 def test_some_classes_of_a_set_are_called_as_their_data_module_calls_itself() -> None:
     config = plain(compose("train", ["experiment=pggan/cifar10_automobile", "run_dir=run"]))
     assert data_name(config) == build(config)[0].name == "cifar10_1"
+
+
+def test_a_method_that_draws_and_classifies_is_published_by_its_samples_with_its_other_measures() -> None:
+    drawn = {"protocol": {"data": "digits:all"}, "metrics": {"fd": 0.6, "accuracy": 1.0}, "num_images": 1797}
+    remade = {"protocol": {"task": "reconstruction"}, "metrics": {"mae": 0.05}, "num_images": 359}
+    named = {
+        "protocol": {"task": "classification"},
+        "metrics": {"accuracy": 0.98, "top5_accuracy": 1.0},
+        "num_images": 359,
+    }
+    found = of_all_capabilities([drawn, remade, named])
+    assert found["num_images"] == 1797
+    assert found["metrics"] == {"fd": 0.6, "accuracy": 1.0, "mae": 0.05, "top5_accuracy": 1.0}
+    assert of_all_capabilities([remade, named])["metrics"]["accuracy"] == 0.98
