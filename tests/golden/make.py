@@ -18,7 +18,14 @@ from records.environment import environment
 
 FOLDER = Path(__file__).resolve().parent
 STEPS = ("max_kimg=0.32", "callbacks.losses.every_kimg=0.016", "save_every_kimg=1")
-RECORDED = ("loss/", "score/")  # penalties have values at some steps only
+RECORDED = ("loss/", "score/")  # penalties have values at some steps only, and so has what learns in its turn
+
+
+def steps_of(rows: list[dict[str, str]], column: str) -> list[float]:
+    """The values of a column at the steps that have one."""
+    return [float(row[column]) for row in rows if row[column]]
+
+
 LIMITS = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS")  # to the kernels of another processor
 
 
@@ -52,7 +59,7 @@ def main() -> None:
             train(compose("train", [*SMALL_RUN, *chosen, *STEPS, f"run_dir={folder}/run"]))
             with (Path(folder) / "run" / "metrics.csv").open(newline="") as file:
                 rows = list(csv.DictReader(file))[:20]
-        values = {column: [float(row[column]) for row in rows] for column in rows[0] if column.startswith(RECORDED)}
+        values = {column: steps_of(rows, column) for column in rows[0] if column.startswith(RECORDED)}
         (FOLDER / f"{method}.json").write_text(json.dumps({"made_on": made_on(), "losses": values}, indent=1) + "\n")
 
 
