@@ -108,7 +108,8 @@ def arms_section(lines: Sequence[Line], experiment: str) -> Iterator[str]:
     for extractor, own in by_space(lines).items():
         rival = read_results(RIVALS[experiment]) if extractor == "pixels" and experiment in RIVALS else []
         yield from (f"**In {extractor}**", "", arm_table(own, rival))
-        yield bullet(beaten_in_words(of_method(own)))
+        if of_method(own):
+            yield bullet(beaten_in_words(of_method(own)))
         if rival:
             yield bullet(RIVAL)
         yield ""

@@ -210,7 +210,7 @@ def test_a_network_that_pools_has_a_latent_of_one_pixel() -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["method.joint=1"], "joint=1 trains both at once: set classifier_kimg to 0, got 20"),
+        (["method.joint=1"], "joint=1 trains both at once: set classifier_kimg to 0, got 0.032"),
         (["method.classifier_kimg=0"], "the decoder learns from a classifier: set classifier_kimg above 0, weights to"),
         (
             ["method.ssim_window=11"],
