@@ -121,6 +121,7 @@ def test_two_ranks_give_what_one_gives(run: Path, tmp_path: Path) -> None:
     assert len(list((tmp_path / "two" / "cache").iterdir())) == 1
 
 
+@pytest.mark.soak  # four starts of the program; the test above holds its numbers
 def test_the_program_on_two_ranks(program: Program, run: Path, tmp_path: Path) -> None:
     settings = [f"checkpoint={run}/checkpoints/last.ckpt", "num_images=101", "batch_size=16"]
     alone = last_record(program("evaluate.py", *settings, f"output={tmp_path / 'one.jsonl'}"))

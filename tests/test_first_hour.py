@@ -94,6 +94,7 @@ def test_own_images_and_two_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ]
 
 
+@pytest.mark.soak  # six trainings, each a start of the program; tests of launch/ hold the parts
 def test_a_search_for_settings(
     tmp_path: Path,
     program: Callable[..., subprocess.CompletedProcess[str]],

@@ -90,7 +90,9 @@ def test_what_a_killed_sweep_left_running_is_ended_and_goes_on(pretend: Pretend)
     engine = pretend(method="grid", parameters=parameters, jobs=2)
     process = multiprocessing.get_context("fork").Process(target=engine.run)
     process.start()
+    # Both: the trial that hangs does, and the other one has ended and left no process.
     wait_for(lambda: (engine.trials_folder / "0000" / "hangs").exists())
+    wait_for(lambda: [trial.state for trial in Journal(engine.folder).trials.values()] == ["running", "done"])
     with pytest.raises(ValueError, match=r"another sweep.py runs the sweep in"):
         pretend(method="grid", parameters=parameters).run()
     os.kill(process.pid or 0, signal.SIGKILL)
