@@ -22,14 +22,16 @@ from metrics.splits import real_images
 from records.results import TEST_STAGE, Origin, reconstruction_result
 from records.run_files import append_line
 
+USUAL = 2000  # images that are made again: of all the 60,000 of a large set, measuring would take longer than training
+
 
 class ReconstructionMetrics(MeasuringInTraining):
     """Logs ``metric/<name>`` and ``best/<name>`` of images that a method makes again, every ``every_kimg`` and at the end.
 
     ``metrics`` are some of psnr, ssim and mae; ssim is left out where images are smaller than its window. During training
-    the originals are ``num_images`` images of the training split, chosen by a fixed seed, None: all. The test stage measures
-    on every image of the test split and appends the result to ``run_dir/results.jsonl``. Ranks share the images, in
-    batches of ``batch_size``. Methods that do not reconstruct are left alone.
+    the originals are ``num_images`` images of the training split, chosen by a fixed seed, None: :data:`USUAL` or all of
+    fewer. The test stage measures on every image of the test split and appends the result to ``run_dir/results.jsonl``. Ranks
+    share the images, in batches of ``batch_size``. Methods that do not reconstruct are left alone.
     """
 
     def __init__(
@@ -70,7 +72,8 @@ class ReconstructionMetrics(MeasuringInTraining):
     def originals(self, trainer: Trainer) -> KeptImageSet:
         """The training images that are made again, the same ones each time."""
         datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
-        return random_part(real_images(datamodule, "train"), self.num_images)
+        images = real_images(datamodule, "train")
+        return random_part(images, min(USUAL, len(images)) if self.num_images is None else self.num_images)
 
     def names(self, method: Method, *, num_images: int) -> dict[str, str]:
         """Metric -> its whole name, such as ``psnr_64px_1k``."""

@@ -87,6 +87,14 @@ def test_two_ranks_measure_what_one_does_and_leave_one_record(program: Callable,
         assert column(tmp_path / "two", name) == pytest.approx(column(tmp_path / "one", name), rel=1e-9)
 
 
+def test_of_a_large_set_no_more_than_usual_are_made_again(small_run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("callbacks.reconstruction_metrics.USUAL", 50)
+    folder, _ = small_run(*instead_of_classifier(Echo), *OFTEN)
+    names = {name for row in read_metrics(folder / "metrics.csv") for name in row}
+    assert "metric/mae_8px_50" in names
+    assert "metric/mae_8px_1438" not in names
+
+
 def test_large_images_have_ssim() -> None:
     metrics = ReconstructionMetrics(run_dir="run", every_kimg=1, metrics=["psnr", "ssim", "mae"])
     assert metrics.measures(Echo(image_shape=(1, 11, 11), num_classes=0, seed=0)) == ["psnr", "ssim", "mae"]
