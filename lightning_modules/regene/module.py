@@ -95,8 +95,6 @@ class ReGene(DrawsFromBank, Reconstructs, Classification):
             except ValueError as error:
                 raise ValueError(f"{error}, or set the stages' weight of perceptual to 0") from error
             self.layer = network.to(self.device).first_convolution
-        if self.device.type == "cuda":  # the order in which its convolutions in half precision are fastest
-            self.to(memory_format=torch.channels_last)
 
     def configure_optimizers(self) -> Optimizer:
         """One, with a group for each network: what gets no gradient in a step stays as it is."""
