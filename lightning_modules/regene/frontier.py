@@ -20,6 +20,7 @@ FAMILIES = {  # each joined by a line: the dial is the number of sources, or the
     "random weights": ("dirichlet_2", "dirichlet_3", "dirichlet_5"),
     "densities": ("gaussian", "mixture_3", "flow"),
     "SMOTE": ("smote",),
+    "with details": ("variance_2_filtered_detailed",),
     "memorised": ("training",),
     "means of pixels": ("pixels_2", "pixels_3"),
     "training images": ("images",),

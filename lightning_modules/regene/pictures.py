@@ -100,9 +100,9 @@ def chosen_members(method: ReGene, count: int, *, label: int, seed: int, place: 
 
 
 def source_images(method: ReGene, datamodule: ImageData, members: Tensor) -> Tensor:
-    """The training images [n, C, H, W] in [-1, 1] that members of the bank were encoded from."""
+    """The training images that ``members`` [...] of the bank were encoded from: [..., C, H, W] in [-1, 1]."""
     images = datamodule.split("train")[0]
-    return as_floats(images[method.bank.origins[members]])
+    return as_floats(images[method.bank.origins[members.flatten()]]).unflatten(0, members.shape)
 
 
 @torch.no_grad()

@@ -12,14 +12,16 @@ import torch
 from torch import Tensor
 
 from generative.checks import check_at_least, check_choice
+from generative.latents.combinations import Combination, Smote
 from generative.randomness import Stream
-from generative.rendering.images import as_floats, to_uint8
+from generative.rendering.images import to_uint8
 from generative.rendering.tables import markdown
 from lightning_modules.base import Classifies, ImageData
 from lightning_modules.labels import labels_to_follow
-from lightning_modules.regene.drawing import FILTERED, GaveUp
+from lightning_modules.regene.drawing import AT_ONCE, FILTERED, SAMPLERS, GaveUp
 from lightning_modules.regene.judging import chosen_instruments
 from lightning_modules.regene.module import ReGene
+from lightning_modules.regene.pictures import decoded, source_images
 from lightning_modules.tasks.samples import progress
 from lightning_modules.tasks.tables import write_lines
 from metrics.evaluation import Instruments, evaluate, real_summary
@@ -36,26 +38,15 @@ NAMED = ["accuracy", TSTR]
 METRICS = [*COMPARED, *COPIED, *NAMED]
 REFERENCES = ("all", "test")
 COLUMNS = dict.fromkeys(METRICS, ".3f")
-ARMS = (
-    "convex_2",
-    "convex_2_filtered",
-    "convex_3",
-    "convex_5",
-    "dirichlet_2",
-    "variance_2",
-    "variance_2_filtered",
-    "variance_5",
-    "gaussian",
-    "mixture_3",
-    "kernel_0.5",
-    "smote",
-    "flow",
-    "class_mean",
-    "training",
-    "pixels_2",
-    "images",
-)
 PIXELS, IMAGES = "pixels_", "images"  # arms without a decoder: means of the same images' pixels, training images
+DETAILED = "_detailed"  # behind a sampler: with what the decoder misses of the first source
+CHECKED = ("convex_2", "variance_2")  # which the table has with the filter, too
+ARMS = (
+    *(arm for name in SAMPLERS for arm in ((name, name + FILTERED) if name in CHECKED else (name,))),
+    f"variance_2{FILTERED}{DETAILED}",
+    f"{PIXELS}2",
+    IMAGES,
+)
 
 
 @dataclass(frozen=True)
@@ -90,9 +81,30 @@ class CombinedPixels:
         stream = Stream(self.seed, "regene").branch("try 0")
         labels = self.labels()[first : first + count]
         drawn = self.method.sampler(self.sampler).draw(range(first, first + count), labels, stream)
-        images = self.datamodule.split("train")[0]
-        sources = as_floats(images[self.method.bank.origins[drawn.sources.flatten()]]).unflatten(0, drawn.sources.shape)
+        sources = source_images(self.method, self.datamodule, drawn.sources)
         return to_uint8((drawn.weights.to(sources)[:, :, None, None, None] * sources).sum(dim=1))
+
+
+@dataclass(frozen=True)
+class DetailedImages(CombinedPixels):
+    """What ``method`` draws by ``sampler``, and the detail that its decoder misses of the first source: D(z) + x_1 - D(z_1).
+
+    The pair of a latent and a detail is a whole code of a training image. Latents are combined, details are not, since a mean
+    of details is blurred. The filter, if any, sees D(z).
+    """
+
+    @property
+    def name(self) -> str:
+        return f"{self.sampler}, with details"
+
+    def images(self, first: int, count: int) -> Tensor:
+        self.method.use_sampling(self.sampler)
+        labels = self.labels()[first : first + count]
+        drawn = self.method.sampled(range(first, first + count), labels, seed=self.seed)
+        firsts = drawn.sources[:, 0]
+        again = torch.cat([decoded(self.method, self.method.bank.rows(part)) for part in firsts.split(AT_ONCE)])
+        details = source_images(self.method, self.datamodule, firsts) - again
+        return to_uint8((drawn.images.cpu() + details).clamp(-1.0, 1.0))
 
 
 def samplers(
@@ -109,12 +121,12 @@ def samplers(
 ) -> list[Path]:
     """FD, precision, recall, authenticity, asked class and the accuracy of a student, of ``count`` images of each arm.
 
-    ``arms``: samplers of the method, ``pixels_2`` (the mean of the two images whose latents convex_2 combines) and ``images``
-    (training images themselves); by default all of the table. They are measured in raw pixels and, with a ``judge``, in its
-    features too: a classifier's checkpoint that also names the images; without it a machine on raw pixels does. The
-    ``reference`` are ``num_reference`` images of the split ``all`` or ``test`` (null: all of them); authenticity asks the
-    training images. An arm whose images no try gets past the checks has a row that says so. ValueError where the judge is the
-    method's own classifier.
+    ``arms``: samplers of the method, also with ``_detailed`` behind them (:class:`DetailedImages`), ``pixels_2`` (the mean of
+    the two images whose latents convex_2 combines) and ``images`` (training images themselves); by default all of the table.
+    They are measured in raw pixels and, with a ``judge``, in its features too: a classifier's checkpoint that also names the
+    images; without it a machine on raw pixels does. The ``reference`` are ``num_reference`` images of the split ``all`` or
+    ``test`` (null: all of them); authenticity asks the training images. An arm whose images no try gets past the checks has a
+    row that says so. ValueError where the judge is the method's own classifier.
     """
     rows = measured_rows(
         method,
@@ -242,8 +254,15 @@ def check_arms(method: ReGene, names: Sequence[str]) -> None:
     for name in names:
         if name.startswith(PIXELS) and name.endswith(FILTERED):
             raise ValueError(f"{name}: means of pixels are not filtered, leave out {FILTERED}")
-        if name != IMAGES:
-            method.sampler(name.replace(PIXELS, "convex_").removesuffix(FILTERED))  # which refuses a name that is none
+        if name == IMAGES:
+            continue
+        plain = name.replace(PIXELS, "convex_").removesuffix(DETAILED).removesuffix(FILTERED)
+        sampler = method.sampler(plain)  # which refuses a name that is none
+        if name.endswith(DETAILED) and not isinstance(sampler, Combination | Smote):
+            raise ValueError(
+                f"{name}: details are those of a source, and {plain} makes latents of no single training images: take a "
+                "sampler like variance_2, convex_2 or smote"
+            )
 
 
 def cells(row: dict[str, Any]) -> Sequence[str]:
@@ -259,5 +278,7 @@ def images_of(method: ReGene, name: str, datamodule: ImageData, cycle: Tensor, c
         return random_part(part, min(count, len(part)))
     if name.startswith(PIXELS):
         return CombinedPixels(method, datamodule, name.replace(PIXELS, "convex_"), cycle, count, seed)
+    if name.endswith(DETAILED):
+        return DetailedImages(method, datamodule, name.removesuffix(DETAILED), cycle, count, seed)
     method.use_sampling(name)
     return DrawnImages(method, count, seed=seed, data_labels=datamodule.split("train")[1])

@@ -8,7 +8,8 @@ import pytest
 
 from generative.latents.names import named
 from lightning_modules.regene.frontier import FAMILIES, PANELS, frontier_figure
-from lightning_modules.regene.samplers import IMAGES, PIXELS
+from lightning_modules.regene.drawing import FILTERED
+from lightning_modules.regene.samplers import DETAILED, IMAGES, PIXELS
 
 
 def row(arm: str, value: float) -> dict[str, Any]:
@@ -18,7 +19,7 @@ def row(arm: str, value: float) -> dict[str, Any]:
 
 @pytest.mark.parametrize("arm", [arm for arms in FAMILIES.values() for arm in arms if arm != IMAGES])
 def test_every_arm_has_a_sampler(arm: str) -> None:
-    assert named(arm.replace(PIXELS, "convex_"))
+    assert named(arm.replace(PIXELS, "convex_").removesuffix(DETAILED).removesuffix(FILTERED))
 
 
 def test_a_family_is_a_line_along_its_dial_and_arms_that_gave_up_are_left_out() -> None:

@@ -73,6 +73,30 @@ def test_copies_are_of_the_training_images_and_distances_of_the_reference(tmp_pa
     assert rows["pixels", "images"]["fd"] == pytest.approx(expected, rel=1e-4)
 
 
+def test_details_are_what_the_decoder_misses_of_the_first_source(tmp_path: Path) -> None:
+    """With it a training latent is its image again; the detail of a combination is that of its first source alone."""
+    data = Data()
+    method = shrinking(data, shrinks=0.5)  # which decodes half of an image
+    cycle = torch.arange(2)
+    found = images_of(method, "training_detailed", data, cycle, 40, seed=0)
+    drawn = images_of(method, "training", data, cycle, 40, seed=0)
+    originals = to_uint8(data.split("train")[0])
+    places = [int((originals == image).flatten(1).all(dim=1).nonzero()[0]) for image in found.images(0, 40)]
+    assert data.split("train")[1][places].tolist() == found.labels().tolist()
+    assert not torch.equal(drawn.images(0, 40), found.images(0, 40))
+
+    combined = images_of(method, "variance_2_detailed", data, cycle, 40, seed=0)
+    method.use_sampling("variance_2")
+    sampled = method.sampled(range(40), combined.labels(), seed=0)
+    first = data.split("train")[0][method.bank.origins[sampled.sources[:, 0]]]
+    expected = to_uint8((sampled.images + 0.5 * first).clamp(-1, 1)).int()
+    assert (combined.images(0, 40).int() - expected).abs().max() <= 1
+    with pytest.raises(
+        ValueError, match="gaussian_detailed: details are those of a source, and gaussian makes latents"
+    ):
+        measured(tmp_path, method, arms=["gaussian_detailed"])
+
+
 def test_what_gives_up_has_a_row_that_says_so(tmp_path: Path) -> None:
     method = shrinking(Data(), max_tries=1)
     rows, table = measured(tmp_path, method, arms=["convex_2_filtered", "convex_2"], judge=[Doubled()])

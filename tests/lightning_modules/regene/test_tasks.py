@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from generative.latents.confidence import log_odds
 from generative.rendering.images import pixel_scale, read_png
 from lightning_modules.regene.pictures import chosen_members, combinations, matrix, source_images, walk
 from lightning_modules.regene.trials import latent_tries, limits_of, real_rates, trials
-from tests.support.banks import Data, identity
+from tests.support.banks import Data, Identity, identity
 
 COUNT = 30
 
@@ -30,6 +31,25 @@ def test_trials_are_what_the_checks_saw(tmp_path: Path) -> None:
         assert COUNT <= row["images"] <= int((found.tries + 1).sum()), "what fails the first check is not drawn"
         assert COUNT <= row["latents"] <= int((found.tries + 1).sum())
     assert "| all |" in table.read_text()
+
+
+def test_two_ranks_and_a_resumed_run_count_the_tries_of_one(tmp_path: Path) -> None:
+    """Each image has its own tries, whoever draws it; a checkpoint has the bank and the thresholds, and needs no data."""
+    method = identity()
+    lines, _ = trials(method, tmp_path / "one", seed=0, datamodule=Data(), count=COUNT)  # type: ignore[arg-type]
+    rows = [json.loads(line) for line in lines.read_text().splitlines()]
+    assert any(row["images"] > COUNT for row in rows), "some images take several tries"
+
+    labels = torch.zeros(COUNT, dtype=torch.int64)
+    tries = [method.sampled(range(rank, COUNT, 2), labels[rank::2], seed=0).tries for rank in range(2)]
+    assert torch.equal(torch.stack(tries, dim=1).flatten(), method.sampled(range(COUNT), labels, seed=0).tries)
+
+    checkpoint: dict[str, Any] = {}
+    method.on_save_checkpoint(checkpoint)
+    resumed = Identity()
+    resumed.on_load_checkpoint(checkpoint)
+    again, _ = trials(resumed, tmp_path / "resumed", seed=0, datamodule=Data(), count=COUNT)  # type: ignore[arg-type]
+    assert again.read_text() == lines.read_text()
 
 
 def test_of_sources_on_the_right_side_every_mean_passes_the_first_check() -> None:
