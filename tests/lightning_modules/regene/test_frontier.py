@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from generative.latents.names import named
-from lightning_modules.regene.frontier import FAMILIES, PANELS, frontier_figure
 from lightning_modules.regene.drawing import FILTERED
+from lightning_modules.regene.frontier import FAMILIES, PANELS, frontier_figure
 from lightning_modules.regene.samplers import DETAILED, IMAGES, PIXELS
 
 
