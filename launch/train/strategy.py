@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
@@ -28,6 +29,16 @@ def check_trainer(trainer: Trainer, settings: dict[str, Any]) -> None:
         raise ValueError(f"trainer.precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
     if precision == MIXED and trainer.strategy.root_device.type == "cpu":
         raise ValueError(f"trainer.precision={MIXED} needs a GPU: choose bf16-mixed to train on the CPU")
+    if precision == "bf16-mixed" and trainer.strategy.root_device.type == "cpu" and not multiplies_bfloat16():
+        rank_zero_warn(
+            "this processor has no fast bfloat16, and trainer.precision=bf16-mixed may train ten times slower than "
+            "trainer.precision=32-true: leave it out, or set it to that"
+        )
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether the processor's kernels for convolutions and products take bfloat16 as it is (AVX-512, AMX and their like)."""
+    return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def buckets(parameters: Iterable[nn.Parameter], max_bytes: int) -> Iterator[list[nn.Parameter]]:

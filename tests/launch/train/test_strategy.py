@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -190,3 +191,12 @@ def test_a_setting_of_the_strategy_is_a_constructors_argument() -> None:
         check_constructor_calls(config)
     with pytest.raises(ValueError, match="timeout_seconds must be positive, got 0"):
         AveragedGradients(timeout_seconds=0)
+
+
+@pytest.mark.parametrize(("is_fast", "warnings"), [(True, 0), (False, 1)])
+def test_a_processor_that_is_slow_in_bfloat16_says_so(is_fast: bool, warnings: int, monkeypatch: Any) -> None:
+    monkeypatch.setattr("launch.train.strategy.multiplies_bfloat16", lambda: is_fast)
+    with pytest.warns(UserWarning, match=r"no fast bfloat16.*trainer.precision=32-true") if warnings else nullcontext():
+        check_trainer(trainer("cpu"), {"precision": "bf16-mixed"})
+    check_trainer(trainer("cpu"), {"precision": "32-true"})
+    check_trainer(trainer("cuda"), {"precision": "bf16-mixed"})
