@@ -23,7 +23,6 @@ COMMAND = "python -m docs.ledger.latents --measure RUN ..."
 PIXEL_MEANS = "pixels_2"
 COPIES = ("training", "images")  # what is memorised is no sampler
 UNDECODED = ("pixels_2", "images")
-RIVALS = {"regene/digits": "vae/digits"}  # experiments that draw by the same decoder, with the same protocol, in pixels
 NUMBERS = {"training": 1, "convex_2": 2, "convex_3": 3, "convex_5": 5, "convex_10": 10}
 DIGITS = {"fd": 3, "precision": 3, "recall": 3, "authenticity": 3, "accuracy": 3, "tstr_accuracy": 3, "mae": 4}
 TITLES = {"fd": "FD", "accuracy": "asked class", "tstr_accuracy": "TSTR"}
@@ -40,9 +39,7 @@ LEAKS = (
     "The judge of digits learned from the training images, which are combined and which are in the reference too: asked "
     "class, recall and FD of all arms are flattered alike."
 )
-RIVAL = (
-    "The last row is a class-conditional variational autoencoder of the same decoder, its authenticity by all images."
-)
+RIVAL = "`vae/...` is a class-conditional variational autoencoder of the same decoder."
 
 PRINTED = (  # Table 1: accuracy and MAE by blocks x convolutions; Figure 16, by loss, is of another network
     ("regene/cifar10_small", "4 x 1", 0.772, 0.079),
@@ -106,11 +103,10 @@ def arms_section(lines: Sequence[Line], experiment: str) -> Iterator[str]:
             "",
         )
     for extractor, own in by_space(lines).items():
-        rival = read_results(RIVALS[experiment]) if extractor == "pixels" and experiment in RIVALS else []
-        yield from (f"**In {extractor}**", "", arm_table(own, rival))
+        yield from (f"**In {extractor}**", "", arm_table(own))
         if of_method(own):
             yield bullet(beaten_in_words(of_method(own)))
-        if rival:
+        if any(is_rival(line["arm"]) for line in own):
             yield bullet(RIVAL)
         yield ""
 
@@ -123,8 +119,13 @@ def by_space(lines: Sequence[Line]) -> dict[str, list[Line]]:
     }
 
 
-def arm_table(lines: Sequence[Line], rival: Sequence[Line] = ()) -> str:
-    """A row an arm, those of an autoencoder and of joint training after those of the method, last results of a ``rival``."""
+def is_rival(arm: str) -> bool:
+    """Whether it is another generator, which is called by its experiment, and no sampler."""
+    return "/" in arm
+
+
+def arm_table(lines: Sequence[Line]) -> str:
+    """A row an arm, those of an autoencoder and of joint training after those of the method."""
     rows = []
     groups = sorted({line.get("joint") for line in lines}, key=lambda joint: -1.0 if joint is None else joint)
     for joint in groups:
@@ -134,9 +135,6 @@ def arm_table(lines: Sequence[Line], rival: Sequence[Line] = ()) -> str:
             measured = [line for line in own if "gave_up" not in line]
             cells = [stated([line[name] for line in measured], name) if measured else "gave up" for name in METRICS]
             rows.append([arm + of_joint(joint), str(len(own)), *cells])
-    if rival:
-        cells = [stated([line["metrics"][name] for line in rival], name) for name in METRICS]
-        rows.append([f"`{rival[0]['experiment']}`", str(len(rival)), *cells])
     return markdown(("arm", "seeds", *(TITLES.get(name, name) for name in METRICS)), rows)
 
 
@@ -163,7 +161,7 @@ def beaten_in_words(lines: Sequence[Line]) -> str:
     nearest: tuple[float, str] | None = None
     for arm in dict.fromkeys(line["arm"] for line in lines):
         own = [line for line in lines if line["arm"] == arm and "gave_up" not in line]
-        if arm in COPIES or arm.startswith("pixels_") or not own:
+        if arm in COPIES or arm.startswith("pixels_") or is_rival(arm) or not own:
             continue
         ratio = fmean(line["fd"] / base[line["train_seed"]]["fd"] for line in own)
         nearest = min(nearest or (ratio, arm), (ratio, arm))

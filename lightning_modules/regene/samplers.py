@@ -16,7 +16,7 @@ from generative.latents.combinations import Combination, Smote
 from generative.randomness import Stream
 from generative.rendering.images import to_uint8
 from generative.rendering.tables import markdown
-from lightning_modules.base import Classifies, ImageData
+from lightning_modules.base import Classifies, Draws, ImageData
 from lightning_modules.labels import labels_to_follow
 from lightning_modules.regene.drawing import AT_ONCE, FILTERED, SAMPLERS, GaveUp
 from lightning_modules.regene.judging import chosen_instruments
@@ -118,6 +118,7 @@ def samplers(
     count: int = 1797,
     reference: str = "all",
     num_reference: int | None = None,
+    rivals: list[Draws] | None = None,
 ) -> list[Path]:
     """FD, precision, recall, authenticity, asked class and the accuracy of a student, of ``count`` images of each arm.
 
@@ -126,7 +127,8 @@ def samplers(
     They are measured in raw pixels and, with a ``judge``, in its features too: a classifier's checkpoint that also names the
     images; without it a machine on raw pixels does. The ``reference`` are ``num_reference`` images of the split ``all`` or
     ``test`` (null: all of them); authenticity asks the training images. An arm whose images no try gets past the checks has a
-    row that says so. ValueError where the judge is the method's own classifier.
+    row that says so. ``rivals`` are other generators of this data that draw by class, measured alike under the names of their
+    experiments. ValueError where the judge is the method's own classifier.
     """
     rows = measured_rows(
         method,
@@ -135,6 +137,7 @@ def samplers(
         judge,
         Asked(count=count, reference=reference, num_reference=num_reference, seed=seed),
         title="samplers",
+        rivals=rivals or (),
     )
     return write_rows(rows, output, "samplers")
 
@@ -161,9 +164,11 @@ def measured_rows(
     asked: Asked,
     *,
     title: str,
+    rivals: Sequence[Draws] = (),
 ) -> list[dict[str, Any]]:
-    """A row of each arm in raw pixels and, with a judge, one in its features; ``title`` is what the progress calls it."""
+    """A row of each arm and rival in raw pixels and, with a judge, one in its features; progress is called ``title``."""
     check_arms(method, arms)
+    check_rivals(method, rivals)
     ways = (False,) if judge is None else (False, True)
     spaces = [space_of(method, datamodule, judge, asked, by_features=by_features) for by_features in ways]
     cycle = method.label_cycle(labels_to_follow(method, datamodule, "data"), seed=asked.seed)
@@ -173,10 +178,15 @@ def measured_rows(
         "reference": f"{datamodule.name}:{asked.reference}",
     }
     rows: list[dict[str, Any]] = []
-    with progress(len(arms), title) as bar:
+    with progress(len(arms) + len(rivals), title) as bar:
         for name in arms:
             images = images_of(method, name, datamodule, cycle.cpu(), asked.count, seed=asked.seed)
             rows += rows_of(facts | {"arm": name}, images, spaces)
+            bar.update()
+        for rival in rivals:
+            drawn = DrawnImages(rival, asked.count, seed=asked.seed, data_labels=datamodule.split("train")[1])
+            own = {"arm": experiment_of(rival), "train_seed": rival.seed, "kimg": rival.images_seen / 1000}
+            rows += rows_of(facts | own, drawn, spaces)
             bar.update()
     return rows
 
@@ -243,10 +253,29 @@ def table_of(rows: Sequence[dict[str, Any]], extractor: str) -> str:
 
 def facts_of(method: ReGene, *, seed: int) -> dict[str, Any]:
     """What a row of any table says of the run that it is of, and of the drawing."""
-    experiment = method.run_config.get("experiment_name")
-    facts = {"experiment": experiment, "train_seed": method.seed, "kimg": method.images_seen / 1000, "seed": seed}
+    facts = {
+        "experiment": experiment_of(method),
+        "train_seed": method.seed,
+        "kimg": method.images_seen / 1000,
+        "seed": seed,
+    }
     rare = method.run_config.get("datamodule", {}).get("rare")
     return facts | {"joint": method.joint} | ({"rare": rare} if rare else {})
+
+
+def check_rivals(method: ReGene, rivals: Sequence[Draws]) -> None:
+    """ValueError for a generator of other images, or of other classes."""
+    for rival in rivals:
+        if (rival.image_shape, rival.num_classes) != (method.image_shape, method.num_classes):
+            raise ValueError(
+                f"rivals has {experiment_of(rival)}, which draws images {rival.image_shape} of {rival.num_classes} classes, and "
+                f"these are {method.image_shape} of {method.num_classes}: give a generator of this data that draws by class"
+            )
+
+
+def experiment_of(method: Draws) -> str | None:
+    name: str | None = method.run_config.get("experiment_name")
+    return name
 
 
 def check_arms(method: ReGene, names: Sequence[str]) -> None:

@@ -97,6 +97,19 @@ def test_details_are_what_the_decoder_misses_of_the_first_source(tmp_path: Path)
         measured(tmp_path, method, arms=["gaussian_detailed"])
 
 
+def test_a_rival_is_measured_as_an_arm_is(tmp_path: Path) -> None:
+    method, rival = shrinking(Data()), shrinking(Data(), sampling="training")
+    rival.run_config = {"experiment_name": "other/data"}
+    rows, table = measured(tmp_path, method, arms=["training"], judge=[Doubled()], rivals=[rival])
+    for extractor in ("pixels", "classifier"):
+        own, other = rows[extractor, "training"], rows[extractor, "other/data"]
+        assert {name: own[name] for name in METRICS} == {name: other[name] for name in METRICS}
+    assert table.count("| other/data |") == 2
+    rival.num_classes = 0
+    with pytest.raises(ValueError, match=r"rivals has other/data, which draws images \(1, 3, 3\) of 0 classes"):
+        measured(tmp_path, method, arms=["training"], rivals=[rival])
+
+
 def test_what_gives_up_has_a_row_that_says_so(tmp_path: Path) -> None:
     method = shrinking(Data(), max_tries=1)
     rows, table = measured(tmp_path, method, arms=["convex_2_filtered", "convex_2"], judge=[Doubled()])
