@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -25,10 +24,9 @@ from generative.priors.divergences import (
     symmetric,
 )
 from generative.priors.solver import cauchy_masses, cauchy_scale, positions, variance
+from tests.support.released import released_outputs
 
 ROOT = Path(__file__).resolve().parents[3]
-GOLDEN_DIR = Path(os.environ.get("GOLDEN_DIR", ROOT.parent / "shared" / "data" / "golden"))
-GOLDEN_FILES = sorted(GOLDEN_DIR.glob("prior_divergences_*.npz"))
 AUTHORS = ROOT.parent / "shared" / "data" / "priors" / "non_param_pdf.mat"
 BINS, TARGET = 1024, 768.0  # xi 0.75
 
@@ -38,10 +36,7 @@ def some_density(bins: int) -> Array:
     return found / found.sum()
 
 
-@pytest.mark.skipif(
-    not GOLDEN_FILES, reason=f"no prior_divergences_*.npz in {GOLDEN_DIR}; name a folder with GOLDEN_DIR"
-)
-@pytest.mark.parametrize("path", GOLDEN_FILES, ids=lambda path: path.stem)
+@released_outputs("prior_divergences_*.npz")
 def test_released_outputs(path: Path) -> None:
     stored = np.load(path)
     names = [key.removesuffix("_density") for key in stored if key.endswith("_density")]

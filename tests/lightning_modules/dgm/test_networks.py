@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections import Counter
 from pathlib import Path
 
@@ -24,10 +23,7 @@ from lightning_modules.dgm.counts import published_count
 from lightning_modules.dgm.layers import BLOCKS
 from lightning_modules.dgm.networks import DGM, moments
 from lightning_modules.dgm.plain import walk_plainly
-
-ROOT = Path(__file__).resolve().parents[3]
-GOLDEN_DIR = Path(os.environ.get("GOLDEN_DIR", ROOT.parent / "shared" / "data" / "golden"))
-GOLDEN_FILES = sorted(GOLDEN_DIR.glob("dgm_resnet18_released*.npz"))
+from tests.support.released import released_outputs
 
 
 def relative(ours: Tensor, theirs: np.ndarray | Tensor) -> float:
@@ -55,10 +51,7 @@ def images(count: int = 4, size: int = 12, dtype: torch.dtype = torch.float32) -
     return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(1), dtype=dtype) * 2 - 1
 
 
-@pytest.mark.skipif(
-    not GOLDEN_FILES, reason=f"no dgm_resnet18_released*.npz in {GOLDEN_DIR}; name a folder with GOLDEN_DIR"
-)
-@pytest.mark.parametrize("path", GOLDEN_FILES, ids=lambda path: path.stem)
+@released_outputs("dgm_resnet18_released*.npz")
 def test_released_outputs(path: Path) -> None:
     golden = np.load(path)
     network = network_of_released({key[3:]: torch.from_numpy(golden[key]) for key in golden if key.startswith("sd/")})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +13,7 @@ from torch import Tensor
 
 from lightning_modules.pggan.attention import ATTENTIONS, attended, cbam, first_weights, self_attention, shapes_of
 from lightning_modules.pggan.composition import composed, shares_of_codes
-
-ROOT = Path(__file__).resolve().parents[3]
-GOLDEN_DIR = Path(os.environ.get("GOLDEN_DIR", ROOT.parent / "shared" / "data" / "golden"))
-GOLDEN_FILES = sorted(GOLDEN_DIR.glob("attention_*.npz"))
+from tests.support.released import released_outputs
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:
@@ -33,8 +29,7 @@ def weights_of(attention: str, images: int, channels: int = 16) -> dict[str, Ten
     }
 
 
-@pytest.mark.skipif(not GOLDEN_FILES, reason=f"no attention_*.npz in {GOLDEN_DIR}; name a folder with GOLDEN_DIR")
-@pytest.mark.parametrize("path", GOLDEN_FILES, ids=lambda path: path.stem)
+@released_outputs("attention_*.npz")
 def test_released_outputs(path: Path) -> None:
     golden = {name: torch.from_numpy(value)[None] for name, value in np.load(path).items()}
     features = golden["features"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from pathlib import Path
 
@@ -15,10 +14,7 @@ import torch.nn.functional as F
 from lightning_modules.pggan.convert import generator_of_official, generator_of_released, released_of_generator
 from lightning_modules.pggan.growth import Stage
 from lightning_modules.pggan.networks import Generator
-
-ROOT = Path(__file__).resolve().parents[3]
-GOLDEN_DIR = Path(os.environ.get("GOLDEN_DIR", ROOT.parent / "shared" / "data" / "golden"))
-GOLDEN_FILES = sorted(GOLDEN_DIR.glob("pggan_generator*.npz"))
+from tests.support.released import released_outputs
 
 
 def made() -> Generator:
@@ -29,8 +25,7 @@ def made() -> Generator:
     return network.requires_grad_(False)
 
 
-@pytest.mark.skipif(not GOLDEN_FILES, reason=f"no pggan_generator*.npz in {GOLDEN_DIR}; name a folder with GOLDEN_DIR")
-@pytest.mark.parametrize("path", GOLDEN_FILES, ids=lambda path: path.stem)
+@released_outputs("pggan_generator*.npz")
 def test_released_outputs(path: Path) -> None:
     """At a lod of 0.4 the mirror draws the level below, doubled: it knows no transition."""
     golden = np.load(path)

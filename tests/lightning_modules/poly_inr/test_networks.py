@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +15,8 @@ from lightning_modules.poly_inr.levels import at_positions
 from lightning_modules.poly_inr.networks import Generator
 from lightning_modules.poly_inr.plain import render_plainly
 from lightning_modules.poly_inr.synthesis import Synthesis
+from tests.support.released import released_outputs
 
-ROOT = Path(__file__).resolve().parents[3]
-GOLDEN_DIR = Path(os.environ.get("GOLDEN_DIR", ROOT.parent / "shared" / "data" / "golden"))
-GOLDEN_FILES = sorted(GOLDEN_DIR.glob("poly_inr_released_*.npz"))
 PARAMETERIZATIONS = ["released", "text", "style"]
 
 
@@ -44,10 +41,7 @@ def small(parameterization: str = "released", **changes: object) -> Generator:
     return Generator(parameterization=parameterization, **(settings | changes))  # type: ignore[arg-type]
 
 
-@pytest.mark.skipif(
-    not GOLDEN_FILES, reason=f"no poly_inr_released_*.npz in {GOLDEN_DIR}; name a folder with GOLDEN_DIR"
-)
-@pytest.mark.parametrize("path", GOLDEN_FILES, ids=lambda path: path.stem)
+@released_outputs("poly_inr_released_*.npz")
 def test_released_outputs(path: Path) -> None:
     golden = np.load(path)
     generator = generator_of_released(
