@@ -53,6 +53,12 @@ def to_pil(image: Tensor) -> Image.Image:
     )
 
 
+def from_pil(picture: Image.Image) -> Tensor:
+    """The way back: an image of mode L or RGB as uint8 [C, H, W]."""
+    array = np.array(picture)
+    return torch.from_numpy(array[None] if array.ndim == 2 else np.ascontiguousarray(array.transpose(2, 0, 1)))
+
+
 def pixel_scale(resolution: int) -> int:
     """How many times as large :func:`image_grid` draws the pixels of a small image."""
     return max(1, SHOWN_PIXELS // resolution)
@@ -123,8 +129,7 @@ def save_picture(picture: Image.Image, output: Path, name: str) -> Path:
 def read_png(path: Path) -> Tensor:
     """An image in grey or RGB, such as :func:`to_pil` makes, in [-1, 1]: [C, H, W]."""
     with Image.open(path) as picture:
-        array = np.array(picture)
-    return from_uint8(torch.from_numpy(array[None] if array.ndim == 2 else array.transpose(2, 0, 1)))
+        return from_uint8(from_pil(picture))
 
 
 def save_animation(frames: Sequence[Image.Image], path: Path, *, frames_per_second: int = 20) -> None:
