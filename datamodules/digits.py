@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from sklearn.datasets import load_digits
 from torch import Tensor
 
 from datamodules.base import ImageDataModule
+from datamodules.splits import check_classes_shown, rows_of_classes
 from generative.rendering.masks import NO_CLASS
 
 PAPER, INK = 2, 8  # grey levels of 0 .. 16
@@ -14,10 +17,20 @@ TEST_EVERY = 5  # every fifth image, from the fifth on, is a test image: 359 of 
 
 
 class Digits(ImageDataModule):
-    """Real digits in memory, values 0 .. 16 mapped to [-1, 1]; 1,438 training and 359 test images."""
+    """Real digits in memory, values 0 .. 16 mapped to [-1, 1]; 1,438 training and 359 test images.
+
+    ``classes``: the digits that are shown, by default all; their labels stay.
+    """
 
     image_shape = (1, 8, 8)
     num_classes = 10
+
+    def __init__(self, *, classes: list[int] | None = None, **given: Any) -> None:
+        super().__init__(**given)
+        check_classes_shown(classes)
+        self.classes = classes
+        if classes is not None:
+            self.name = "_".join([self.name, *map(str, classes)])
 
     def load(self, split: str) -> tuple[Tensor, Tensor]:
         digits = load_digits()
@@ -25,7 +38,8 @@ class Digits(ImageDataModule):
         labels = torch.from_numpy(digits.target).long()
         is_test = torch.arange(len(images)) % TEST_EVERY == TEST_EVERY - 1
         chosen = is_test if split == "test" else ~is_test
-        return images[chosen], labels[chosen]
+        shown = images[chosen], labels[chosen]
+        return rows_of_classes(*shown, self.classes, num_classes=self.num_classes, of=f"{split} split of the digits")
 
 
 class DigitMasks(Digits):

@@ -118,3 +118,22 @@ def chosen_rows(images: Tensor, labels: Tensor, mask: Tensor) -> tuple[Tensor, T
     if isinstance(images, Tensor) and images.numel() <= MOST_IN_MEMORY:  # else rows of files, or of several sets
         return images[chosen], labels[chosen]
     return cast(Tensor, ChosenRows(images, chosen)), labels[chosen]  # indexed like one
+
+
+def check_classes_shown(classes: Sequence[int] | None) -> None:
+    """ValueError unless ``classes``, those of a set that are shown, are one or more, each once; None: all."""
+    if classes is not None and (not classes or len({*classes}) < len(classes)):
+        raise ValueError(f"datamodule.classes names at least one class, each once, got {classes}")
+
+
+def rows_of_classes(
+    images: Tensor, labels: Tensor, classes: Sequence[int] | None, *, num_classes: int, of: str
+) -> tuple[Tensor, Tensor]:
+    """The images and labels of ``classes`` in their order, None: all; ValueError where the split ``of`` has none of one."""
+    if classes is None:
+        return images, labels
+    for number in classes:
+        if not num_classes or not (labels == number).any():
+            known = f"classes 0 to {num_classes - 1}" if num_classes else "no classes"
+            raise ValueError(f"the {of} has no image of class {number}: it has {known}")
+    return chosen_rows(images, labels, torch.isin(labels, torch.tensor(classes)))

@@ -16,7 +16,7 @@ from torch import Tensor
 from datamodules.base import ImagesOnDisk
 from datamodules.prepared_set import read_description, read_split, split_to_test_on
 from datamodules.presets import PRESETS
-from datamodules.splits import chosen_rows, hold_out_images
+from datamodules.splits import check_classes_shown, hold_out_images, rows_of_classes
 
 IDX_TYPES = {8: np.uint8}
 
@@ -40,9 +40,8 @@ class StoredImages(ImagesOnDisk):
         super().__init__(**given)
         self.download = download
         self.classes = classes
+        check_classes_shown(classes)
         if classes is not None:
-            if not classes or len({*classes}) < len(classes):
-                raise ValueError(f"datamodule.classes names at least one class, each once, got {classes}")
             self.name = "_".join([self.name, *map(str, classes)])
 
     @property
@@ -72,16 +71,8 @@ class StoredImages(ImagesOnDisk):
         self.check_size(split, len(images))
         self.check_labels(labels)
         self.check_count(split, len(images))
-        return (images, labels) if self.classes is None else self.of_classes(images, labels, split)
-
-    def of_classes(self, images: Tensor, labels: Tensor, split: str) -> tuple[Tensor, Tensor]:
-        """The images of ``classes`` in their order; ValueError where one has none."""
-        assert self.classes is not None
-        for number in self.classes:
-            if not self.num_classes or not (labels == number).any():
-                known = f"classes 0 to {self.num_classes - 1}" if self.num_classes else "no classes"
-                raise ValueError(f"the {split} split of {self.data_dir} has no image of class {number}: it has {known}")
-        return chosen_rows(images, labels, torch.isin(labels, torch.tensor(self.classes)))
+        of = f"{split} split of {self.data_dir}"
+        return rows_of_classes(images, labels, self.classes, num_classes=self.num_classes, of=of)
 
     def read_prepared(self, facts: dict[str, Any], split: str) -> tuple[Tensor, Tensor]:
         """A split of a prepared set: ``test`` is its test split, else its validation split, else a tenth of the images."""

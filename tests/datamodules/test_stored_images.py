@@ -70,6 +70,10 @@ def test_digits_at_other_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[str
     blocks = large.split("test")[0].float().unflatten(3, (16, 2)).unflatten(2, (16, 2)).mean(dim=(3, 5))
     assert (small.split("test")[0] - blocks).abs().max() <= 0.5, "means over blocks, rounded"
     assert torch.equal(small.at_resolution(16).split("train")[0], small.split("train")[0])
+    whole = small.at_resolution(28).split("test")[0].float()
+    for side in (14, 7):  # of the images without their border
+        means = whole.unflatten(3, (side, -1)).unflatten(2, (side, -1)).mean(dim=(3, 5))
+        assert (small.at_resolution(side).split("test")[0] - means).abs().max() <= 0.5
     with pytest.raises(ValueError, match="digits has images of 8 x 8 pixels only"):
         Digits(batch_size=4, seed=0).at_resolution(16)
 

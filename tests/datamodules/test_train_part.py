@@ -26,6 +26,24 @@ def test_a_part_has_an_even_share_of_a_set_in_order() -> None:
     assert ((shares - 0.1).abs() < 0.005).all()
 
 
+def test_digits_of_some_classes_keep_their_labels() -> None:
+    labels = digits().split("train")[1]
+    some = Digits(batch_size=8, seed=0, classes=[2, 7])
+    assert some.name == "digits_2_7"
+    for split in ("train", "test"):
+        whole, chosen = digits().split(split), some.split(split)
+        kept = (whole[1] == 2) | (whole[1] == 7)
+        assert torch.equal(chosen[0], whole[0][kept])
+        assert torch.equal(chosen[1], whole[1][kept])
+    assert len(DigitMasks(batch_size=8, seed=0, classes=[2]).targets("train")["mask"]) == int((labels == 2).sum())
+    with pytest.raises(
+        ValueError, match="the train split of the digits has no image of class 10: it has classes 0 to 9"
+    ):
+        Digits(batch_size=8, seed=0, classes=[10]).split("train")
+    with pytest.raises(ValueError, match="names at least one class, each once, got"):
+        Digits(batch_size=8, seed=0, classes=[2, 2])
+
+
 def test_train_and_rest_are_the_training_images() -> None:
     whole, some = digits(), digits([0.0, 0.9])
     images, labels = whole.split("train")
