@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 BANDWIDTHS = (2.0, 5.0, 10.0, 20.0, 40.0, 80.0)  # of generative moment matching networks (Li et al. 2015)
+SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)  # of the kernel of Wasserstein autoencoders, in their public code
 
 
 def squared_distances(x: Tensor, y: Tensor) -> Tensor:
@@ -59,3 +60,22 @@ def witness(points: Tensor, x: Tensor, y: Tensor, *, bandwidths: Sequence[float]
     """
     towards_x, towards_y = (gaussian_mixture(points, rows, bandwidths=bandwidths).mean(dim=-1) for rows in (x, y))
     return towards_x - towards_y
+
+
+def inverse_multiquadratic(x: Tensor, y: Tensor, *, scales: Sequence[float] = SCALES) -> Tensor:
+    """k(x, y), the mean of s C / (s C + |x - y|^2) over the ``scales`` s: rows as above, 1 where x = y.
+
+    C = 2 D, the mean squared distance of two normal points of D numbers (Tolstikhin et al. 2018, section 4). Its tails are
+    heavy, so that points far from all others are pulled too.
+    """
+    distances, base = squared_distances(x, y), 2.0 * x.shape[-1]
+    return torch.stack([scale * base / (scale * base + distances) for scale in scales]).mean(dim=0)
+
+
+def inverse_multiquadratic_mmd(x: Tensor, y: Tensor, *, scales: Sequence[float] = SCALES) -> Tensor:
+    """:func:`unbiased_mmd` under :func:`inverse_multiquadratic` of groups of rows [G, N, D] and [G, M, D], its mean over groups."""
+
+    def kernel(a: Tensor, b: Tensor) -> Tensor:
+        return inverse_multiquadratic(a, b, scales=scales)
+
+    return unbiased_mmd(kernel(x, x), kernel(y, y), kernel(x, y)).mean()

@@ -109,10 +109,15 @@ class Mixture(Subspace):
         return super().of_class(label, stream)
 
     def law(self, scores: Tensor) -> NormalMixture:
-        scale = (
-            scores[:, 0].square().mean().sqrt()
-        )  # so that what is added to each variance, 1e-6, is a share of the first
-        with threadpool_limits(1):  # several threads add up in any order, and ranks must learn the same
-            model = GaussianMixture(self.components, random_state=0).fit((scores / scale).numpy())
-        shares, means, covariances = map(torch.from_numpy, (model.weights_, model.means_, model.covariances_))
-        return NormalMixture(shares, scale * means, scale * torch.linalg.cholesky(covariances))
+        return fitted_mixture(scores, self.components, scale=scores[:, 0].square().mean().sqrt())
+
+
+def fitted_mixture(points: Tensor, components: int, *, scale: Tensor) -> NormalMixture:
+    """The mixture of so many components with full covariances that expectation maximisation fits to ``points`` [N, q], float64.
+
+    ``scale``: a typical deviation of the points, so that what is added to each variance, 1e-6, is a share of it.
+    """
+    with threadpool_limits(1):  # several threads add up in any order, and ranks must learn the same
+        model = GaussianMixture(components, random_state=0).fit((points / scale).numpy())
+    shares, means, covariances = map(torch.from_numpy, (model.weights_, model.means_, model.covariances_))
+    return NormalMixture(shares, scale * means, scale * torch.linalg.cholesky(covariances))
