@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from generative.checks import check_at_least, check_choice
 from generative.latents.combinations import Combination, Smote
 from generative.randomness import Stream
-from generative.rendering.images import to_uint8
+from generative.rendering.images import from_uint8, image_grid, pixel_scale, save_picture, stacked, to_uint8
 from generative.rendering.tables import markdown
 from lightning_modules.base import Classifies, Draws, ImageData
 from lightning_modules.labels import labels_to_follow
@@ -30,6 +32,7 @@ from metrics.judge import can_judge
 from metrics.samples import DrawnImages
 from metrics.statistics import Summary
 
+SHOWN = 16  # images of an arm, in the picture
 LEAST = 10  # images of an arm and of the reference: precision and recall look at three neighbours
 COMPARED = ["fd", "precision", "recall"]  # with the reference
 COPIED = ["authenticity"]  # of the training images
@@ -120,7 +123,7 @@ def samplers(
     num_reference: int | None = None,
     rivals: list[Draws] | None = None,
 ) -> list[Path]:
-    """FD, precision, recall, authenticity, asked class and the accuracy of a student, of ``count`` images of each arm.
+    """FD, precision, recall, authenticity, asked class and the accuracy of a student, of ``count`` images of each arm; a picture.
 
     ``arms``: samplers of the method, also with ``_detailed`` behind them (:class:`DetailedImages`), ``pixels_2`` (the mean of
     the two images whose latents convex_2 combines) and ``images`` (training images themselves); by default all of the table.
@@ -130,16 +133,31 @@ def samplers(
     row that says so. ``rivals`` are other generators of this data that draw by class, measured alike under the names of their
     experiments. ValueError where the judge is the method's own classifier.
     """
+    arms = list(ARMS) if arms is None else arms
     rows = measured_rows(
         method,
-        list(ARMS) if arms is None else arms,
+        arms,
         datamodule,
         judge,
         Asked(count=count, reference=reference, num_reference=num_reference, seed=seed),
         title="samplers",
         rivals=rivals or (),
     )
-    return write_rows(rows, output, "samplers")
+    picture = arms_picture(method, arms, datamodule, min(SHOWN, count), seed=seed)
+    return [*write_rows(rows, output, "samplers"), save_picture(picture, output, "samplers.png")]
+
+
+def arms_picture(method: ReGene, arms: Sequence[str], datamodule: ImageData, count: int, *, seed: int) -> Image.Image:
+    """The first ``count`` images of each arm in a row; none of an arm that gives up."""
+    cycle = method.label_cycle(labels_to_follow(method, datamodule, "data"), seed=seed)
+    assert cycle is not None
+    scale = pixel_scale(method.image_shape[1])
+    panels = []
+    for name in arms:
+        with suppress(GaveUp):
+            images = from_uint8(images_of(method, name, datamodule, cycle.cpu(), count, seed=seed).images(0, count))
+            panels.append((name, image_grid(images, num_columns=count, scale=scale)))
+    return stacked(panels or [("no arm has images", image_grid(torch.zeros(1, *method.image_shape), num_columns=1))])
 
 
 @dataclass(frozen=True, kw_only=True)

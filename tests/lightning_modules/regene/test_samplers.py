@@ -39,7 +39,8 @@ class Doubled(Shrinking):
 def measured(output: Path, method: Shrinking, **given: Any) -> tuple[dict[tuple[str, str], dict[str, Any]], str]:
     """The rows by extractor and arm, and the table."""
     given = {"seed": 0, "datamodule": Data(), "count": COUNT, "reference": "test"} | given
-    lines, table = samplers(method, output, **given)  # type: ignore[arg-type]
+    lines, table, picture = samplers(method, output, **given)  # type: ignore[arg-type]
+    assert picture.exists()
     rows = [json.loads(line) for line in lines.read_text().splitlines()]
     return {(row["extractor"].partition("_")[0], row["arm"]): row for row in rows}, table.read_text()
 
