@@ -43,7 +43,8 @@ class ComputedValue:
 class Computed(Claim):
     """``values`` of the rows ``of`` a file, by the names that the page calls them.
 
-    The verdict is ``holds`` where all of them are as printed and within their bounds, else ``otherwise``.
+    The verdict is ``holds`` where all of them are as printed and within their bounds, else ``otherwise``. ``seeds`` and
+    ``hardware`` are stated where rows hang on trained weights.
     """
 
     of: WrittenFile
@@ -51,6 +52,8 @@ class Computed(Claim):
     command: str
     holds: str
     otherwise: str
+    seeds: str = "-"
+    hardware: str = "any (computed, not trained)"
 
     def row(self) -> Row:
         found = {name: asked.found(self.of) for name, asked in self.values.items()}
@@ -63,8 +66,8 @@ class Computed(Claim):
             self.where,
             self.says,
             ", ".join(words),
-            seeds="-",
-            hardware="any (computed, not trained)",
+            seeds=self.seeds,
+            hardware=self.hardware,
             kimg="-",
             command=self.command,
             verdict=self.holds if is_so else self.otherwise,

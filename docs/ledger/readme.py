@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 
 from docs.ledger.pages import Page, Shown
-from docs.ledger.results import DOCS, Line, facts, interval, read_results, stated, value
+from docs.ledger.results import DOCS, Line, facts, read_results, stated
 
 README = DOCS.parent / "README.md"
 MARKS = ("<!-- results: made by `make claims` -->", "<!-- end of results -->")
@@ -33,19 +33,16 @@ def results_table(shown: Sequence[Shown]) -> str:
     return "\n".join(lines)
 
 
-def floor_words(experiment: str, measured: str) -> str:
+def floor_words(measured: str) -> str:
     """What the table's numbers are of, and what real images score: read from what `python -m docs.ledger.floor` wrote."""
     halves = read_results(measured)[0]
-    ours, _ = interval([value(result, "fd") for result in read_results(experiment)])
     floor, count = halves["fd_at"], f"{halves['at']:,}"
     data = halves["data"].partition(":")[0]
     return (
         f"FD, precision and recall of {data} are those of {count} samples, every class as often (`labels=balanced`), against the "
-        f"{count} {data} as raw pixels (`fd_pixels_{halves['at']}`). A perfect generator would have an FD of {floor:.2f} here. "
-        f"That of `{experiment}` is {ours / floor:.1f} times as large. The {floor:.2f} is measured by `python -m "
-        f"docs.ledger.floor`: random halves of {halves['num_images']} {data} have an FD of {halves['fd']:.3f}, and between two "
-        "sets of n images from one source it is bias alone and falls as 1 / n. Halves have a precision of "
-        f"{halves['precision']:.2f} and a recall of {halves['recall']:.2f}."
+        f"{count} {data} as raw pixels (`fd_pixels_{halves['at']}`). A perfect generator would have an FD of {floor:.2f} here, by "
+        f"`python -m docs.ledger.floor`: random halves of {halves['num_images']} {data} have an FD of {halves['fd']:.3f}, and "
+        "between two sets of n images from one source it is bias alone and falls as 1 / n."
     )
 
 
@@ -55,7 +52,7 @@ def with_table(readme: str, pages: Sequence[Page]) -> str:
     _, _, after = rest.partition(MARKS[1])
     shown = [row for page in pages for row in page.head.readme]
     measured = [row for row in shown if read_results(row.experiment)]
-    words = [floor_words(row.experiment, row.floor) for row in measured if row.floor]
+    words = [floor_words(row.floor) for row in measured if row.floor]
     words += [row.note for row in measured if row.note]
     parts = [results_table(shown), textwrap.fill(" ".join(words), 120, break_on_hyphens=False)]
     return f"{before}{MARKS[0]}\n" + "\n\n".join(filter(None, parts)) + f"\n{MARKS[1]}{after}"
