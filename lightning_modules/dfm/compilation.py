@@ -11,11 +11,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+SEVERAL_CONSTANTS = (
+    2,
+    15,
+)  # the first torch that is known to take several tables of one kind in a program; 2.11 does not
 MOST_PROGRAMS = 64  # of one function: torch.compile's own limit of 8 would end in the middle of a grid of widths
 
 
 def what_is_missing() -> str:
     """What torch.compile lacks on this machine, in words; empty where nothing is missing."""
+    if tuple(map(int, torch.__version__.split(".")[:2])) < SEVERAL_CONSTANTS:
+        return f"torch {torch.__version__} is older than {'.'.join(map(str, SEVERAL_CONSTANTS))}"
     compiler = os.environ.get("CXX") or "g++"
     if shutil.which(compiler) is None:
         return f"there is no C++ compiler {compiler}"

@@ -73,6 +73,7 @@ def test_golden_values(given: tuple[int, int, int, str], count: int, values: tup
     torch.testing.assert_close(found, torch.tensor(values, dtype=torch.float64), rtol=0, atol=1e-8)
 
 
+@pytest.mark.skipif("torch" in what_is_missing(), reason=what_is_missing())
 def test_a_network_is_traced_whole() -> None:
     """As torch.compile takes it, without the compiler: its tables are constants, its backward is the one written by hand."""
     shape = Shape(width=2, depth=1, channels=1, kernel="odd")
@@ -89,8 +90,14 @@ def test_a_network_is_traced_whole() -> None:
 
 
 def test_without_a_compiler_the_function_itself_is_used_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "__version__", "2.15.0+cpu")
     monkeypatch.setenv("CXX", "/nowhere/g++")
     assert what_is_missing() == "there is no C++ compiler /nowhere/g++"
     function, program = compiled_where_possible(torch.sin)
     assert function is torch.sin
     assert program == "eager: there is no C++ compiler /nowhere/g++"
+
+
+def test_an_older_torch_does_not_compile_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "__version__", "2.11.0+cu130")
+    assert compiled_where_possible(torch.sin) == (torch.sin, "eager: torch 2.11.0+cu130 is older than 2.15")
