@@ -24,7 +24,7 @@ INTRODUCTION = (
     "A network of Fourier layers is fitted to one photo. `printed` is the thesis' recipe: Adam at a constant 4e-4 from "
     "coefficients of variance 2e-10. `ours` starts where features are independent, and takes Muon's steps. SIREN (Sitzmann et al. "
     "2020) and Fourier features with ReLU (Tancik et al. 2020) have about as many parameters. PSNR in dB of all pixels as bytes, "
-    "after the last step; the seeds one by one, and behind them the steps. 'Mean colour' is what a network that has collapsed reaches."
+    "after the last step; the seeds one by one, and behind them the steps. 'Mean colour' is what a collapsed network reaches."
 )
 
 
