@@ -17,7 +17,8 @@ from lightning_modules.dfm.networks import Shape, colours
 from lightning_modules.dfm.start import RECIPES, first_scales
 
 ACTIVATIONS = {"silu": nn.SiLU, "relu": nn.ReLU}
-FIRST, CHI, LAST = 0.25, 1.0, 0.3  # of the base that all images share: see `first_scales`
+FIRST, LAST = 0.25, 0.3  # of the base that all images share: see `first_scales`
+CHI, GROWTH = 1.0, 32.0  # of a layer at most, and of the mean squared derivative over all hidden layers at most
 FASTER_FROM = (
     6  # width, from which the half-angle form of many small networks is: 1.5 times on a core at 6, 0.6 times at 4
 )
@@ -34,6 +35,15 @@ def perceptron(sizes: Sequence[int], activation: str) -> nn.Sequential:
         nn.init.zeros_(linear.bias)
         layers += [linear, ACTIVATIONS[activation]()]
     return nn.Sequential(*layers[:-1])
+
+
+def chi_of(depth: int) -> float:
+    """The growth chi of each of ``depth - 1`` hidden layers: 1 up to depth 6, then so that all grow no more than there.
+
+    (1 + chi)^(depth - 1) is what a base of this depth multiplies mean squared derivatives by; at 512, of depth 10 with
+    chi 1, small moves of a latent are chaos and training diverges.
+    """
+    return min(CHI, GROWTH ** (1.0 / max(depth - 1, 1)) - 1.0)
 
 
 class CoefficientDecoder(nn.Module):
@@ -72,7 +82,7 @@ class CoefficientDecoder(nn.Module):
         with torch.no_grad():
             last.weight.div_(math.sqrt(2.0))
         self.base = nn.Parameter(torch.randn(shape.num_coefficients))
-        scales = first_scales(shape, first=FIRST, chi=CHI, last=LAST)
+        scales = first_scales(shape, first=FIRST, chi=chi_of(shape.depth), last=LAST)
         counts = [rows * columns for rows, columns in shape.matrices]
         of_layers = [torch.full((count,), scale) for count, scale in zip(counts, scales, strict=True)]
         self.register_buffer("scales", torch.cat(of_layers))

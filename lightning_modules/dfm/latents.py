@@ -18,6 +18,7 @@ from generative.rendering.images import as_floats
 from lightning_modules.dfm.hyper import perceptron
 
 FIRST_DEVIATION = 0.05  # of a latent of the table at first
+SMALLER = 0.1  # an encoder's last layer at first, of He's: latents of about FIRST_DEVIATION, at which all images share one network
 AT_ONCE = 256  # images that are encoded together
 MOST_FITTED = 10_000  # latents that a law is fitted to: of more, as many at equal distances
 GAUSSIAN = "gaussian"
@@ -77,6 +78,10 @@ class ImageEncoder(Latents):
         super().__init__(**given)
         check_at_least(1, **{f"widths[{place}]": width for place, width in enumerate(widths)})
         self.layers = perceptron([math.prod(self.image_shape), *widths, self.latent_dim], activation)
+        last = self.layers[-1]
+        assert isinstance(last, nn.Linear)
+        with torch.no_grad():
+            last.weight.mul_(SMALLER)
 
     def forward(self, index: Tensor, images: Tensor) -> Tensor:
         return self.encode(images)
