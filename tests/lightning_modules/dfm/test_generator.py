@@ -15,7 +15,7 @@ from datamodules.digits import Digits
 from generative.randomness import Stream
 from launch.build import build
 from launch.compose import compose, plain
-from lightning_modules.dfm.hyper import FASTER_FROM, CoefficientDecoder, pixels
+from lightning_modules.dfm.hyper import FASTER_FROM, CoefficientDecoder, chi_of, pixels
 from lightning_modules.dfm.latents import ImageEncoder, LatentLaws, LatentTable
 from lightning_modules.dfm.module import DFM
 from lightning_modules.dfm.networks import Shape, colours, pixel_positions
@@ -162,6 +162,25 @@ def test_our_start_is_one_network_for_all_and_a_little_of_each(kernel: str, fact
     last = ours.layers[-1]
     assert isinstance(last, nn.Linear)
     assert float(last.weight.detach().std()) == pytest.approx(math.sqrt(2 / 400 / 2), rel=0.05)
+
+
+def test_deep_bases_grow_no_more_than_one_of_depth_6() -> None:
+    assert [chi_of(depth) for depth in (1, 3, 6)] == [1.0, 1.0, 1.0]
+    for depth in (7, 10, 20):
+        assert (1.0 + chi_of(depth)) ** (depth - 1) == pytest.approx(32.0)
+        shape = Shape(width=6, depth=depth, channels=3, kernel="odd")
+        deep = CoefficientDecoder(shape=shape, latent_dim=50, widths=[400])
+        expected = math.sqrt(2.0) * scale_at(chi_of(depth), 6)
+        assert [float(matrix.mean()) for matrix in shape.split(deep.scales[None])[1:-1]] == pytest.approx(
+            [expected] * (depth - 1)
+        )
+
+
+def test_an_encoder_starts_where_all_images_share_one_network() -> None:
+    torch.manual_seed(0)
+    encoder = ImageEncoder(image_shape=(3, 32, 32), latent_dim=110, widths=[1200, 600])
+    images = torch.rand(64, 3, 32, 32) * 2 - 1
+    assert 0.02 < float(encoder.encode(images).std()) < 0.1, "as a table's latents of deviation 0.05"
 
 
 def test_the_printed_start_is_normal_weights_of_one_variance() -> None:
