@@ -69,19 +69,30 @@ def check_peers() -> None:
         raise ValueError(f'JPEG XL needs the package pillow-jxl-plugin ({error}): pip install -e ".[codec]"') from error
 
 
-def curve(image: Tensor, codec: str) -> Curve:
-    """The frontier of a codec's settings and qualities on a uint8 image [C, H, W]."""
-    picture, begun = to_pil(image), time.process_time()
-    found: list[tuple[int, float]] = []
+def copies(image: Tensor, codec: str) -> Iterator[tuple[int, np.ndarray]]:
+    """Bytes of a file and what is read from it, for all settings and qualities of a codec on a uint8 image [C, H, W]."""
+    picture = to_pil(image)
     for settings in SETTINGS[codec]():
         for quality in QUALITIES:
             written = io.BytesIO()
             picture.save(written, codec, quality=quality, **settings)
             with Image.open(written) as opened:
-                copy = np.array(opened.convert(picture.mode))
-            found.append((len(written.getvalue()), psnr(np.array(picture), copy)))
+                yield len(written.getvalue()), np.array(opened.convert(picture.mode))
+
+
+def curve(image: Tensor, codec: str) -> Curve:
+    """The frontier of a codec's settings and qualities on a uint8 image [C, H, W]."""
+    whole, begun = np.array(to_pil(image)), time.process_time()
+    found = [(taken, psnr(whole, copy)) for taken, copy in copies(image, codec)]
     kept: list[tuple[int, float]] = []
     for point in sorted(found, key=lambda point: (point[0], -point[1])):
         if not kept or point[1] > kept[-1][1]:
             kept.append(point)
     return Curve(codec, kept, time.process_time() - begun)
+
+
+def best_copy(image: Tensor, codec: str, *, most: int) -> tuple[int, np.ndarray] | None:
+    """The copy of the highest PSNR in no more than ``most`` bytes, and its bytes; None where no file is so small."""
+    whole = np.array(to_pil(image))
+    within = [(taken, copy) for taken, copy in copies(image, codec) if taken <= most]
+    return max(within, key=lambda found: psnr(whole, found[1]), default=None)

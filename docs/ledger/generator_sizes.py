@@ -77,7 +77,9 @@ def trends(lines: Sequence[Line]) -> list[Line]:
         for measure in MEASURES:
             found = stats.spearmanr([point[size] for point in points], [point[measure] for point in points])
             told = {"size": size, "measure": measure, "sizes": len(points), "runs": len(lines)}
-            rows.append(told | {"rank_correlation": round(float(found.statistic), 3), "p": round(float(found.pvalue), 4)})
+            rows.append(
+                told | {"rank_correlation": round(float(found.statistic), 3), "p": round(float(found.pvalue), 4)}
+            )
     return rows
 
 
@@ -92,7 +94,9 @@ def chart(lines: Sequence[Line]) -> Figure:
         for colour, latents in enumerate(sorted({point["latent_dim"] for point in points})):
             own = [point for point in points if point["latent_dim"] == latents]
             runs = [line for line in lines if line["latent_dim"] == latents]
-            axes.plot([p["coefficients"] for p in own], [p[measure] for p in own], f"C{colour}-", label=f"{latents} latents")
+            axes.plot(
+                [p["coefficients"] for p in own], [p[measure] for p in own], f"C{colour}-", label=f"{latents} latents"
+            )
             axes.plot([line["coefficients"] for line in runs], [line[measure] for line in runs], f"C{colour}.")
         axes.set(title=title, xlabel="coefficients", xscale="log")
         if measure in ("squared_error", "fd"):

@@ -12,11 +12,12 @@ import pytest
 import torch
 from PIL import Image, features
 
-from docs.ledger import codec, codec_page, codec_peers
+from docs.ledger import codec, codec_page, codec_peers, codec_picture
 from docs.ledger.codec import main
 from docs.ledger.codec_page import FILE, best_within, chart, page
-from docs.ledger.codec_peers import SETTINGS, check_peers, curve
+from docs.ledger.codec_peers import SETTINGS, best_copy, check_peers, curve
 from docs.ledger.results import read_results
+from generative.codec.rate_distortion import psnr
 
 PACKAGES = ("constriction", "bjontegaard", "pillow_jxl")
 pytestmark = pytest.mark.skipif(
@@ -76,6 +77,26 @@ def test_peers_keep_what_is_better_than_all_cheaper(monkeypatch: pytest.MonkeyPa
         assert list(quality) == sorted(quality)
         assert quality[-1] > 25
     assert all(len(list(settings())) == count for settings, count in zip(SETTINGS.values(), (4, 1, 2, 1), strict=True))
+
+
+def test_the_best_copy_is_the_frontiers_point_within_the_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codec_peers, "QUALITIES", (5, 50, 90))
+    image = photo(32)
+    points = curve(image, "JPEG").points
+    best = best_copy(image, "JPEG", most=points[1][0])
+    assert best is not None
+    assert (best[0], psnr(np.asarray(image).transpose(1, 2, 0), best[1])) == points[1]
+    assert best_copy(image, "JPEG", most=points[0][0] - 1) is None
+
+
+def test_photos_and_their_copies_in_one_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codec_peers, "QUALITIES", (5, 50))
+    monkeypatch.setattr(codec_picture, "PICTURE", tmp_path / "dfm" / "codec_picture.png")
+    Image.fromarray(np.asarray(photo(32)).transpose(1, 2, 0)).save(tmp_path / "waves.png")
+    codec_picture.main([str(tmp_path / "waves.png"), "--side", "16", "--rate", "8", "--seconds", "0.1"])
+    with Image.open(tmp_path / "dfm" / "codec_picture.png") as picture:
+        assert picture.width > 5 * 2 * 16
+        assert picture.height >= 2 * 16
 
 
 def test_a_missing_peer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,14 +33,22 @@ def test_trends_are_over_sizes_and_not_over_runs(
     (tmp_path / "results" / "dfm").mkdir()
     # Seeds scatter so that over runs the order would be lost; the means of seeds are in order.
     runs = [
-        run_of(tmp_path / f"{width}_{seed}", width=width, seed=seed, error=(10 - width) + 8 * seed, fd=width / 10 + seed / 2)
+        run_of(
+            tmp_path / f"{width}_{seed}",
+            width=width,
+            seed=seed,
+            error=(10 - width) + 8 * seed,
+            fd=width / 10 + seed / 2,
+        )
         for width in (3, 4, 5)
         for seed in (0, 1)
     ]
     main(["--collect", *(str(run) for run in runs)])
     main(["--collect", str(runs[0])])
     lines = read_results(FILE)
-    assert [line["coefficients"] for line in lines] == [140, 140, 352, 352, 852, 852], "a run taken in twice counts once"
+    assert [line["coefficients"] for line in lines] == [140, 140, 352, 352, 852, 852], (
+        "a run taken in twice counts once"
+    )
     assert [line["squared_error"] for line in lines[:2]] == [7.0, 15.0], "the last that is there"
     found = {(row["size"], row["measure"]): row for row in read_results(TRENDS)}
     assert len(found) == len(MEASURES), "latents are as many in all runs"
