@@ -34,10 +34,11 @@ def from_walsh(parameters: Sequence[Tensor], shape: Shape) -> list[Tensor]:
     """The way back of :func:`to_walsh`."""
     first, *hidden, last = parameters
     layers = [first, *(layer for part in hidden for layer in part.unbind(-3)), last]
-    return [
-        from_half_angles(*rows.mT.chunk(2, dim=-2), inputs)
-        for rows, (inputs, _) in zip(layers, shape.sizes, strict=True)
-    ]
+    found = []
+    for rows, (inputs, _) in zip(layers, shape.sizes, strict=True):
+        p, q = rows.mT.chunk(2, dim=-2)
+        found.append(from_half_angles(p, q, inputs))
+    return found
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,9 @@ def test_a_grid_is_fitted_kept_and_drawn(write_results: Any, tmp_path: Path, mon
         (recipe, width, count) for recipe in ("ours", "printed") for width, count in ((2, 16 + 24), (3, 24 + 48))
     ]
     for line in found:
-        assert len(set(line["psnr"])) == 2 or line["recipe"] == "printed"  # another start; printed ends at the mean colour
+        assert (
+            len(set(line["psnr"])) == 2 or line["recipe"] == "printed"
+        )  # another start; printed ends at the mean colour
         assert (line["steps"], line["program"]) == (3, "eager")
     assert {line["collapsed"] for line in found if line["recipe"] == "printed"} == {2}
     assert len(read_results(sizes_page.FALLS)) == 4
