@@ -1,11 +1,12 @@
 """Figure 5.1: how the error of fitted photos falls with the width and the depth of the network, several networks a cell.
 
-python -m docs.ledger.sizes [IMAGE ...] [--size 64] [--widths 3 4 5 6 7] [--depths 3 6 10] [--networks 5] [--steps 150]
+python -m docs.ledger.sizes [IMAGE ...] [--size 64] [--widths 3 4 5 6 7] [--depths 3 6 10] [--networks 5] [--steps 100]
     [--recipes ours] [--compile]
 
 The networks of a cell are fitted to one image in one program, from starts and by pixels of their own; all cells take equal
-steps. Lines of a cell take the place of its earlier ones. They stand in docs/results/dfm/sizes.jsonl, what follows of them in
-dfm/sizes_falls.jsonl, and the chart dfm/sizes.png, which docs/results/fits.md shows, is made of them.
+steps. A cell takes the place of its earlier line, and a grid of another size or other steps that of all lines. They stand in
+docs/results/dfm/sizes.jsonl, and what follows of them in dfm/sizes_falls.jsonl. The chart dfm/sizes.png is made of them, and
+`python -m docs.ledger.fits` puts it into docs/results/fits.md.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ import warnings
 from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from docs.ledger.fits import square
 from docs.ledger.results import DOCS, Line, read_results, write_results
-from docs.ledger.sizes_page import CHART, FALLS, FILE, PLACE, chart, falls
+from docs.ledger.sizes_page import CELL, CHART, FALLS, FILE, GRID, chart, falls
 from launch.errors import one_line_errors
 from lightning_modules.dfm.descent import Budget
 from lightning_modules.dfm.fitting import Collapse, Fitted, fit
@@ -67,13 +69,15 @@ def lines(given: argparse.Namespace) -> Iterator[Line]:
 
 
 def put(line: Line) -> None:
-    """A line into the file, in place of that of the same cell."""
-    kept = [other for other in read_results(FILE) if key_of(other) != key_of(line)]
-    write_results(FILE, sorted([*kept, line], key=key_of))
+    """A line into the file, in place of that of the same cell and of all that are not comparable with it."""
+    kept = [
+        other for other in read_results(FILE) if of(other, GRID) == of(line, GRID) and of(other, CELL) != of(line, CELL)
+    ]
+    write_results(FILE, sorted([*kept, line], key=lambda line: of(line, CELL)))
 
 
-def key_of(line: Line) -> tuple[object, ...]:
-    return tuple(line[key] for key in PLACE)
+def of(line: Line, keys: Sequence[str]) -> tuple[Any, ...]:
+    return tuple(line[key] for key in keys)
 
 
 def read_arguments(given: Sequence[str] | None) -> argparse.Namespace:
@@ -83,7 +87,7 @@ def read_arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--widths", type=int, nargs="+", default=[3, 4, 5, 6, 7])
     parser.add_argument("--depths", type=int, nargs="+", default=[3, 6, 10])
     parser.add_argument("--networks", type=int, default=5, help="of a cell")
-    parser.add_argument("--steps", type=int, default=150, help="of each network")
+    parser.add_argument("--steps", type=int, default=100, help="of each network")
     parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=["ours"])
     parser.add_argument(
         "--compile", action="store_true", help="each cell's program, which takes longer than short fits"

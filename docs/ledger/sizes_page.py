@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 FILE = "dfm/sizes"
 FALLS = "dfm/sizes_falls"
 CHART = RESULTS / "dfm" / "sizes.png"
-PLACE = ("size", "recipe", "image", "depth", "width", "steps")  # tells cells apart
+GRID = ("size", "steps", "networks")  # what all cells share
+CELL = ("recipe", "image", "depth", "width")  # tells them apart
 STYLES = ("-", "--", ":", "-.")  # of recipes
 
 
@@ -75,11 +76,10 @@ def section(lines: Sequence[Line]) -> Iterator[str]:
     first = lines[0]
     yield from ("## Figure 5.1: width and depth", "")
     widths, depths = (sorted({line[key] for line in lines}) for key in ("width", "depth"))
-    steps = " or ".join(sorted({f"{line['steps']} steps" for line in lines}))
     yield from paragraph(
         f"Widths {', '.join(map(str, widths))} and depths {', '.join(map(str, depths))}, {first['networks']} networks a cell, "
-        f"{first['size']} x {first['size']} pixels, {steps}. A point is the mean of a cell, and its bar the 95 % interval "
-        "over starts (Student's t)."
+        f"{first['size']} x {first['size']} pixels, {first['steps']} steps. A point is the mean of a cell, and its bar the "
+        "95 % interval over starts (Student's t)."
     )
     yield from ("![PSNR against coefficients, a line a depth](dfm/sizes.png)", "")
     for row in falls(lines):

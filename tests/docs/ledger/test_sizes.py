@@ -58,4 +58,9 @@ def test_a_grid_is_fitted_kept_and_drawn(write_results: Any, tmp_path: Path, mon
         assert (line["steps"], line["program"]) == (3, "eager")
     assert {line["collapsed"] for line in found if line["recipe"] == "printed"} == {2}
     assert len(read_results(sizes_page.FALLS)) == 4
+    sizes.main([str(tmp_path / "noise.png"), *grid[:-1], "4"])
+    assert [(line["width"], line["steps"]) for line in read_results(sizes_page.FILE)] == [
+        (2, 4),
+        (3, 4),
+    ]  # nothing of the rest
     assert (tmp_path / "sizes.png").stat().st_size > 5000
