@@ -119,9 +119,9 @@ def chart(lines: Sequence[Line]) -> Figure:
         axes.set_xscale("log")
         axes.set_title(image, fontsize=9)
         axes.tick_params(labelsize=8)
+        axes.set_xlabel("coefficients", fontsize=8)
     for axes in list(figure.axes)[len(images) :]:
         axes.set_visible(False)
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
-    figure.supxlabel("coefficients", fontsize=9)
     figure.supylabel("PSNR, dB", fontsize=9)
     return figure
