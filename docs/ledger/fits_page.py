@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from statistics import fmean
 
+from docs.ledger import sizes_page
 from docs.ledger.inpainting_page import bullet, paragraph
 from docs.ledger.results import RESULTS, Line, read_results
 from generative.rendering.tables import markdown
@@ -16,6 +17,7 @@ COMMAND = "python -m docs.ledger.fits IMAGE ... --cpu-seconds 8"
 TITLES = {
     "printed": "printed",
     "ours": "ours",
+    "ours_image": "ours, chi by the image",
     "ours_adam": "ours by Adam",
     "siren": "SIREN",
     "fourier_features": "Fourier features",
@@ -33,11 +35,12 @@ def page() -> str:
     lines = read_results(FILE)
     text = ["# Deep Fourier Machines: networks fitted to photos", ""]
     if not lines:
-        return "\n".join([*text, f"Nothing was measured yet: `{COMMAND}`.", ""])
-    text += [*paragraph(INTRODUCTION)]
+        text += [f"Nothing was measured yet: `{COMMAND}`.", ""]
+    else:
+        text += [*paragraph(INTRODUCTION)]
     for group, own in by_group(lines).items():
         text += [*section(own, *group)]
-    return "\n".join(text)
+    return "\n".join([*text, *sizes_page.section(read_results(sizes_page.FILE))])
 
 
 def by_group(lines: Sequence[Line]) -> dict[tuple[int, int, int, str], list[Line]]:

@@ -15,7 +15,9 @@ from torch import Tensor
 
 from lightning_modules.dfm.layer import frequencies
 from lightning_modules.dfm.networks import Shape, adds_input, hidden_states
-from lightning_modules.dfm.start import growth
+from lightning_modules.dfm.start import CHI, FIRST, growth
+
+LEAST_CHI = 0.03  # of an image that is smoother than what the first layer alone makes of it
 
 
 def rms_frequencies(points: Tensor, coefficients: Sequence[Tensor], shape: Shape) -> list[float]:
@@ -55,3 +57,47 @@ def rms_frequencies_at_start(shape: Shape, scales: Sequence[float]) -> list[floa
         variance = kept * variance + share * 2**shape.width * scales[place] ** 2
         found.append(math.sqrt(square / variance))
     return found
+
+
+def rms_frequency_of_colours(shape: Shape, *, first: float, chi: float) -> float:
+    """The closed form of what the last layer starts at before tanh, in cycles an image.
+
+    The mean squared derivative of a hidden value by one axis is 2 pi^2 ``first``^2 / 4 in the first layer, and grows by 1 + chi
+    a layer after it, by chi without the input added. The last layer multiplies it by 2 pi^2 m 2^m s^2 and has variance 2^m s^2,
+    whatever its s, as if its input spread over a whole period:
+
+        f^2 = 2 pi^2 m first^2 (1 + chi)^(depth - 1).
+    """
+    return first * math.sqrt(2.0 * shape.width * (shape.residual + chi) ** (shape.depth - 1)) * math.pi
+
+
+def chi_of_frequency(frequency: float, shape: Shape, *, first: float = FIRST) -> float:
+    """chi by which :func:`rms_frequency_of_colours` is ``frequency``, in cycles an image, or :data:`LEAST_CHI` where that is more.
+
+    A network without hidden layers after its first has no chi to choose, and takes :data:`~lightning_modules.dfm.start.CHI`.
+    """
+    if shape.depth == 1:
+        return CHI
+    without = frequency / rms_frequency_of_colours(shape, first=first, chi=1.0 - shape.residual)
+    return max(LEAST_CHI, without ** (2.0 / (shape.depth - 1)) - shape.residual)
+
+
+def rms_frequencies_of_images(images: Tensor, mask: Tensor | None = None) -> list[float]:
+    """Of images [N, C, H, W], in cycles an image: one number each, 0 of an image of one colour.
+
+    As :func:`rms_frequencies`, with differences of neighbouring pixels for derivatives, and not across the edges. Only pixels
+    count where ``mask`` [H, W] is true, and differences between two of them.
+    """
+    colours, height, width = images.double(), *images.shape[-2:]
+    known = torch.ones(height, width, dtype=torch.bool, device=images.device) if mask is None else mask
+    squares = colours.new_zeros(len(colours))
+    for size, before, after in (
+        (width, (..., slice(None, -1)), (..., slice(1, None))),
+        (height, (..., slice(None, -1), slice(None)), (..., slice(1, None), slice(None))),
+    ):
+        slopes = (size * (colours[after] - colours[before]))[..., known[before] & known[after]]
+        if slopes.numel():
+            squares += slopes.square().flatten(1).mean(dim=1)
+    variances = colours[..., known].var(dim=-1, correction=0).mean(dim=1)
+    found = (squares / variances).sqrt() / (2.0 * math.pi)
+    return found.nan_to_num(posinf=0.0).tolist()

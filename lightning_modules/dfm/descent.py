@@ -20,6 +20,8 @@ from lightning_modules.dfm.recipe import Recipe
 TRIAL = 0.04  # of a budget in seconds, in which the pace of a step is found
 REPORTS = 50  # of progress, in a fit
 POINTS_AT_ONCE = 2**14  # of all networks together, where images are drawn
+STEPS_AT_ONCE = 16  # whose pixels are drawn together, at most
+PIXELS_AT_ONCE = 2**17  # of all images and of such steps together
 
 
 class Family(Hashable, Protocol):
@@ -81,12 +83,17 @@ class Pixels:
         if size >= len(self.known):
             every = self.points[self.known], self.targets[:, self.known]
             yield from repeat(every)
+        images, known = len(self.targets), len(self.known)
         streams = [Stream(self.seed, f"pixels of image {number}") for number in self.numbers]
-        images = torch.arange(len(streams), device=self.points.device)[:, None]
-        for step in count():
-            drawn = np.stack([stream.bits(step, 1, size)[0] for stream in streams]) % np.uint64(len(self.known))
+        colours = self.targets.flatten(0, 1)
+        first_pixels = len(self.points) * torch.arange(images, device=self.points.device)[:, None]
+        ahead = max(1, min(STEPS_AT_ONCE, PIXELS_AT_ONCE // (images * size)))
+        for step in count(0, ahead):
+            drawn = np.stack([stream.bits(step, ahead, size) for stream in streams], axis=1) % np.uint64(known)
             places = self.known[torch.from_numpy(drawn.astype(np.int64)).to(self.known.device)]
-            yield self.points[places], self.targets[images, places]
+            points = self.points.index_select(0, places.flatten()).view(*places.shape, -1)
+            targets = colours.index_select(0, (places + first_pixels).flatten()).view(*places.shape, -1)
+            yield from zip(points, targets, strict=True)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import warnings
 from collections.abc import Sequence
@@ -13,11 +14,13 @@ from torch import Tensor
 from generative.inversion.memory import free_bytes
 from generative.randomness import Stream
 from generative.rendering.images import from_uint8, to_uint8
+from lightning_modules.dfm.bandwidth import chi_of_frequency, rms_frequencies_of_images
 from lightning_modules.dfm.descent import Budget, Course, Family, Pixels, Watch, descend, drawn
 from lightning_modules.dfm.half_angle import half_angle_layer
 from lightning_modules.dfm.networks import Shape, colours, pixel_positions
 from lightning_modules.dfm.recipe import Recipe, recipe_of
-from lightning_modules.dfm.start import scales_of
+from lightning_modules.dfm.start import first_scales, scales_of
+from lightning_modules.dfm.walsh import WalshNetworks, from_walsh, to_walsh
 from metrics.quality import MOST_DECIBELS, in_decibels
 
 COLLAPSE = 0.1  # dB over the mean image, below which a network has not learned its image
@@ -73,6 +76,19 @@ def start_of(shape: Shape, scales: Sequence[float], *, seed: int, numbers: Seque
     stream = Stream(seed, "fourier coefficients")
     normal = torch.cat([stream.normal(number, 1, shape.num_coefficients) for number in numbers])
     return [scale * part for scale, part in zip(scales, shape.split(normal), strict=True)]
+
+
+def start_by(
+    recipe: Recipe, shape: Shape, images: Tensor, *, mask: Tensor | None, seed: int, numbers: Sequence[int]
+) -> list[Tensor]:
+    """:func:`start_of` of ``recipe``'s scales, which for each of ``images`` may be its own."""
+    if recipe.start != "image":
+        return start_of(shape, scales_of(recipe.start, shape), seed=seed, numbers=numbers)
+    starts = []
+    for frequency, number in zip(rms_frequencies_of_images(images, mask), numbers, strict=True):
+        scales = first_scales(shape, chi=chi_of_frequency(frequency, shape))
+        starts.append(start_of(shape, scales, seed=seed, numbers=[number]))
+    return [torch.cat(parts) for parts in zip(*starts, strict=True)]
 
 
 def check_images(images: Tensor, channels: int) -> None:
@@ -145,11 +161,14 @@ def fit_family(
     compiled: bool = True,
     watch: Watch | None = None,
 ) -> Fitted:
-    """Any family fitted by :func:`~lightning_modules.dfm.descent.descend`, and measured.
+    """Any family fitted by :func:`~lightning_modules.dfm.descent.descend`, measured and :func:`checked`."""
+    return checked(
+        measured(family, descend(family, start, pixels, recipe, budget, compiled=compiled, watch=watch), pixels)
+    )
 
-    :class:`Collapse` where the only image's network ends at its mean colour; a warning where one of several does.
-    """
-    fitted = measured(family, descend(family, start, pixels, recipe, budget, compiled=compiled, watch=watch), pixels)
+
+def checked(fitted: Fitted) -> Fitted:
+    """:class:`Collapse` where the only image's network ended at its mean colour; a warning where one of several did."""
     if fitted.collapsed == [True]:
         raise Collapse(fitted)
     if any(fitted.collapsed):
@@ -188,9 +207,15 @@ def fit(
         )
     check_memory(shape, images=len(images), batch=min(recipe.batch, len(pixels.known)), device=images.device)
     if start is None:
-        start = start_of(shape, scales_of(recipe.start, shape), seed=seed, numbers=pixels.numbers)
+        start = start_by(recipe, shape, images, mask=mask, seed=seed, numbers=pixels.numbers)
     start = [part.to(images.device, dtype) for part in start]
-    return fit_family(Networks(shape), start, pixels, recipe, budget, compiled=compiled, watch=watch)
+    if recipe.optimizer != "muon" or shape.kernel != "full":
+        return fit_family(Networks(shape), start, pixels, recipe, budget, compiled=compiled, watch=watch)
+    # Muon's steps are the same in the basis of half angles, and faster.
+    turned = to_walsh(start, shape)
+    course = descend(WalshNetworks(shape), turned, pixels, recipe, budget, compiled=compiled, watch=watch)
+    course = dataclasses.replace(course, parameters=from_walsh(course.parameters, shape))
+    return checked(measured(Networks(shape), course, pixels))
 
 
 def images_of(fitted: Fitted, height: int, width: int) -> Tensor:

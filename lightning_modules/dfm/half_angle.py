@@ -93,9 +93,9 @@ def products_backward(cosines: Tensor, sines: Tensor, by_products: Tensor) -> Te
 
 
 class HalfAngles(torch.autograd.Function):
-    """h at the points x [..., m, P] by P and Q one below the other [..., 2 n, 2^m]: [..., n, P]; axes in front may broadcast.
+    """h at the points x [..., m, P] by rows P and Q of each output in turn [..., 2 n, 2^m]: [..., n, P].
 
-    Points are the last axis here, so that all sums and products run along whole rows of memory.
+    Axes in front may broadcast. Points are the last axis here, so that all sums and products run along whole rows of memory.
     """
 
     @staticmethod
@@ -104,7 +104,7 @@ class HalfAngles(torch.autograd.Function):
         phi, turn = products(angles.cos(), angles.sin()), angles.sum(dim=-2, keepdim=True)
         both = sides @ phi
         ctx.save_for_backward(x, sides, phi, both)
-        of_p, of_q = both.chunk(2, dim=-2)
+        of_p, of_q = both.unflatten(-2, (-1, 2)).unbind(-2)
         return 2 ** (x.shape[-2] / 2) * (turn.cos() * of_p + turn.sin() * of_q)
 
     @staticmethod
@@ -114,11 +114,11 @@ class HalfAngles(torch.autograd.Function):
         angles = math.pi * x
         turn = angles.sum(dim=-2, keepdim=True)
         scaled = 2 ** (x.shape[-2] / 2) * by_values
-        by_both = torch.cat([turn.cos() * scaled, turn.sin() * scaled], dim=-2)
+        by_both = torch.stack([turn.cos() * scaled, turn.sin() * scaled], dim=-2).flatten(-3, -2)
         by_sides = (by_both @ phi.mT).sum_to_size(sides.shape)
         if not ctx.needs_input_grad[0]:
             return None, by_sides
-        of_p, of_q = both.chunk(2, dim=-2)
+        of_p, of_q = both.unflatten(-2, (-1, 2)).unbind(-2)
         by_turn = (scaled * (turn.cos() * of_q - turn.sin() * of_p)).sum(dim=-2, keepdim=True)
         by_angles = products_backward(angles.cos(), angles.sin(), sides.mT @ by_both)
         return (math.pi * (by_angles + by_turn)).sum_to_size(x.shape), by_sides
@@ -130,6 +130,6 @@ def half_angle_layer(x: Tensor, coefficients: Tensor, kernel: str) -> Tensor:
     It can be differentiated once. Several networks may share the points of [P, m].
     """
     width = x.shape[-1]
-    sides = torch.cat(to_half_angles(as_full(coefficients, width, kernel), width), dim=-1).mT
+    sides = torch.stack(to_half_angles(as_full(coefficients, width, kernel), width), dim=-1).flatten(-2).mT
     values: Tensor = HalfAngles.apply(x.mT, sides)
     return values.mT

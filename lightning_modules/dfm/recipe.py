@@ -9,29 +9,30 @@ Adam's steps instead. Rates fall with the width w: stable ones of Adam as 2^-w, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 
 from generative.checks import check_choice
 from generative.schedules import warmup_cosine
+from lightning_modules.dfm.muon import Muon
 from lightning_modules.dfm.networks import Shape
 
 OPTIMIZERS = ("adam", "muon")
 SCHEDULES = ("constant", "cosine")
+STARTS = ("ours", "image", "printed")
 WARMUP = 0.02  # of all steps, before the cosine
-SMALLEST = 1e-12  # squared singular values below this share of the largest are directions without a gradient
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Where a fit starts and how it steps; ``rate`` is that of all parameters but the last, which has ``last`` times as much.
 
-    ``start`` is a recipe of :func:`~lightning_modules.dfm.start.scales_of`; ``batch`` are pixels of an image a step;
-    ``momentum`` is Muon's, ``betas`` are Adam's.
+    ``start`` is a recipe of :func:`~lightning_modules.dfm.start.scales_of`, or ``image``: ours, with the chi by which the network
+    starts at the image's rms frequency (:func:`~lightning_modules.dfm.bandwidth.chi_of_frequency`). ``batch`` are pixels of an
+    image a step; ``momentum`` is Muon's, ``betas`` are Adam's.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Recipe:
     def __post_init__(self) -> None:
         check_choice("optimizer", self.optimizer, OPTIMIZERS)
         check_choice("schedule", self.schedule, SCHEDULES)
+        check_choice("start", self.start, STARTS)
         if not self.rate > 0.0 or self.batch < 1:
             raise ValueError(f"rate and batch must be positive, got {self.rate} and {self.batch}")
 
@@ -81,52 +83,24 @@ def ours(shape: Shape) -> Recipe:
     return Recipe("ours", "muon", 0.048 / 2 ** (shape.width / 2), pixels_a_step(shape), last=2.0)
 
 
+def ours_image(shape: Shape) -> Recipe:
+    """Ours, from chi by the image in place of 0.3."""
+    return replace(ours(shape), name="ours_image", start="image")
+
+
 def ours_adam(shape: Shape) -> Recipe:
     return Recipe("ours_adam", "adam", 0.128 / 2**shape.width, pixels_a_step(shape), last=4.0)
 
 
-RECIPES: dict[str, Callable[[Shape], Recipe]] = {"printed": printed, "ours": ours, "ours_adam": ours_adam}
+RECIPES: dict[str, Callable[[Shape], Recipe]] = {
+    "printed": printed,
+    "ours": ours,
+    "ours_image": ours_image,
+    "ours_adam": ours_adam,
+}
 
 
 def recipe_of(name: str, shape: Shape) -> Recipe:
     """The recipe of this name for networks of ``shape``; ValueError for a name that there is not."""
     check_choice("recipe", name, RECIPES)
     return RECIPES[name](shape)
-
-
-def orthogonalized(matrices: Tensor) -> Tensor:
-    """The polar factor U V^T of each of [..., rows, columns] = U diag(s) V^T: all singular values become 1.
-
-    Those below 1e-6 of the largest stay below 1, and a matrix of zeros stays one. From the Gram matrix of the shorter side, in
-    float64, so that any number of networks takes one call.
-    """
-    if matrices.shape[-2] < matrices.shape[-1]:
-        return orthogonalized(matrices.mT).mT
-    tall = matrices.double()
-    squares, directions = torch.linalg.eigh(tall.mT @ tall)
-    least = (SMALLEST * squares[..., -1:]).clamp(min=torch.finfo(torch.float64).tiny)
-    inverse_root = (directions * squares.clamp(min=least).rsqrt()[..., None, :]) @ directions.mT
-    return (tall @ inverse_root).to(matrices)
-
-
-class Muon(Optimizer):
-    """W <- W - rate polar(g + momentum (m - g)), m the running mean of gradients g: Nesterov's form, no weight decay.
-
-    As ``torch.optim.Muon`` with its rate divided by sqrt(rows / columns), for matrices [..., rows, columns] of any number of
-    networks, with the exact polar factor.
-    """
-
-    def __init__(self, parameters: list[dict[str, Any]], *, momentum: float) -> None:
-        super().__init__(parameters, {"momentum": momentum})
-
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                gradient = parameter.grad
-                state = self.state[parameter]
-                if not state:
-                    state["mean"] = torch.zeros_like(gradient)
-                mean = state["mean"].lerp_(gradient, 1.0 - group["momentum"])
-                update = orthogonalized(gradient.lerp(mean, group["momentum"]))
-                parameter.add_(update, alpha=-group["lr"])

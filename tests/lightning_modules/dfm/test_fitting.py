@@ -9,12 +9,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_modules.dfm.bandwidth import rms_frequencies, rms_frequencies_at_start
+from generative.randomness import Stream
+from lightning_modules.dfm.bandwidth import (
+    LEAST_CHI,
+    chi_of_frequency,
+    rms_frequencies,
+    rms_frequencies_at_start,
+    rms_frequencies_of_images,
+    rms_frequency_of_colours,
+)
 from lightning_modules.dfm.descent import Budget, Progress
-from lightning_modules.dfm.fitting import Collapse, Fitted, decibels, fit, images_of, pixels_of, start_of
-from lightning_modules.dfm.networks import Shape, pixel_positions
+from lightning_modules.dfm.fitting import Collapse, Fitted, decibels, fit, images_of, pixels_of, start_by, start_of
+from lightning_modules.dfm.networks import Shape, hidden_states, pixel_positions
 from lightning_modules.dfm.recipe import Recipe, recipe_of
-from lightning_modules.dfm.start import first_scales
+from lightning_modules.dfm.start import CHI, FIRST, first_scales, growth
 
 SHAPE = Shape(width=4, depth=2, channels=3)
 FEW = dataclasses.replace(recipe_of("ours", SHAPE), batch=16)  # fewer pixels than an image has
@@ -75,6 +83,17 @@ def test_each_image_has_pixels_and_a_start_of_its_own() -> None:
     steps = [points for _, (points, _) in zip(range(2), pixels.batches(16), strict=False)]
     assert not torch.equal(*steps[0])
     assert not torch.equal(*steps)
+
+
+def test_pixels_of_a_step_are_a_function_of_its_number() -> None:
+    """Drawn many steps at once, they are those of the stream's addresses one by one."""
+    pixels = pixels_of(images(2), seed=3, numbers=[5, 9], mask=torch.arange(64).view(8, 8) % 3 > 0)
+    for step, (points, targets) in zip(range(40), pixels.batches(10), strict=False):
+        for place, number in enumerate(pixels.numbers):
+            words = Stream(3, f"pixels of image {number}").bits(step, 1, 10)[0]
+            at = pixels.known[torch.tensor([int(word) % len(pixels.known) for word in words])]
+            assert torch.equal(points[place], pixels.points[at])
+            assert torch.equal(targets[place], pixels.targets[place, at])
 
 
 @pytest.mark.parametrize("recipe", [FEW, "ours"])
@@ -165,3 +184,58 @@ def test_bandwidth_of_one_wave() -> None:
     waves[0], waves[3] = 5.0, 0.7
     last = torch.zeros(4, 1, dtype=torch.float64)
     assert rms_frequencies(pixel_positions(16, 16), [waves, last], shape) == pytest.approx([2**0.5], abs=1e-9)
+
+
+@pytest.mark.parametrize("chi", [0.1, 0.8])
+def test_frequency_of_the_last_layer_at_the_start_by_monte_carlo(chi: float) -> None:
+    """Exact derivatives of 150 networks that were drawn, at every pixel."""
+    shape = Shape(width=5, depth=4, channels=3)
+    drawn = [part.double() for part in start_of(shape, first_scales(shape, chi=chi), seed=0, numbers=range(150))]
+    points, square = pixel_positions(16, 16), 0.0
+    for axis in torch.eye(2, dtype=torch.float64):
+        last, slope = torch.func.jvp(
+            lambda at: hidden_states(at, drawn, shape)[-1], (points,), (axis.expand_as(points),)
+        )
+        square += float(slope.square().mean())
+    found = math.sqrt(square / float(last.var(dim=-2, correction=0).mean())) / (2 * math.pi)
+    assert found == pytest.approx(rms_frequency_of_colours(shape, first=FIRST, chi=chi), rel=0.06)
+
+
+def test_chi_by_hand_and_back() -> None:
+    shape = Shape(width=6, depth=6, channels=3)
+    for residual in (True, False):
+        own = dataclasses.replace(shape, residual=residual)
+        frequency = rms_frequency_of_colours(own, first=0.4, chi=0.77)
+        assert chi_of_frequency(frequency, own, first=0.4) == pytest.approx(0.77)
+    # 2 pi^2 6 0.4^2 = 18.95 without growth, and five layers that double it
+    assert chi_of_frequency(math.sqrt(18.9496 * 32), shape) == pytest.approx(1.0, abs=1e-5)
+    assert chi_of_frequency(1.0, shape) == LEAST_CHI
+    assert chi_of_frequency(9.0, Shape(width=6, depth=1, channels=3)) == CHI
+
+
+def test_frequency_of_an_image_by_hand() -> None:
+    """Of cos 2 pi 3 x, whose differences of neighbours are those of a wave of sin(pi 3 / 64) 64 / pi."""
+    wave = (2 * math.pi * 3 * torch.arange(64) / 64).cos().expand(1, 1, 64, 64)
+    expected = 64 / math.pi * math.sin(math.pi * 3 / 64)
+    assert rms_frequencies_of_images(wave) == pytest.approx([expected], rel=0.02)  # one difference is beyond the edge
+    assert rms_frequencies_of_images(wave.mT.to(torch.uint8) * 0 + 7) == [0.0]
+    left = torch.arange(64).expand(64, 64) < 32
+    hidden = torch.where(left, wave, torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0)))
+    assert rms_frequencies_of_images(hidden, left) == rms_frequencies_of_images(wave, left)
+
+
+def test_a_start_by_the_image_has_its_chi() -> None:
+    """Each image's own: rough ones start with larger coefficients in the hidden layers, and only there."""
+    noise = torch.randint(0, 256, (1, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    both = torch.cat([images(1, side=32), noise])
+    shape = Shape(width=5, depth=3, channels=3)
+    recipe = recipe_of("ours_image", shape)
+    start = start_by(recipe, shape, both, mask=None, seed=0, numbers=[0, 1])
+    alone = start_by(recipe, shape, noise, mask=None, seed=0, numbers=[1])
+    assert all(torch.equal(one[0], several[1]) for one, several in zip(alone, start, strict=True))
+    smooth, rough = (chi_of_frequency(frequency, shape) for frequency in rms_frequencies_of_images(both))
+    assert smooth < CHI < rough
+    for place in (1, 2):
+        scales = start[place].flatten(1).square().mean(dim=1).sqrt().tolist()
+        assert [growth(scale, 5) for scale in scales] == pytest.approx([smooth, rough], rel=0.2)
+    assert torch.equal(start[0], start_of(shape, first_scales(shape), seed=0, numbers=[0, 1])[0])
