@@ -93,7 +93,9 @@ class Canvas:
     def whole(self) -> Window:
         return Window(0, 0, self.size, self.size)
 
-    def grid(self, window: Window, *, centre: Sequence[float] = (0.0, 0.0), angle: float = 0.0, fine: int = 1) -> tuple:
+    def grid(
+        self, window: Window, *, centre: Sequence[float] | np.ndarray = (0.0, 0.0), angle: float = 0.0, fine: int = 1
+    ) -> tuple:
         """Units u, v [h, w] of the window's pixels (of parts of them: ``fine`` a side), seen from ``centre`` along ``angle``."""
         rows = (np.arange(window.top * fine, window.bottom * fine, dtype=np.float32) + 0.5) / (fine * self.scale)
         columns = (np.arange(window.left * fine, window.right * fine, dtype=np.float32) + 0.5) / (fine * self.scale)
@@ -132,7 +134,9 @@ class Canvas:
         return cv2.resize(picture, (self.size, self.size), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
 
-def box_distance(u: np.ndarray, v: np.ndarray, half: Sequence[float], *, radius: float = 0.0) -> np.ndarray:
+def box_distance(
+    u: np.ndarray, v: np.ndarray, half: Sequence[float] | np.ndarray, *, radius: float = 0.0
+) -> np.ndarray:
     """Signed distance to a rectangle of half sides ``half`` with corners of ``radius``, below 0 inside."""
     x, y = np.abs(u) - (half[0] - radius), np.abs(v) - (half[1] - radius)
     outside = np.sqrt(np.maximum(x, 0) ** 2 + np.maximum(y, 0) ** 2)

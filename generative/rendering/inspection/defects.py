@@ -17,18 +17,6 @@ from generative.rendering.inspection.parts import draw_parts, misplaced, part_bo
 from generative.rendering.inspection.spills import RARE, epoxy_on_die, other
 from generative.rendering.inspection.strokes import crack, scratch
 
-CLASSES = (
-    "foreign material",
-    "component",
-    "crack",
-    "excess epoxy",
-    "missing epoxy",
-    "epoxy on die",
-    "scratch",
-    "missing die",
-    "other",
-)
-
 
 @dataclass(frozen=True)
 class Instance:

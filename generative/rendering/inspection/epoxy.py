@@ -89,7 +89,8 @@ def changed_epoxy(canvas: Canvas, before: Scene, after: Scene) -> np.ndarray:
     window = epoxy_window(canvas, before)
     found = np.zeros((canvas.size, canvas.size), bool)
     covers = [epoxy_cover(canvas, scene, window)[0] > 0.5 for scene in (before, after)]
-    outside = box_distance(*canvas.grid(window, centre=before.die.centre, angle=before.die.angle), before.die.half) > 0
+    u, v = canvas.grid(window, centre=before.die.centre, angle=before.die.angle)
+    outside = box_distance(u, v, before.die.half) > 0
     kept = (covers[0] != covers[1]) & outside
     _, labels, stats, _ = cv2.connectedComponentsWithStats(kept.astype(np.uint8))
     large = stats[:, cv2.CC_STAT_AREA] >= 6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -108,7 +109,9 @@ def foreign_material(canvas: Canvas, random: np.random.Generator) -> tuple[np.nd
     return found, parameters
 
 
-def tube(canvas: Canvas, path: np.ndarray, width: np.ndarray):  # noqa: ANN201 - a function of two arrays
+def tube(
+    canvas: Canvas, path: np.ndarray, width: np.ndarray
+) -> Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
     """Lambert's and Phong's terms on a round fibre, by the side and the nearest place of each point."""
     tangent = np.gradient(canvas.pixels(path), axis=0)
     tangent /= np.maximum(np.linalg.norm(tangent, axis=1, keepdims=True), 1e-9)

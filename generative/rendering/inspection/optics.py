@@ -90,7 +90,8 @@ def sparks(random: np.random.Generator, canvas: Canvas) -> np.ndarray:
         if min(window.shape) == 0:
             continue
         u, v = canvas.grid(window, centre=tuple(place), angle=angle)
-        found[window.place] += np.float32(power) * np.exp(-((u / (radius * stretch)) ** 2) - (v / radius) ** 2)
+        spot = np.exp(-((u / (radius * stretch)) ** 2) - (v / radius) ** 2)
+        found[window.place] += (power * spot).astype(np.float32)
     return found
 
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from generative.rendering.inspection.address import Address
 from generative.rendering.inspection.canvas import Canvas
+from generative.rendering.inspection.classes import CLASSES, CLEAN, LARGEST, SMALLEST
 from generative.rendering.inspection.defects import (
-    CLASSES,
     ON_TOP,
     Instance,
     bare_board,
@@ -23,8 +23,6 @@ from generative.rendering.inspection.defects import (
 from generative.rendering.inspection.layout import scene_of
 from generative.rendering.inspection.optics import misalignment, optics_of
 
-CLEAN = "clean"
-SMALLEST, LARGEST = 64, 2048
 LEAST_PIXELS = 12  # of a defect that shows
 LEAST_SHOWN = 0.5  # share of a defect that others leave visible
 LEAST_CHANGE = 3.0  # levels of 255, the mean over a defect's pixels: what nobody sees, nobody has labelled
@@ -63,13 +61,15 @@ def render(
     scene = scene_of(address)
     board = bare_board(scene, size)
     clean = populated(board, scene)
-    canvas, instances = clean, []
+    canvas = clean
+    instances: list[Instance] = []
     if address.kind != CLEAN:
         canvas, instances = with_defects(address, board, clean, contrast=(contrast or {}).get(address.kind, 1.0))
     optics = optics_of(address, clean)
-    moved, twin_optics, facts = None, optics, {}
+    moved, twin_optics = None, optics
+    parameters: dict = {"product": scene.product.number}
     if misaligned:
-        moved, gain, facts = misalignment(address.generator("misalignment"), size)
+        moved, gain, parameters["misaligned"] = misalignment(address.generator("misalignment"), size)
         twin_optics = replace(optics, gain=optics.gain * gain)
     mask = np.zeros((size, size), np.uint8)
     for instance in instances:
@@ -79,16 +79,14 @@ def render(
         twin=twin_optics.photo(clean, address.generator("noise of the twin"), moved=moved),
         mask=mask,
         instances=tuple(instances),
-        parameters={"product": scene.product.number, "misaligned": facts}
-        if facts
-        else {"product": scene.product.number},
+        parameters=parameters,
         quality=optics.quality,
         before_optics=(canvas.colour, clean.colour),
     )
 
 
 def with_defects(address: Address, board: Canvas, clean: Canvas, *, contrast: float) -> tuple[Canvas, list[Instance]]:
-    """The board with a defect, some with two; drawn again until all can be seen. RuntimeError where that fails."""
+    """The board with a defect, some with two; drawn again until all can be seen. ValueError where that fails."""
     for attempt in range(MOST_ATTEMPTS):
         random = address.generator(f"defect {attempt}")
         count = 1 + int(random.uniform() < SECOND.get(address.kind, 0.0))
@@ -99,8 +97,9 @@ def with_defects(address: Address, board: Canvas, clean: Canvas, *, contrast: fl
         found = [hidden_by_later(found, k) for k in range(count)]
         if all(shows(instance, canvas, clean) for instance in found):
             return canvas, [replace(one, parameters={**one.parameters, "attempt": attempt}) for one in found]
-    raise RuntimeError(
-        f"no {address.kind} of image {address.number} can be seen at {clean.size} pixels: raise its contrast"
+    raise ValueError(
+        f"no {address.kind} of image {address.number} can be seen at {clean.size} pixels in {MOST_ATTEMPTS} tries: give a higher "
+        f"contrast than {contrast:g} or a higher resolution"
     )
 
 
