@@ -116,5 +116,6 @@ def drawn_as_structure(
     else:
         number = parameters["site"]
         body = part_body(clean, scene.product.sites[number], after.poses[number])
+        whole |= body & np.any(whole)  # pads that look as before belong to it
     kind = "other" if kind == "bent part" else kind
     return changed, Instance(kind, body & whole, body & whole, whole, parameters)

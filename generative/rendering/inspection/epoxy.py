@@ -69,16 +69,17 @@ def with_bumps(scene: Scene, random: np.random.Generator, *, excess: bool, amoun
     low, high = scene.product.band
     around = 4 * sum(scene.die.half)
     place = float(random.uniform())
+    own = float(scene.outline(np.array([place]))[0])
     if excess:
         beyond = amount * float(np.exp(random.uniform(np.log(9), np.log(60))))
         spread = float(random.uniform(0.9, 2.4)) * (beyond + 16) / around
-        bumps = [(place, spread, beyond + 0.4 * (high - low))]
+        bumps = [(place, spread, high - own + beyond)]
         for _ in range(int(random.integers(0, 3))):  # tongues
             bumps.append((place + spread * random.uniform(-0.6, 0.6), spread * random.uniform(0.3, 0.5), beyond * 0.5))
     else:
         beyond = amount * float(random.uniform(0.3, 1.0))
         spread = float(random.uniform(26, 110)) / around
-        bumps = [(place, spread, -(high - low) / 2 - beyond * (low + 8))]
+        bumps = [(place, spread, low - own - beyond * (low + 8))]
         bumps.append((place + 0.3 * spread, spread * 0.4, -5.0 * amount))
     found = tuple((float(a), float(b), float(c)) for a, b, c in bumps)
     return replace(scene, bumps=scene.bumps + found), {"place": place, "spread": spread, "beyond": beyond}

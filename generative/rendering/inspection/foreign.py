@@ -12,7 +12,7 @@ import numpy as np
 from generative.rendering.inspection.address import periodic_noise, periodic_values
 from generative.rendering.inspection.canvas import UNITS, Canvas, linear
 from generative.rendering.inspection.relief import Material, cast_shadow, lit
-from generative.rendering.inspection.swept import FINE, path_step, resampled, sweep
+from generative.rendering.inspection.swept import FINE, path_step, resampled, shown_part, sweep
 
 
 @dataclass(frozen=True)
@@ -31,19 +31,19 @@ class Fibre:
 
 FIBRES = {
     "hair": Fibre(
-        (linear(52, 38, 28), linear(96, 70, 46), linear(150, 122, 84)), (1.2, 2.2), (110, 420), (160, 900), (0.7, 1.0),
+        (linear(52, 38, 28), linear(96, 70, 46), linear(150, 122, 84)), (1.6, 2.8), (110, 420), (160, 900), (0.7, 1.0),
         0.3, False, 0.1,
     ),
     "lint": Fibre(
-        (linear(206, 206, 204), linear(176, 182, 192), linear(210, 196, 170)), (0.9, 1.9), (50, 260), (25, 140), (0.35, 0.8),
+        (linear(206, 206, 204), linear(176, 182, 192), linear(210, 196, 170)), (1.3, 2.6), (50, 260), (25, 140), (0.4, 0.85),
         0.12, True, 0.7,
     ),
     "textile": Fibre(
         (linear(60, 88, 168), linear(170, 58, 56), linear(62, 128, 96), linear(188, 176, 84), linear(40, 40, 48)),
-        (1.6, 3.4), (70, 300), (50, 300), (0.55, 1.0), 0.18, True, 0.4,
+        (2.0, 4.2), (70, 300), (50, 300), (0.55, 1.0), 0.18, True, 0.4,
     ),
     "shaving": Fibre(
-        (linear(158, 158, 160), linear(188, 150, 92)), (1.5, 3.6), (30, 130), (20, 70), (0.9, 1.0), 0.9, True, 1.2,
+        (linear(158, 158, 160), linear(188, 150, 92)), (2.0, 4.4), (30, 130), (20, 70), (0.9, 1.0), 0.9, True, 1.2,
     ),
 }  # fmt: skip
 KINDS = ("hair", "lint", "textile", "shaving", "flake")
@@ -105,7 +105,7 @@ def foreign_material(canvas: Canvas, random: np.random.Generator) -> tuple[np.nd
     covered = drawn.pixels(cover)
     colours = drawn.pixels(surface * cover[..., None]) / np.maximum(covered, 1e-4)[..., None]
     canvas.paint(drawn.window, covered * np.float32(opacity), colours, gloss=0.15)
-    found[drawn.window.place] = covered > 0.4
+    found[drawn.window.place] = shown_part(covered, 0.4)
     return found, parameters
 
 

@@ -129,7 +129,7 @@ def misplaced(scene: Scene, random: np.random.Generator, amount: float) -> tuple
 
 
 def part_body(canvas: Canvas, site: Site, pose: Pose) -> np.ndarray:
-    """The pixels of a part itself: bool [S, S]; of a missing one those where it should lie, of a chipped one the chip."""
+    """The pixels that a person marks: bool [S, S]: the part and where it should lie, of a chipped one the chip."""
     found = np.zeros((canvas.size, canvas.size), bool)
     window = canvas.window(site.points(grown=REACH))
     if min(window.shape) == 0:
@@ -143,5 +143,8 @@ def part_body(canvas: Canvas, site: Site, pose: Pose) -> np.ndarray:
     inside = box_distance(u, v, half, radius=1.2)
     if pose.state == "chipped":
         inside = np.maximum(inside, chip_distance(u, v, site, pose))
+    else:
+        u, v = canvas.grid(window, centre=site.centre, angle=site.angle)
+        inside = np.minimum(inside, box_distance(u, v, (site.half[0] + 2, site.half[1] + 2)))
     found[window.place] = inside < 0
     return found

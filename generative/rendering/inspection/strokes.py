@@ -8,7 +8,7 @@ import numpy as np
 
 from generative.rendering.inspection.canvas import UNITS, Canvas
 from generative.rendering.inspection.layout import Scene
-from generative.rendering.inspection.swept import path_step, resampled, sweep
+from generative.rendering.inspection.swept import path_step, resampled, shown_part, sweep
 
 
 def on_board(scene: Scene, points: np.ndarray) -> np.ndarray:
@@ -40,7 +40,7 @@ def crack(canvas: Canvas, scene: Scene, random: np.random.Generator) -> tuple[np
         dark = drawn.pixels(drawn.cover(canvas, taper.astype(np.float32)))
         rim = np.clip(1 - np.abs(drawn.side * np.float32(bright) - taper[drawn.place] - 0.9) / 1.1, 0, 1)
         canvas.shade(drawn.window, (1 + 0.55 * drawn.pixels(rim)) * (1 - 0.8 * dark))
-        found[drawn.window.place] |= dark > 0.3
+        found[drawn.window.place] |= shown_part(dark, 0.3)
     return found, {"length": length, "width": 2 * width, "branches": len(branches), "corner": corner}
 
 
@@ -113,5 +113,5 @@ def stroke_on(canvas: Canvas, path: np.ndarray, width: float, tone: float, rando
     below = canvas.colour[drawn.window.place]
     if tone > 0:
         below += np.float32(0.05 * tone) * cover[..., None]
-    found[drawn.window.place] = cover > 0.3
+    found[drawn.window.place] = shown_part(cover, 0.3)
     return found

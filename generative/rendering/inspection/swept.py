@@ -10,6 +10,8 @@ import numpy as np
 from generative.rendering.inspection.canvas import Canvas, Window
 
 FINE = 2  # parts of a pixel a side that shapes are drawn in
+NEAREST = 2.0  # parts of a pixel within which the nearest point of a path is known
+THINNEST = 0.35  # pixels, the least radius of what is drawn: small images show hairs too
 
 
 @dataclass(frozen=True)
@@ -24,12 +26,18 @@ class Swept:
     def cover(self, canvas: Canvas, radius: np.ndarray, *, soft: float = 0.0) -> np.ndarray:
         """Coverage of each part of a pixel, by the ``radius`` [N] at each point of the path."""
         width = max(1.0, soft * canvas.scale * FINE)
-        return np.clip(0.5 + (radius[self.place] - self.distance) * np.float32(canvas.scale * FINE / width), 0, 1)
+        shown = np.maximum(radius, THINNEST / canvas.scale).astype(np.float32)
+        return np.clip(0.5 + (shown[self.place] - self.distance) * np.float32(canvas.scale * FINE / width), 0, 1)
 
     def pixels(self, values: np.ndarray) -> np.ndarray:
         """Parts of pixels [h, w] or [h, w, C] -> means over pixels."""
         height, width = self.window.shape
         return cv2.resize(values.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+
+
+def shown_part(cover: np.ndarray, share: float) -> np.ndarray:
+    """The pixels that show a thing by its ``cover`` [h, w]: above a ``share`` of 1, or of the most where it fills no pixel."""
+    return cover > share * min(1.0, float(cover.max(initial=1e-6)))
 
 
 def resampled(path: np.ndarray, step: float) -> np.ndarray:
@@ -55,15 +63,20 @@ def sweep(canvas: Canvas, path: np.ndarray, *, margin: float) -> Swept | None:
     seeds[cells[there, 1], cells[there, 0]] = 0
     _, labels = cv2.distanceTransformWithLabels(seeds, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     numbers = np.zeros(int(labels.max()) + 1, np.int64)
-    numbers[labels[cells[there, 1], cells[there, 0]]] = there
+    ends = there[(there == 0) | (there == len(path) - 1)]
+    for chosen in (there, ends):
+        numbers[labels[cells[chosen, 1], cells[chosen, 0]]] = chosen
     place = numbers[labels]
     x = np.arange(width * FINE, dtype=np.float32)[None] + 0.5 - places[place, 0].astype(np.float32)
     y = np.arange(height * FINE, dtype=np.float32)[:, None] + 0.5 - places[place, 1].astype(np.float32)
     tangent = np.gradient(places, axis=0)
     tangent /= np.maximum(np.linalg.norm(tangent, axis=1, keepdims=True), 1e-9)
     across = tangent[place, 0].astype(np.float32) * y - tangent[place, 1].astype(np.float32) * x
-    unit = np.float32(1 / (canvas.scale * FINE))
-    distance = np.sqrt(x * x + y * y) * unit
+    along = tangent[place, 0].astype(np.float32) * x + tangent[place, 1].astype(np.float32) * y
+    # The nearest point is known to a part of a pixel; the distance to the line through it is exact.
+    beyond = ((place == 0) & (along < 0)) | ((place == len(path) - 1) & (along > 0)) | (np.abs(along) > NEAREST)
+    distance = np.where(beyond, np.sqrt(x * x + y * y), np.abs(across))
+    distance *= np.float32(1 / (canvas.scale * FINE))
     return Swept(window, distance, np.sign(across) * distance, place)
 
 

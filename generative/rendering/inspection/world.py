@@ -23,7 +23,9 @@ from generative.rendering.inspection.defects import (
 from generative.rendering.inspection.layout import scene_of
 from generative.rendering.inspection.optics import misalignment, optics_of
 
-LEAST_PIXELS = 12  # of a defect that shows
+LEAST_PIXELS = (
+    12  # of a defect that shows, on images of 256 pixels a side and more; on smaller ones in proportion to the side
+)
 LEAST_SHOWN = 0.5  # share of a defect that others leave visible
 LEAST_CHANGE = 3.0  # levels of 255, the mean over a defect's pixels: what nobody sees, nobody has labelled
 MOST_ATTEMPTS = 60
@@ -125,7 +127,8 @@ def hidden_by_later(found: list[Instance], number: int) -> Instance:
 def shows(instance: Instance, canvas: Canvas, clean: Canvas) -> bool:
     """Whether a person could have labelled it."""
     visible = instance.visible
-    if visible.sum() < max(LEAST_PIXELS, LEAST_SHOWN * instance.body.sum()):
+    least = max(2.0, LEAST_PIXELS * min(1.0, clean.size / 256))
+    if visible.sum() < max(least, LEAST_SHOWN * instance.body.sum()):
         return False
     coded = [np.clip(one.colour[visible], 0, 1) ** (1 / 2.2) for one in (canvas, clean)]
     return float(np.abs(coded[0] - coded[1]).mean()) * 255 >= LEAST_CHANGE
