@@ -8,8 +8,10 @@ import pytest
 
 from generative.rendering.inspection import world
 from generative.rendering.inspection.address import Address
+from generative.rendering.inspection.canvas import Canvas, Light
 from generative.rendering.inspection.classes import CLASSES, CLEAN
-from generative.rendering.inspection.world import encoded, render
+from generative.rendering.inspection.defects import Instance
+from generative.rendering.inspection.world import encoded, hidden_by_later, render, shows
 
 SIZE = 128
 REACH = 70  # units that a shadow or a halo may take beyond the pixels that show a defect
@@ -115,14 +117,22 @@ def test_what_nobody_sees_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_second_defect_hides_the_first() -> None:
-    """Both masks are kept: what is visible, and the whole body."""
-    two = next(
-        made for number in range(60)
-        if len((made := render(address("foreign material", number), 64)).instances) == 2
-    )  # fmt: skip
-    first, second = two.instances
-    assert not np.any(first.visible & second.visible)
-    assert np.array_equal(first.body & ~second.visible, first.visible)
+    """Both masks are kept: what is visible, and the whole body. A defect that is hidden for the most part is drawn again."""
+    canvas = Canvas(64, light=Light(0.0, 1.0))
+    changed = canvas.copy()
+    changed.colour[:] = 1
+    bodies = [np.zeros((64, 64), bool) for _ in range(2)]
+    bodies[0][10:20, 10:40] = True
+    bodies[1][10:20, 32:60] = True
+    both = [Instance("foreign material", body, body, body, {}) for body in bodies]
+    first, second = (hidden_by_later(both, k) for k in range(2))
+    assert first.visible.sum() == 220
+    assert first.body.sum() == 300
+    assert second.visible.sum() == 280
+    assert shows(first, changed, canvas)
+    bodies[1][10:20, 20:60] = True
+    assert not shows(hidden_by_later(both, 0), changed, canvas)
+    assert shows(hidden_by_later(both, 1), changed, canvas)
 
 
 @pytest.mark.parametrize("kind", ["missing die", "excess epoxy", "epoxy on die"])
