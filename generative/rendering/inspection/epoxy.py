@@ -71,7 +71,7 @@ def with_bumps(scene: Scene, random: np.random.Generator, *, excess: bool, amoun
     place = float(random.uniform())
     own = float(scene.outline(np.array([place]))[0])
     if excess:
-        beyond = amount * float(np.exp(random.uniform(np.log(9), np.log(60))))
+        beyond = amount * float(np.exp(random.uniform(np.log(18), np.log(64))))
         spread = float(random.uniform(0.9, 2.4)) * (beyond + 16) / around
         bumps = [(place, spread, high - own + beyond)]
         for _ in range(int(random.integers(0, 3))):  # tongues

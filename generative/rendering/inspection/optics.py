@@ -91,7 +91,8 @@ def sparks(random: np.random.Generator, canvas: Canvas) -> np.ndarray:
             continue
         u, v = canvas.grid(window, centre=tuple(place), angle=angle)
         spot = np.exp(-((u / (radius * stretch)) ** 2) - (v / radius) ** 2)
-        found[window.place] += (power * spot).astype(np.float32)
+        below = found[window.place]
+        below += np.float32(power) * spot.astype(np.float32)
     return found
 
 

@@ -44,7 +44,7 @@ def epoxy_on_die(canvas: Canvas, scene: Scene, random: np.random.Generator) -> t
     if near_edge:
         axis = int(random.integers(2))
         place[axis] = random.choice([-1, 1]) * half[axis] * random.uniform(0.78, 0.98)
-    radius = float(np.exp(random.uniform(math.log(9), math.log(48))))
+    radius = float(np.exp(random.uniform(math.log(15), math.log(48))))
     drops = [(place, radius)]
     for _ in range(int(random.integers(0, 5))):
         away, heading = radius * random.uniform(1.1, 2.6), random.uniform(0, 2 * math.pi)
@@ -53,7 +53,7 @@ def epoxy_on_die(canvas: Canvas, scene: Scene, random: np.random.Generator) -> t
         )
     found = np.zeros((canvas.size, canvas.size), bool)
     colour = EPOXIES[scene.product.epoxy] * np.float32(random.uniform(0.8, 1.3))
-    opacity, flat = float(random.uniform(0.6, 0.95)), float(random.uniform(0.15, 0.5))
+    opacity, flat = float(random.uniform(0.75, 0.97)), float(random.uniform(0.15, 0.5))
     for at, size in drops:
         window, inside = blob(canvas, random, on_board(scene, at[None])[0], size, ragged=0.2)
         if min(window.shape) == 0:
