@@ -91,8 +91,7 @@ def sparks(random: np.random.Generator, canvas: Canvas) -> np.ndarray:
             continue
         u, v = canvas.grid(window, centre=tuple(place), angle=angle)
         spot = np.exp(-((u / (radius * stretch)) ** 2) - (v / radius) ** 2)
-        below = found[window.place]
-        below += np.float32(power) * spot.astype(np.float32)
+        found[window.place] = found[window.place] + np.float32(power) * spot
     return found
 
 
@@ -101,5 +100,5 @@ def misalignment(random: np.random.Generator, size: int) -> tuple[np.ndarray, fl
     shift = random.uniform(-MOST_SHIFT, MOST_SHIFT, 2)
     turn, gain = random.uniform(-MOST_TURN, MOST_TURN), 1 + random.uniform(-MOST_GAIN, MOST_GAIN)
     moved = cv2.getRotationMatrix2D(((size - 1) / 2, (size - 1) / 2), turn, 1.0)
-    moved[:, 2] += shift
+    moved[:, 2] = moved[:, 2] + shift
     return moved, float(gain), {"shift": shift.tolist(), "degrees": float(turn), "gain": float(gain)}

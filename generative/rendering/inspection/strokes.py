@@ -74,9 +74,9 @@ def scratch(canvas: Canvas, scene: Scene, random: np.random.Generator) -> tuple[
     length = float(np.exp(random.uniform(math.log(60), math.log(320))))
     count = int(random.choice([1, 2, 3, 4, 5], p=[0.4, 0.25, 0.15, 0.12, 0.08]))
     bend = float(random.normal() * 0.35 / length)
-    width = float(random.uniform(0.6, 1.5))
+    width = float(random.uniform(0.8, 1.9))
     glint = abs(math.sin(heading - canvas.light.azimuth))
-    tone = (0.35 + 0.6 * glint) if random.uniform() < 0.45 + 0.45 * glint else -(0.45 + 0.2 * random.uniform())
+    tone = (0.5 + 0.7 * glint) if random.uniform() < 0.45 + 0.45 * glint else -(0.55 + 0.2 * random.uniform())
     found = np.zeros((canvas.size, canvas.size), bool)
     for stroke in range(count):
         offset = (stroke - (count - 1) / 2) * random.uniform(4, 9)

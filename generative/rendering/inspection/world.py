@@ -27,7 +27,7 @@ LEAST_PIXELS = (
     12  # of a defect that shows, on images of 256 pixels a side and more; on smaller ones in proportion to the side
 )
 LEAST_SHOWN = 0.5  # share of a defect that others leave visible
-LEAST_CHANGE = 3.0  # levels of 255, the mean over a defect's pixels: what nobody sees, nobody has labelled
+LEAST_CHANGE = 4.0  # levels of 255, the mean over a defect's pixels: what nobody sees, nobody has labelled
 MOST_ATTEMPTS = 60
 SECOND = {"foreign material": 0.12, "scratch": 0.1, "other": 0.1, "component": 0.0}  # share of images with two
 
