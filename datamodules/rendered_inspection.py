@@ -145,6 +145,7 @@ def main() -> None:
     show = commands.add_parser("sheet", help="a picture of examples")
     show.add_argument("out", type=Path, help="a PNG file")
     show.add_argument("--examples", type=int, default=6, help="of each class")
+    show.add_argument("--side", type=int, default=160, help="pixels of an example")
     show.add_argument("--whole", action="store_true", help="whole images, not what is around the defect")
     for command in (make, show):
         command.add_argument("--resolution", type=int, default=512)
@@ -160,9 +161,8 @@ def main() -> None:
             print(data.data_dir)
         else:
             given.out.parent.mkdir(parents=True, exist_ok=True)
-            sheet(
-                examples=given.examples, resolution=given.resolution, seed=given.seed, whole=given.whole
-            ).save(given.out)  # fmt: skip
+            shown = {name: getattr(given, name) for name in ("examples", "resolution", "seed", "side", "whole")}
+            sheet(**shown).quantize(256).save(given.out, "png", optimize=True)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -42,7 +42,7 @@ def check_locality(kind: str, number: int) -> None:
 
 @pytest.mark.parametrize("kind", CLASSES)
 def test_a_defect_changes_nothing_else(kind: str) -> None:
-    for number in range(3):
+    for number in range(2):
         check_locality(kind, number)
 
 
@@ -107,11 +107,12 @@ def test_a_misaligned_twin_is_moved_as_stated() -> None:
 
 
 def test_what_nobody_sees_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = [render(address(kind, number), SIZE) for kind in ("crack", "epoxy on die") for number in range(6)]
+    made = [render(address(kind, number), SIZE) for kind in ("crack", "epoxy on die") for number in range(3)]
     assert all(one.visible.sum() >= 6 for image in made for one in image.instances)
     monkeypatch.setattr(world, "LEAST_CHANGE", 300.0)
+    monkeypatch.setattr(world, "MOST_ATTEMPTS", 4)
     with pytest.raises(
-        ValueError, match="no crack of image 0 can be seen at 64 pixels in 60 tries: give a higher contrast"
+        ValueError, match="no crack of image 0 can be seen at 64 pixels in 4 tries: give a higher contrast"
     ):
         render(address("crack"), 64)
 
