@@ -37,7 +37,7 @@ class RenderedInspection(Inspection):
     ``resolution``: pixels a side, 64 to 2048. ``share``: of the published counts of every class and of the clean images, at
     least one of each; its images are the first of the whole set. ``clean_train`` and ``clean_test``: images without a defect.
 
-    ``contrast``: one factor of visibility, or one for each of some classes; 1 is as calibrated. It scales the change of light
+    ``contrast``: one factor of visibility, or one for each of some classes; 1 is the default world. It scales the change of light
     that foreign material, cracks, scratches, epoxy on the die and other defects make, and how far parts and the rim of the
     epoxy are beyond their tolerance. A missing die has none.
 
