@@ -27,7 +27,7 @@ from generative.rendering.images import from_uint8, image_grid, stacked
 from generative.rendering.inspection.address import Address
 from generative.rendering.inspection.classes import CLASSES, CLEAN, LARGEST, SMALLEST
 
-CONTRAST: dict[str, float] = dict.fromkeys(CLASSES, 1.0)  # of the default world
+CONTRAST = {**dict.fromkeys(CLASSES, 1.0), "foreign material": 1.6}  # of the default world, times what is asked
 SHOWN_AROUND = 0.16  # of an image's side, the least that a sheet shows around a defect
 
 
