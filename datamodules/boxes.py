@@ -17,6 +17,7 @@ from torch import Tensor
 
 from datamodules.base import ImagesOnDisk
 from datamodules.batches import Rows
+from datamodules.box_masks import Shape
 from datamodules.file_rows import FileRows, decode_colour
 from datamodules.notices import warn_once
 from datamodules.orientation import DrawnOn, StoredPicture, read_stored_picture
@@ -37,7 +38,8 @@ EXPLAINED = {
 class Inspected:
     """An image file and the boxes on it: left, top, right and bottom edges in its pixels, and their classes.
 
-    ``size``: the height and width of the image that the boxes were drawn on, where their source states it.
+    ``size``: the height and width of the image that the boxes were drawn on, where their source states it. ``shapes``: the
+    mask of each box, where a set knows masks.
     """
 
     image: Path
@@ -45,6 +47,7 @@ class Inspected:
     labels: Sequence[int]
     source: Path  # that states the boxes
     size: tuple[int, int] | None = None
+    shapes: Sequence[Shape | None] = ()
 
 
 class BoxedImages(ImagesOnDisk):
@@ -99,10 +102,8 @@ class BoxedImages(ImagesOnDisk):
 
     def pictures(self, files: Sequence[Path]) -> Rows:
         """Read at once where memory allows, so that a damaged file is named before anything trains."""
-        rows = FileRows(
-            files, partial(decode_square, channels=self.image_shape[0], side=self.resolution), self.image_shape
-        )
-        return rows[:] if math.prod(rows.shape) <= MOST_IN_MEMORY else rows
+        decode = partial(decode_square, channels=self.image_shape[0], side=self.resolution)
+        return in_memory(FileRows(files, decode, self.image_shape))
 
     def boxes_of(self, found: Sequence[Inspected]) -> tuple[Tensor, Tensor]:
         """[N, K, 4] in pixels of the pictures and [N, K]; ValueError names the box that no image can have."""
@@ -167,6 +168,11 @@ class BoxedImages(ImagesOnDisk):
                 f"{one.source} has a box of class {label} on {one.image.name}, and there are {len(self.target_classes)} "
                 f"classes: {', '.join(self.target_classes)}"
             )
+
+
+def in_memory(rows: FileRows) -> Rows:
+    """All rows, read at once, or the files of a set that is too large."""
+    return rows[:] if math.prod(rows.shape) <= MOST_IN_MEMORY else rows
 
 
 def check_listed_once(found: Sequence[Inspected]) -> None:

@@ -1,4 +1,4 @@
-"""Boxes in COCO's format, as labelling tools write it: read and checked."""
+"""Boxes and their masks in COCO's format, as labelling tools write it: read and checked."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from datamodules.box_masks import Shape, shape_of
 from datamodules.notices import warn_once
 
 
 @dataclass(frozen=True)
 class ListedImage:
-    """An image of a file of boxes: left, top, right and bottom edges in pixels, and the names of their classes."""
+    """An image of a file of boxes: left, top, right and bottom edges in pixels, the names of their classes, their masks."""
 
     name: str
     size: tuple[int, int] | None  # height and width, where the file states them
     boxes: list[tuple[float, ...]] = field(default_factory=list)
     classes: list[str] = field(default_factory=list)
+    shapes: list[Shape | None] = field(default_factory=list)
 
 
 def read_coco(file: Path, *, keep_crowds: bool) -> tuple[list[ListedImage], list[str]]:
@@ -45,6 +47,7 @@ def read_coco(file: Path, *, keep_crowds: bool) -> tuple[list[ListedImage], list
                     )
                 image.boxes.append(edges_of(row, file))
                 image.classes.append(names[row["category_id"]])
+                image.shapes.append(shape_of(row, file))
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(
             f"{file} is not in COCO's format of boxes (images, categories, annotations): {type(error).__name__} {error}"

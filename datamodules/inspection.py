@@ -1,18 +1,21 @@
-"""Inspection images of one's own: folders of images with boxes in COCO's format."""
+"""Inspection images of one's own: folders of images with boxes in COCO's format, with masks and faultless twins where there are."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from datamodules.boxes import BoxedImages, Inspected
+from datamodules.batches import Rows
+from datamodules.boxes import BoxedImages, Inspected, in_memory
 from datamodules.coco import ListedImage, read_coco
+from datamodules.inspected_masks import have_masks, mask_rows
 from datamodules.notices import warn_once
 from datamodules.splits import PARTS, both_splits
+from datamodules.twins import CLEAN, twins_of
 from generative.rendering.containers.folders import Folder
 
 BESIDE = "_annotations.coco.json"  # Roboflow's, beside the images of a split
@@ -30,6 +33,10 @@ class Inspection(BoxedImages):
 
     ``classes``: the names of the defects, in the order of their numbers here; the file may number them as it likes.
     ``keep_crowds`` takes boxes marked ``iscrowd`` as well.
+
+    Where all boxes have a ``segmentation``, batches hold "mask" [B, H, W] uint8: the class of the box counted from 1, 0 where
+    there is no defect, 255 beside the image. Where the folder ``clean`` has a file of the name of each image, they hold
+    "template" [B, C, H, W], its faultless twin.
     """
 
     def __init__(
@@ -97,7 +104,15 @@ class Inspection(BoxedImages):
 
     def inspected(self, image: ListedImage, path: Path, file: Path) -> Inspected:
         labels = [self.target_classes.index(name) for name in image.classes]
-        return Inspected(path, image.boxes, labels, source=file, size=image.size)
+        return Inspected(path, image.boxes, labels, source=file, size=image.size, shapes=image.shapes)
+
+    def further_targets(self, split: str, found: Sequence[Inspected]) -> Mapping[str, Rows]:
+        targets: dict[str, Rows] = {}
+        if have_masks(found, self.data_dir):
+            targets["mask"] = in_memory(mask_rows(found, self.resolution))
+        if twins := twins_of([one.image for one in found], self.data_dir):
+            targets["template"] = self.pictures(twins)
+        return targets
 
 
 def one_of(files: Sequence[Path]) -> Path | None:
@@ -152,9 +167,9 @@ class Pictures:
         return next((path for place in self.places if (path := place / posix(name)).is_file()), None)
 
     def index(self) -> dict[str, list[Path]]:
-        """All images of the set but those in folders of other parts, under the last part of their names."""
+        """All images of the set but twins and those in folders of other parts, under the last part of their names."""
         found: dict[str, list[Path]] = {}
-        others = set(PARTS) - {self.part}
+        others = {*PARTS, CLEAN} - {self.part}
         for name in Folder(self.root).names:
             path = self.root / name
             if not others & set(Path(name).parts[:-1]):

@@ -89,6 +89,23 @@ def test_wandb_is_imported_by_its_logger_and_its_agent() -> None:
     assert "wandb_log" not in "".join((ROOT / path).read_text() for path in sources() if path.name != "wandb_log.py")
 
 
+FAMILIES = ("generative.rendering.inspection", "generative.rendering.defects")
+
+
+def other_family(path: Path, name: str) -> bool:
+    """Whether a file of one family of renderers imports the other one: what draws tests must not draw what is trained on."""
+    own = ".".join(path.parts[:3])
+    return own in FAMILIES and any(f"{name}.".startswith(f"{family}.") for family in FAMILIES if family != own)
+
+
+def test_the_rendered_world_and_the_synthesiser_do_not_know_each_other() -> None:
+    assert any(path.parts[:3] == ("generative", "rendering", "inspection") for path in sources())
+    assert not [(path, name) for path in sources() for name in imports(ROOT / path) if other_family(path, name)]
+    planted = "generative.rendering.defects.curves.fit"
+    assert other_family(Path("generative/rendering/inspection/world.py"), planted)
+    assert not other_family(Path("generative/rendering/defects/placement.py"), planted)
+
+
 @pytest.mark.parametrize(
     ("path", "name"),
     [

@@ -1,0 +1,175 @@
+"""The rendered inspection set: nine classes of defects on boards with a die, in the counts of the chapter's Table 3.1.
+
+python -m datamodules.rendered_inspection make data/rendered_inspection --resolution 512   draw the default set now
+python -m datamodules.rendered_inspection sheet OUT.png --examples 6                       examples of all classes
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import math
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from datamodules.batches import Rows
+from datamodules.inspection import Inspection
+from datamodules.rendered_set import SetSettings, load_libraries, make_set
+from generative.rendering.images import from_uint8, image_grid, stacked
+from generative.rendering.inspection.address import Address
+from generative.rendering.inspection.classes import CLASSES, CLEAN, LARGEST, SMALLEST
+
+CONTRAST = {**dict.fromkeys(CLASSES, 1.0), "foreign material": 1.6}  # of the default world, times what is asked
+SHOWN_AROUND = 0.16  # of an image's side, the least that a sheet shows around a defect
+
+
+class RenderedInspection(Inspection):
+    """Drawn on first use from ``world_seed`` into a folder of ``data_dir`` that is named by its settings, 0.3 s an image.
+
+    ``resolution``: pixels a side, 64 to 2048. ``share``: of the published counts of every class and of the clean images, at
+    least one of each; its images are the first of the whole set. ``clean_train`` and ``clean_test``: images without a defect.
+
+    ``contrast``: one factor of visibility, or one for each of some classes; 1 is the default world. It scales the change of light
+    that foreign material, cracks, scratches, epoxy on the die and other defects make, and how far parts and the rim of the
+    epoxy are beyond their tolerance. A missing die has none.
+
+    Batches hold "mask" and "template", the twin of each image without its defects: another photo of the same board. With
+    ``misaligned`` it is moved by up to 3 pixels, turned by up to half a degree, and up to 5 percent brighter or darker.
+    ``inspection`` reads the folder as well.
+    """
+
+    stated_arguments = ("classes", "channels")
+
+    def __init__(
+        self,
+        *,
+        share: float = 1.0,
+        clean_train: int = 200,
+        clean_test: int = 100,
+        contrast: float | dict[str, float] = 1.0,
+        misaligned: bool = False,
+        world_seed: int = 0,
+        **given: Any,
+    ) -> None:
+        super().__init__(classes=list(CLASSES), channels=3, **given)
+        self.name = "rendered_inspection"
+        if not SMALLEST <= self.resolution <= LARGEST:
+            raise ValueError(f"datamodule.resolution must be between {SMALLEST} and {LARGEST}, got {self.resolution}")
+        if not 0 < share <= 1:
+            raise ValueError(f"datamodule.share must be above 0 and at most 1, got {share}")
+        if min(clean_train, clean_test, world_seed) < 0:
+            raise ValueError(
+                f"datamodule.clean_train, clean_test and world_seed must be at least 0, got {clean_train}, {clean_test} and "
+                f"{world_seed}"
+            )
+        self.above = self.data_dir
+        self.settings = SetSettings(
+            resolution=self.resolution,
+            seed=world_seed,
+            share=share,
+            clean_train=clean_train,
+            clean_test=clean_test,
+            contrast=contrasts(contrast),
+            misaligned=misaligned,
+        )
+        self.data_dir = self.above / self.settings.name
+
+    def load(self, split: str) -> tuple[Rows, Tensor]:
+        make_set(self.data_dir, self.settings)
+        return super().load(split)
+
+    def at_resolution(self, resolution: int) -> RenderedInspection:
+        """The same boards and defects at another resolution, drawn when they are asked for."""
+        other = copy.copy(self)
+        other.__dict__.pop("images_of_splits", None)
+        other.resolution, other.image_shape = resolution, (self.channels, resolution, resolution)
+        other.settings = replace(self.settings, resolution=resolution)
+        other.data_dir = self.above / other.settings.name
+        other.arrays, other.found_targets = {}, {}
+        return other
+
+
+def contrasts(asked: float | Mapping[str, float]) -> tuple[tuple[str, float], ...]:
+    """The factor of each class: the default world's times what is asked. ValueError for other classes and values."""
+    factors = dict(asked) if isinstance(asked, Mapping) else dict.fromkeys(CLASSES, asked)
+    for name, factor in factors.items():
+        if name not in CLASSES:
+            raise ValueError(f"datamodule.contrast has no class {name!r}: choose of {', '.join(CLASSES)}")
+        if not (math.isfinite(factor) and factor > 0):
+            raise ValueError(f"datamodule.contrast must be above 0, got {factor} for {name}")
+    return tuple((name, round(CONTRAST[name] * factors.get(name, 1.0), 6)) for name in CLASSES)
+
+
+def sheet(*, examples: int, resolution: int = 512, seed: int = 0, side: int = 160, whole: bool = False) -> Image.Image:
+    """A row of training images for each class under its name, and of clean ones; around the defect unless ``whole``."""
+    load_libraries()
+    from generative.rendering.inspection.world import render
+
+    panels = []
+    for kind in (*CLASSES, CLEAN):
+        tiles = []
+        for number in range(examples):
+            made = render(Address(seed, "train", kind, number), resolution, contrast=dict(contrasts(1.0)))
+            pixels = made.image if whole or kind == CLEAN else around(made.image, made.mask > 0)
+            tiles.append(np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.LANCZOS)))
+        grid = image_grid(from_uint8(torch.from_numpy(np.stack(tiles)).permute(0, 3, 1, 2)), num_columns=examples)
+        panels.append((kind, grid))
+    return stacked(panels)
+
+
+def around(image: np.ndarray, defect: np.ndarray) -> np.ndarray:
+    """The square of an image [S, S, 3] that shows the pixels of a defect [S, S] and what is beside it."""
+    rows, columns = np.nonzero(defect)
+    least = SHOWN_AROUND * len(image)
+    side = min(len(image), round(max(1.3 * max(np.ptp(rows), np.ptp(columns)), least)))
+    top, left = (
+        min(max(round((places.min() + places.max() - side) / 2), 0), len(image) - side) for places in (rows, columns)
+    )
+    return image[top : top + side, left : left + side]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    make = commands.add_parser("make", help="draw the set that datamodule=rendered_inspection would draw")
+    make.add_argument("data_dir", help="the folder above it")
+    make.add_argument("--share", type=float, default=1.0)
+    show = commands.add_parser("sheet", help="a picture of examples")
+    show.add_argument("out", type=Path, help="a PNG file")
+    show.add_argument("--examples", type=int, default=6, help="of each class")
+    show.add_argument("--side", type=int, default=160, help="pixels of an example")
+    show.add_argument("--whole", action="store_true", help="whole images, not what is around the defect")
+    for command in (make, show):
+        command.add_argument("--resolution", type=int, default=512)
+        command.add_argument("--seed", type=int, default=0, help="of the world")
+    given = parser.parse_args()
+    try:
+        if given.command == "make":
+            settings = {"share": given.share, "world_seed": given.seed}
+            data = RenderedInspection(
+                data_dir=given.data_dir, resolution=given.resolution, batch_size=1, seed=0, **settings
+            )
+            make_set(data.data_dir, data.settings)
+            print(data.data_dir)
+        else:
+            given.out.parent.mkdir(parents=True, exist_ok=True)
+            shown = {name: getattr(given, name) for name in ("examples", "resolution", "seed", "side", "whole")}
+            sheet(**shown).quantize(256).save(given.out, "png", optimize=True)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
