@@ -2,7 +2,8 @@
 
 python -m docs.ledger.generator_sizes [--collect RUN ...]
 
---collect takes in runs of dfm/digits that differ in width, depth, latents and seed, as configs/sweeps/dfm/size.yaml makes them.
+--collect takes in runs of dfm/digits that differ in width, depth, latents and seed, as configs/sweeps/dfm/size.yaml makes them,
+each with what `python generate.py checkpoint=RUN/checkpoints/last.ckpt task=reconstruct_training output=RUN/reconstructed` wrote.
 Section 5.2.3 of the thesis says that larger networks reconstruct better and generate worse: beside the lines of the runs stand,
 in generator_sizes_trends.jsonl, rank correlations over the sizes. No number of these files is typed.
 """
@@ -10,7 +11,6 @@ in generator_sizes_trends.jsonl, rank correlations over the sizes. No number of 
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
@@ -46,16 +46,19 @@ def line_of(run: Path) -> Line:
     """What a run says of itself; ValueError where it has not ended or is of another experiment."""
     records = read_lines(run / "results.jsonl")
     values = {name: record["metrics"][name] for record in records for name in MEASURES if name in record["metrics"]}
-    with (run / "metrics.csv").open() as file:
-        errors = [row["score/squared_error"] for row in csv.DictReader(file) if row.get("score/squared_error")]
-    if not errors or values.keys() != MEASURES.keys() - {"squared_error"}:
+    if values.keys() != MEASURES.keys() - {"squared_error"}:
         raise ValueError(f"{run} has no results of a test stage of dfm/digits: let its training end first")
+    drawn = run / "reconstructed" / "reconstruct_training.jsonl"
+    if not drawn.exists():
+        raise ValueError(
+            f"{drawn} is missing: python generate.py checkpoint=<its last.ckpt> task=reconstruct_training output={drawn.parent}"
+        )
     last, config = records[-1], yaml.safe_load((run / "config.yaml").read_text())
     shape = {key: config["method"]["shape"][key] for key in ("width", "depth", "kernel")}
     told = {"width": shape["width"], "depth": shape["depth"], "latent_dim": config["method"]["latent_dim"]}
     told |= {"coefficients": Shape(**shape, channels=1).num_coefficients}
     told |= {key: last[key] for key in ("experiment", "train_seed", "kimg")} | {"environment": hardware(last)}
-    return told | {"squared_error": float(errors[-1])} | values
+    return told | {"squared_error": read_lines(drawn)[0]["squared_error"]} | values
 
 
 def means(lines: Sequence[Line]) -> list[Line]:
@@ -99,6 +102,9 @@ def chart(lines: Sequence[Line]) -> Figure:
             )
             axes.plot([line["coefficients"] for line in runs], [line[measure] for line in runs], f"C{colour}.")
         axes.set(title=title, xlabel="coefficients", xscale="log")
+        axes.set_xticks(sorted({point["coefficients"] for point in points})[::2], minor=False)
+        axes.minorticks_off()
+        axes.xaxis.set_major_formatter("{x:.0f}")
         if measure in ("squared_error", "fd"):
             axes.set_yscale("log")
     figure.axes[0].legend()

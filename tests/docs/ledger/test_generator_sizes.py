@@ -21,7 +21,9 @@ def run_of(folder: Path, *, width: int, seed: int, error: float, fd: float) -> P
     (folder / "results.jsonl").write_text("".join(json.dumps(told | {"metrics": metrics}) + "\n" for metrics in tested))
     shape = {"width": width, "depth": 6, "kernel": "odd"}
     (folder / "config.yaml").write_text(yaml.safe_dump({"method": {"latent_dim": 55, "shape": shape}}))
-    (folder / "metrics.csv").write_text(f"progress/kimg,score/squared_error\n1,0.5\n2,\n256,{error}\n")
+    (folder / "reconstructed").mkdir()
+    drawn = {"images": 1438, "squared_error": error, "squared_error_of_mean_image": 0.3, "psnr": 30.0}
+    (folder / "reconstructed" / "reconstruct_training.jsonl").write_text(json.dumps(drawn) + "\n")
     return folder
 
 
@@ -49,7 +51,7 @@ def test_trends_are_over_sizes_and_not_over_runs(
     assert [line["coefficients"] for line in lines] == [140, 140, 352, 352, 852, 852], (
         "a run taken in twice counts once"
     )
-    assert [line["squared_error"] for line in lines[:2]] == [7.0, 15.0], "the last that is there"
+    assert [line["squared_error"] for line in lines[:2]] == [7.0, 15.0]
     found = {(row["size"], row["measure"]): row for row in read_results(TRENDS)}
     assert len(found) == len(MEASURES), "latents are as many in all runs"
     assert found["coefficients", "squared_error"]["rank_correlation"] == -1.0
@@ -60,6 +62,10 @@ def test_trends_are_over_sizes_and_not_over_runs(
 
 def test_a_run_that_has_not_ended_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = run_of(tmp_path / "a", width=3, seed=0, error=1.0, fd=0.1)
+    (run / "reconstructed" / "reconstruct_training.jsonl").unlink()
+    with pytest.raises(SystemExit):
+        main(["--collect", str(run)])
+    assert "task=reconstruct_training" in capsys.readouterr().err
     (run / "results.jsonl").write_text("")
     with pytest.raises(SystemExit):
         main(["--collect", str(run)])
