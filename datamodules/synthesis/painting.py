@@ -20,7 +20,7 @@ from generative.rendering.defects.draws import generator, varied
 from generative.rendering.defects.materials import from_data
 from generative.rendering.defects.placement import Surroundings
 
-NUM_TRIES = 4  # of an instance, each with other numbers
+NUM_TRIES = 8  # of an instance, each with other numbers
 LEAST_AREA = 12  # pixels of a mask
 LEAST_INSIDE = 0.6  # of a defect that must lie on the picture
 MEASURED = 256  # pixels a side of the part whose blur and noise are measured

@@ -30,7 +30,8 @@ LONGEST_BRANCH = 0.25  # of the path, and 1.5 widths: what is longer makes a mas
 NUM_CENTRINGS = 2
 STEP = 0.5  # pixels between the samples of a curve
 END = 0.85  # of the median radius: a skeleton that goes on in the cap of an end is cut there
-POINT_NOISE = 0.03  # of the length: standard deviation of a control point that is drawn anew
+NUM_WAVES = 5  # of the noise of control points along a curve
+POINT_NOISE = 0.05  # of the length: standard deviation of a control point that is drawn anew
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,12 @@ def new_curve(
 ) -> Curve:
     """A curve around (0, 0) like a fitted one, or between it and a second one: other control points and another width."""
     base = first if second is None else between(first, second, float(random.uniform(0.2, 0.8)))
-    moved = base.points + noise * base.length * random.standard_normal(base.points.shape)
+    # Independent noise would make a smooth fibre wriggle: slow waves along it are much stronger than quick ones.
+    along = chord_lengths(base.points) / max(chord_lengths(base.points)[-1], 1e-9)
+    orders = np.arange(1, NUM_WAVES + 1)
+    shares = orders**-2.0 / np.sqrt((orders**-4.0).sum() / 2)
+    waves = np.cos(np.pi * orders * along[:, None]) * shares @ random.standard_normal((NUM_WAVES, 2))
+    moved = base.points + noise * base.length * waves
     return Curve(moved - moved.mean(axis=0), base.widths * varied(1.0, random))
 
 

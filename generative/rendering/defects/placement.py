@@ -16,7 +16,8 @@ RINGS = (0.0, 0.6, 1.2)  # in radii of the defect
 NUM_DIRECTIONS = 8
 NUM_PLACES = 256  # of a picture that are compared
 POSITION_WEIGHT = 0.35  # of the place on the picture, beside the levels around it
-TEMPERATURE = 0.08  # of the choice among places: distances are root mean squares of levels from 0 to 1
+TEMPERATURE = 0.02  # of the choice among places: distances are root mean squares of levels from 0 to 1
+SCORED = 0.1  # the distance at which a place's score falls to 1/e
 LEAST_RADIUS = 4.0
 
 
@@ -107,5 +108,5 @@ def find(
     chosen = int(np.searchsorted(np.cumsum(weights) / weights.sum(), uniform))
     chosen = min(chosen, NUM_PLACES - 1)
     return Place(
-        (float(centres[chosen, 0]), float(centres[chosen, 1])), float(angles[chosen]), float(np.exp(-distance[chosen] / TEMPERATURE / 4))
+        (float(centres[chosen, 0]), float(centres[chosen, 1])), float(angles[chosen]), float(np.exp(-distance[chosen] / SCORED))
     )
