@@ -76,6 +76,7 @@ def fit(mask: np.ndarray) -> Curve:
     for _ in range(NUM_CENTRINGS):
         middle = centred(mask[1:-1, 1:-1], resampled(line, len(path)), 2 * float(np.median(radii)))
         line = smooth_line(middle, off=CENTRED_SMOOTHING)
+    line = to_tips(mask[1:-1, 1:-1], line, float(np.median(radii)))
     count = int(np.clip(round(chord_lengths(line)[-1] / PIXELS_PER_CONTROL) + 3, *NUM_CONTROL))
     points = resampled(line, count)
     smooth = ndimage.gaussian_filter1d(radii, 3, mode="nearest")
@@ -102,6 +103,24 @@ def centred(mask: np.ndarray, points: np.ndarray, width: float) -> np.ndarray:
     total = inside.sum(axis=1)
     offsets = np.where(total > 0, inside @ along / np.maximum(total, 1e-9), 0.0)
     return points + offsets[:, None] * normals
+
+
+def to_tips(mask: np.ndarray, line: np.ndarray, radius: float) -> np.ndarray:
+    """A centre line [N, 2] cut or lengthened so that round caps of ``radius`` at its ends reach the tips of the mask."""
+    for _ in range(2):  # one end, then the other
+        line = line[::-1]
+        inner = line[min(len(line) - 1, max(4, int(4 * 2 * radius)))]  # four points a pixel: a width away
+        outwards = (line[0] - inner) / (np.linalg.norm(line[0] - inner) + 1e-9)
+        along = np.arange(-radius, 3 * radius + 2, 0.05)
+        places = line[0] + along[:, None] * outwards
+        inside = ndimage.map_coordinates(mask.astype(np.float64), [places[:, 1], places[:, 0]], order=1) >= 0.5
+        if not inside[0]:
+            continue
+        tip = along[int(np.argmin(inside))] if not inside.all() else along[-1]
+        end = line[0] + np.clip(tip - radius, -radius, radius) * outwards
+        kept = line[(line - end) @ outwards < 0] if tip < radius else line
+        line = np.vstack([end, kept]) if len(kept) > 4 else line
+    return line
 
 
 def outline(mask: np.ndarray, *, num_points: int) -> np.ndarray:
