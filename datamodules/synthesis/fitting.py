@@ -25,7 +25,9 @@ from generative.rendering.defects.topology import kind_of
 
 MARGIN = 24  # pixels around a box or mask that are looked at, and half of the box's longer side
 LEAST_SHARE = 0.5  # of a class's examples that agree on what it is
-ELONGATED = 4.0  # length over width of the median example, from which on a class is taken as curves
+ELONGATED = 8.0  # length over width, from which on a defect is drawn as a curve
+LEAST_PIXELS = 12  # of the inside of a mask, for its material to be taken from there
+SINGLE = 0.9  # of a mask in its largest piece, for its polygon to stand for all of it
 NUM_LEVEL_IMAGES = 40  # of whose patches the levels are learned
 
 
@@ -195,15 +197,20 @@ def learned(name: str, samples: list[Sample], done: Fit, family: str | None) -> 
         found = as_primitive(name, samples, levels, family)
         if found is not None:
             return found
-    if family == "polygon":
-        return as_polygons(name, samples, done)
-    fitted = fitted_curves(samples)
-    is_curve = len(fitted) >= LEAST_SHARE * len(samples) and (
-        np.median([curve.length / max(float(np.median(curve.widths)), 1.0) for _, curve in fitted]) >= ELONGATED
-    )
-    if family == "curve" and not fitted:
-        raise ValueError(f"no example of {name!r} is a curve: give --family {name}=polygon")
-    return as_curves(fitted, len(samples)) if is_curve or family == "curve" else as_polygons(name, samples, done)
+    found = []
+    for number, sample in enumerate(samples):
+        curve = None if family == "polygon" else curve_in(sample, least=0.0 if family == "curve" else ELONGATED)
+        row = of_curve(sample, curve) if curve is not None else None
+        if row is None and family != "curve":
+            row = of_polygon(sample, f"{file_name(name)}_{number:02d}.png", done)
+        if row is not None:
+            found.append({**row, **place_of(sample), **source_of(sample)})
+    if not found:
+        raise ValueError(f"no example of {name!r} has a mask that can be drawn as a {family or 'polygon'}: give other masks")
+    kinds = {"curve" if "points" in row else "polygon" for row in found}
+    left = len(samples) - len(found)
+    note = f"{left} of {len(samples)} examples have no such mask: left out" if left else None
+    return Learned(kinds.pop() if len(kinds) == 1 else "mixed", "matched", found, note=note)
 
 
 def as_primitive(name: str, samples: list[Sample], levels: Levels, family: str | None) -> Learned | None:
@@ -236,29 +243,37 @@ def source_of(sample: Sample) -> dict[str, Any]:
     return {"from": sample.example.image.name, "at": [int(left), int(top)]}
 
 
-def fitted_curves(samples: list[Sample]) -> list[tuple[Sample, curves.Curve]]:
-    """The samples whose mask is a curve, with it."""
-    found = []
-    for sample in samples:
-        try:
-            found.append((sample, curves.fit(sample.mask)))
-        except ValueError:  # a blob, or a curve that touches itself
-            continue
-    return found
+def curve_in(sample: Sample, *, least: float) -> curves.Curve | None:
+    """The curve that a mask is of, where it is at least so many times as long as wide; None of a blob, or of several curves."""
+    try:
+        curve = curves.fit(sample.mask)
+    except ValueError:
+        return None
+    return curve if curve.length >= least * max(float(np.median(curve.widths)), 1.0) else None
 
 
-def as_curves(fitted: list[tuple[Sample, curves.Curve]], total: int) -> Learned:
-    rows = []
-    for sample, curve in fitted:
-        inner = ndimage.binary_erosion(sample.mask)
-        pixels = inner if inner.sum() >= 12 else sample.mask
-        material = nearest(of_pixels(sample.picture, pixels), of_pixels(sample.background, pixels))
-        rows.append({
-            "points": curve.points - curve.points.mean(axis=0), "widths": curve.widths, "material": material.as_data(),
-            **place_of(sample), **source_of(sample),
-        })  # fmt: skip
-    note = None if len(fitted) == total else f"{total - len(fitted)} of {total} examples are no single curve: left out"
-    return Learned("curve", "matched", rows, note=note)
+def of_curve(sample: Sample, curve: curves.Curve) -> dict[str, Any]:
+    inner = ndimage.binary_erosion(sample.mask)
+    pixels = inner if inner.sum() >= LEAST_PIXELS else sample.mask
+    material = nearest(of_pixels(sample.picture, pixels), of_pixels(sample.background, pixels))
+    centred = curve.points - curve.points.mean(axis=0)
+    return {"points": centred, "widths": curve.widths, "material": material.as_data()}
+
+
+def of_polygon(sample: Sample, file: str, done: Fit) -> dict[str, Any] | None:
+    """An outline, and the pixels within and beside it as a picture beside the recipe; None where the mask has no area."""
+    try:
+        vertices = polygons.fit(sample.mask)
+    except ValueError:
+        return None
+    centre = vertices.mean(axis=0)
+    done.cutouts[file] = np.dstack([np.atleast_3d(sample.picture), 255 * sample.mask.astype(np.uint8)])
+    material = nearest(of_pixels(sample.picture, sample.mask), of_pixels(sample.background, sample.mask))
+    whole = bool(polygons.filled(vertices, sample.mask.shape)[sample.mask].mean() < SINGLE)
+    return {
+        "vertices": vertices - centre, "cutout": file, "centre": centre, "in_pieces": whole,
+        "translucency": material.translucency, "ground": of_pixels(sample.background, sample.mask).mean(axis=0) / 255.0,
+    }  # fmt: skip
 
 
 def of_pixels(picture: np.ndarray, where: np.ndarray) -> np.ndarray:
@@ -271,26 +286,6 @@ def place_of(sample: Sample) -> dict[str, Any]:
     """Where a real defect lay: the levels around it, and its place on the picture."""
     found = surroundings(sample.background, sample.mask, sample.offset, sample.shape)
     return {"around": found.levels, "position": found.position, "radius": found.radius}
-
-
-def as_polygons(name: str, samples: list[Sample], done: Fit) -> Learned:
-    """Outlines, and the pixels within and beside them as pictures beside the recipe."""
-    rows = []
-    for number, sample in enumerate(samples):
-        try:
-            vertices = polygons.fit(sample.mask)
-        except ValueError:
-            continue
-        centre = vertices.mean(axis=0)
-        file = f"{file_name(name)}_{number:02d}.png"
-        done.cutouts[file] = np.dstack([np.atleast_3d(sample.picture), 255 * sample.mask.astype(np.uint8)])
-        rows.append({
-            "vertices": vertices - centre, "cutout": file, "centre": centre, **place_of(sample), **source_of(sample),
-        })  # fmt: skip
-    if not rows:
-        raise ValueError(f"no example of {name!r} has a mask with an area: give masks of this class")
-    note = None if len(rows) == len(samples) else f"{len(samples) - len(rows)} of {len(samples)} masks have no area: left out"
-    return Learned("polygon", "matched", rows, note=note)
 
 
 def file_name(name: str) -> str:

@@ -21,6 +21,7 @@ from generative.rendering.defects.materials import from_data
 from generative.rendering.defects.placement import Surroundings
 
 NUM_TRIES = 8  # of an instance, each with other numbers
+NUM_EXAMPLES = 4  # that are tried on a picture
 LEAST_AREA = 12  # pixels of a mask
 LEAST_INSIDE = 0.6  # of a defect that must lie on the picture
 MEASURED = 256  # pixels a side of the part whose blur and noise are measured
@@ -85,7 +86,7 @@ class Painter:
         self.recipe, self.style, self.seed = recipe, style, seed
         self.cutouts = {
             row["cutout"]: read_cutout(cutouts / row["cutout"])
-            for learned in recipe.classes.values() if learned.family == "polygon" for row in learned.examples
+            for learned in recipe.classes.values() for row in learned.examples if "cutout" in row
         }  # fmt: skip
 
     def scene(self, clean: np.ndarray) -> Scene:
@@ -133,12 +134,10 @@ class Painter:
         self, scene: Scene, name: str, learned: Learned, random: np.random.Generator
     ) -> tuple[tuple[slice, slice], np.ndarray, dict[str, Any]] | None:
         """A fibre or a blot, blended onto the picture."""
-        row = learned.examples[int(random.integers(len(learned.examples)))]
-        mirrored = bool(random.random() < 0.5)
-        place = self.find(scene, learned, row, random, mirrored=mirrored)
+        row, place, mirrored = self.find(scene, learned, random)
         if place is None:
             return None
-        make = self.fibre if learned.family == "curve" else self.blot
+        make = self.fibre if "points" in row else self.blot
         made = make(scene, learned, row, place, random, mirrored)
         if made is None:
             return None
@@ -164,20 +163,28 @@ class Painter:
         return where, mask, {**parameters, **facts}
 
     def find(
-        self, scene: Scene, learned: Learned, row: dict[str, Any], random: np.random.Generator, *, mirrored: bool
-    ) -> placement.Place | None:
-        x, y = row["position"]
-        like = Surroundings(np.asarray(row["around"]), (x, y), row["radius"])
+        self, scene: Scene, learned: Learned, random: np.random.Generator
+    ) -> tuple[dict[str, Any], placement.Place | None, bool]:
+        """An example, where to draw one like it, and whether mirrored: the best of a few examples, since boards differ too."""
         anywhere = (self.style.place or learned.place) == "anywhere"
-        like = like.mirrored if mirrored else like
-        return placement.find(scene.clean, like, scene.taken, random, anywhere=anywhere, turns=True)
+        ground = placement.Ground(scene.clean, scene.taken, anywhere)
+        spread = placement.spread_of(np.array([row["position"] for row in learned.examples]))
+        tried: list[tuple[dict[str, Any], placement.Place | None, bool]] = []
+        for number in random.permutation(len(learned.examples))[: 1 if anywhere else NUM_EXAMPLES]:
+            row = learned.examples[int(number)]
+            mirrored = bool(random.random() < 0.5)
+            x, y = row["position"]
+            like = Surroundings(np.asarray(row["around"]), (x, y), row["radius"])
+            like = like.mirrored if mirrored else like
+            tried.append((row, placement.find(ground, like, random, spread=spread), mirrored))
+        return max(tried, key=lambda one: -1.0 if one[1] is None else one[1].score)
 
     def fibre(
         self, scene: Scene, learned: Learned, row: dict[str, Any], place: placement.Place, random: np.random.Generator, mirrored: bool
     ) -> tuple[Rendering, tuple[int, int], dict[str, Any]] | None:  # fmt: skip
         """A fibre: its rendering, where the first pixel of that lies (x, y), and what it was drawn by."""
         first = curve_of(row)
-        others = [other for other in learned.examples if other is not row]
+        others = [other for other in learned.examples if other is not row and "points" in other]
         second = curve_of(others[int(random.integers(len(others)))]) if others and random.random() < 0.5 else None
         if self.style.shapes == "random":
             curve = curves.random_curve(random, length=first.length, width=float(np.median(first.widths)))
@@ -213,17 +220,30 @@ class Painter:
             return None
         pixels = self.cutouts[row["cutout"]]
         centre = np.asarray(place.centre)
-        colour, low = polygons.warped(pixels[..., :-1] / 255.0, np.asarray(row["centre"]), warp, vertices)
+        layers, low = polygons.warped(pixels / 255.0, np.asarray(row["centre"]), warp, vertices)
+        colour = layers[..., :-1]
         outline = polygons.filled(vertices - low, colour.shape[:2]).astype(np.float32)
+        if row["in_pieces"]:  # a polygon stands for one piece alone
+            outline = (layers[..., -1] > 0.5).astype(np.float32)
         coverage = ndimage.gaussian_filter(outline, max(scene.blur, 0.5))
         coverage[coverage < 1e-3] = 0.0
-        rendering = Rendering(colour, coverage, np.zeros_like(coverage))
         first = np.rint(centre).astype(int) + low
+        # What shines through is the new ground instead of the old one.
+        ground = ground_at(scene.picture, (int(first[1]), int(first[0])), colour.shape[:2])
+        colour = np.clip(colour + row["translucency"] * (ground - np.asarray(row["ground"])), 0, 1)
+        rendering = Rendering(colour, coverage, np.zeros_like(coverage))
         parameters = {
-            "control_points": vertices + np.rint(centre), "thickness": None, "material": {"cutout": row["cutout"]},
-            "scale": warp.scale,
+            "control_points": vertices + np.rint(centre), "thickness": None,
+            "material": {"cutout": row["cutout"], "shines_through": row["translucency"]}, "scale": warp.scale,
         }  # fmt: skip
         return rendering, (int(first[0]), int(first[1])), parameters
+
+
+def ground_at(picture: np.ndarray, first: tuple[int, int], shape: tuple[int, ...]) -> np.ndarray:
+    """The part of a picture whose first pixel is at ``first`` (row, column), its rim repeated: [h, w, C] from 0 to 1."""
+    rows = (first[0] + np.arange(shape[0])).clip(0, picture.shape[0] - 1)
+    columns = (first[1] + np.arange(shape[1])).clip(0, picture.shape[1] - 1)
+    return np.atleast_3d(picture[np.ix_(rows, columns)]) / 255.0
 
 
 def curve_of(row: dict[str, Any]) -> Curve:

@@ -18,7 +18,8 @@ import numpy as np
 from datamodules.coco import by_id, edges_of
 from datamodules.deeppcb import LISTS, DeepPCB
 from datamodules.inspection import BESIDE, WHOLE, Pictures, as_classes, one_of
-from datamodules.splits import both_splits
+from datamodules.notices import warn_once
+from datamodules.splits import TEST_NAMES, both_splits
 from generative.randomness import permutation
 from generative.rendering.containers.formats import is_image
 from generative.rendering.defects.libraries import needed
@@ -171,7 +172,7 @@ def read_part(root: Path, file: Path, part: str) -> list[tuple[Path, list[Exampl
 
 def twin_of(root: Path, part: str, name: str, path: Path) -> Path | None:
     """The faultless picture of an image, by its name."""
-    places = [root / CLEAN / name, root / CLEAN / path.name, root / CLEAN / part / path.name]
+    places = [root / CLEAN / part / path.name, root / CLEAN / name, root / CLEAN / path.name]
     return next((place for place in places if place.is_file() and place != path), None)
 
 
@@ -216,9 +217,24 @@ def clean_images(folder: Path) -> list[Path]:
     if is_deeppcb(folder):
         return [template for _, template in deeppcb_boards(folder)]
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file() and is_image(path)]
+    names = [name for name in names if Path(name).parts[0] not in TEST_NAMES] or names
+    tested = tested_names(folder.parent) if folder.name == CLEAN else set()
+    if left := [name for name in names if Path(name).name in tested and Path(name).parts[0] != "train"]:
+        warn_once(f"{len(left)} pictures of {folder}, such as {left[0]}, are twins of test images: not drawn on")
+        names = sorted({*names} - {*left})
     if not names:
         raise ValueError(f"--clean {folder} has no images: put pictures that show no defect there")
     return [folder / name for name in in_order(names)]
+
+
+def tested_names(root: Path) -> set[str]:
+    """The names of the images that a set in COCO's format tests on: their twins are no ground for training images."""
+    found: set[str] = set()
+    for part in TEST_NAMES:
+        for file in (root / f"{part}.json", root / part / BESIDE, root / "annotations" / f"instances_{part}.json"):
+            if file.is_file():
+                found |= {Path(str(image["file_name"])).name for image in json.loads(file.read_text("utf-8-sig"))["images"]}
+    return found
 
 
 def pixels_of(path: Path, *, channels: int | None = None) -> np.ndarray:

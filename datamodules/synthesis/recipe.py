@@ -17,6 +17,7 @@ from generative.rendering.defects.boxes import Box, Convention
 FORMAT = "polymorph defects 1"
 PRIMITIVES = ("bridge", "bump", "island")
 FAMILIES = (*PRIMITIVES, "curve", "polygon")
+MIXED = "mixed"  # some examples are curves, others polygons
 PLACES = ("matched", "anywhere")
 HEADER = """\
 # What was learned of the defects of a set, by `python -m datamodules.synthesize fit`; draw more by `... draw`.
@@ -126,7 +127,7 @@ def box_of(row: list[float]) -> Box:
 
 def check(name: str, learned: Learned, recipe: Recipe, path: Path) -> None:
     """ValueError for a class without examples, or of a family or place that is none."""
-    if learned.family not in FAMILIES:
+    if learned.family not in (*FAMILIES, MIXED):
         raise ValueError(
             f"{path}: the class {name!r} has the family {learned.family!r}: choose one of {', '.join(FAMILIES)}"
         )

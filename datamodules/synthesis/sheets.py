@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from datamodules.synthesis.fitting import Fit, Sample
-from datamodules.synthesis.painting import curve_of
-from datamodules.synthesis.recipe import PRIMITIVES, Learned
+from datamodules.synthesis.fitting import Fit, Sample, source_of
+from datamodules.synthesis.recipe import MIXED, PRIMITIVES, Learned
 from generative.rendering.defects import curves, polygons
 from generative.rendering.defects.backends import Light, lifted, renderer
 from generative.rendering.defects.blending import blend
@@ -72,26 +71,31 @@ def fit_steps(sample: Sample, learned: Learned) -> Image.Image:
     )  # fmt: skip
     tiles = [boxed, tile(sample.mask)]
     drawn = np.atleast_3d(background).copy()
-    if learned.family == "curve":
-        try:
-            curve = curves.fit(sample.mask)
-        except ValueError:
-            return strip([*tiles, tile(background)])
+    row_of = next((row for row in learned.examples if is_of(row, sample)), None)
+    if row_of is None:
+        return strip(tiles)
+    if "points" in row_of:
+        curve = curves.fit(sample.mask)
         tiles.append(with_line(picture, curves.outline(sample.mask, num_points=80), closed=True, knots=np.zeros((0, 2))))
         tiles.append(with_line(picture, curve.dense()[0], closed=False, knots=curve.points))
-        material = next(
-            (from_data(row["material"]) for row in learned.examples if row["from"] == sample.example.image.name), None
-        )
-        if material is not None:
-            tube = lifted(curve, generator(0, "fit picture", 0))
-            rendering = renderer("numpy")(tube, material, Light(shadow=0.3), sample.mask.shape)
-            drawn = np.rint(255 * blend(drawn / 255.0, rendering, through=material.translucency)).astype(np.uint8)
+        material = from_data(row_of["material"])
+        height, width = sample.mask.shape
+        rendering = renderer("numpy")(lifted(curve, generator(0, "fit picture", 0)), material, Light(shadow=0.3), (height, width))
+        drawn = np.rint(255 * blend(drawn / 255.0, rendering, through=material.translucency)).clip(0, 255).astype(np.uint8)
     else:
         vertices = polygons.fit(sample.mask)
         tiles.append(with_line(picture, vertices, closed=True, knots=vertices))
-        inside = polygons.filled(vertices, sample.mask.shape) if learned.family == "polygon" else sample.mask
-        drawn[inside] = np.atleast_3d(picture)[inside] if learned.family == "polygon" else (0 if sample.adds_dark else 255)
+        if "cutout" in row_of:
+            inside = sample.mask if row_of["in_pieces"] else polygons.filled(vertices, sample.mask.shape)
+            drawn[inside] = np.atleast_3d(picture)[inside]
+        else:
+            drawn[sample.mask] = 0 if sample.adds_dark else 255
     return strip([*tiles, tile(drawn.squeeze())])
+
+
+def is_of(row: dict[str, Any], sample: Sample) -> bool:
+    """Whether an example of a recipe was measured on this sample."""
+    return {key: row[key] for key in ("from", "at")} == source_of(sample)
 
 
 def fit_sheet(fit: Fit) -> Image.Image:
@@ -119,7 +123,7 @@ def fit_title(learned: Learned) -> str:
     count = f"of {len(learned.examples)} real ones"
     if learned.family in PRIMITIVES:
         return f"{learned.family}, adds the {learned.adds} level, {count}"
-    return f"{learned.family}, {count}"
+    return f"{'curves and polygons' if learned.family == MIXED else learned.family}, {count}"
 
 
 def drawn_sheet(rows: Sequence[Mapping[str, Any]], folder: Path, names: Sequence[str]) -> Image.Image:

@@ -15,7 +15,10 @@ from generative.rendering.defects.libraries import opencv
 RINGS = (0.0, 0.6, 1.2)  # in radii of the defect
 NUM_DIRECTIONS = 8
 NUM_PLACES = 256  # of a picture that are compared
-POSITION_WEIGHT = 0.35  # of the place on the picture, beside the levels around it
+SPREAD_WEIGHT = 0.1  # over the spread of a class's places on the picture: how much the place counts beside the levels
+LEAST_SPREAD = 0.03  # of the picture's sides
+RIGHT_ANGLES = 0.5  # of the places that are compared: the defect keeps its axes there, give or take TILT, since many parts do
+TILT = 0.05  # radians
 TEMPERATURE = 0.02  # of the choice among places: distances are root mean squares of levels from 0 to 1
 SCORED = 0.1  # the distance at which a place's score falls to 1/e
 LEAST_RADIUS = 4.0
@@ -86,27 +89,42 @@ def surroundings(picture: np.ndarray, mask: np.ndarray, offset: tuple[int, int],
     return Surroundings(levels, position, radius)
 
 
-def find(
-    picture: np.ndarray, like: Surroundings, taken: np.ndarray, random: np.random.Generator, *, anywhere: bool, turns: bool
-) -> Place | None:
-    """A place of ``picture`` whose surroundings are like those of a real defect, or any place; None where all is ``taken``."""
-    height, width = picture.shape[:2]
+def spread_of(positions: np.ndarray) -> float:
+    """How far a class's real defects lie apart on their pictures, [N, 2] from 0 to 1: the mean standard deviation."""
+    return max(float(np.std(positions, axis=0).mean()), LEAST_SPREAD) if len(positions) > 1 else 1.0
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A faultless ``picture`` of bytes, where it is ``taken`` [H, W], and whether any place will do."""
+
+    picture: np.ndarray
+    taken: np.ndarray
+    anywhere: bool = False
+
+
+def find(ground: Ground, like: Surroundings, random: np.random.Generator, *, spread: float = 1.0) -> Place | None:
+    """A place whose surroundings are like those of a real defect, or any place; None where all is taken.
+
+    ``spread`` is that of the class, :func:`spread_of`: where all lie on one spot of the picture, so do new ones.
+    """
+    height, width = ground.picture.shape[:2]
     margin = min(like.radius, (min(height, width) - 1) / 2)
-    centres = np.stack(
-        [random.uniform(margin, side - margin, NUM_PLACES) for side in (width, height)], axis=1
-    )
-    angles = random.uniform(0, 2 * np.pi, NUM_PLACES) if turns else np.zeros(NUM_PLACES)
+    centres = np.stack([random.uniform(margin, side - margin, NUM_PLACES) for side in (width, height)], axis=1)
+    angles = random.uniform(0, 2 * np.pi, NUM_PLACES)
+    square = random.integers(4, size=NUM_PLACES) * np.pi / 2 + TILT * random.standard_normal(NUM_PLACES)
+    angles = np.where(random.random(NUM_PLACES) < RIGHT_ANGLES, square, angles)
     uniform = random.random()
-    free = ~taken[centres[:, 1].astype(int), centres[:, 0].astype(int)]
+    free = ~ground.taken[centres[:, 1].astype(int), centres[:, 0].astype(int)]
     if not free.any():
         return None
-    found = levels_at(blurred(picture, like.radius), centres, angles, like.radius)
+    found = levels_at(blurred(ground.picture, like.radius), centres, angles, like.radius)
     apart = np.square(found - like.levels).mean(axis=(1, 2))
     moved = np.square(centres / np.array([width, height]) - np.array(like.position)).sum(axis=1)
-    distance = np.sqrt(apart + POSITION_WEIGHT**2 * moved)
-    weights = np.where(free, 1.0 if anywhere else np.exp(-(distance - distance[free].min()) / TEMPERATURE), 0.0)
+    distance = np.sqrt(apart + (SPREAD_WEIGHT / spread) ** 2 * moved)
+    likeness = np.ones(NUM_PLACES) if ground.anywhere else np.exp(-(distance - distance[free].min()) / TEMPERATURE)
+    weights = np.where(free, likeness, 0.0)
     chosen = int(np.searchsorted(np.cumsum(weights) / weights.sum(), uniform))
     chosen = min(chosen, NUM_PLACES - 1)
-    return Place(
-        (float(centres[chosen, 0]), float(centres[chosen, 1])), float(angles[chosen]), float(np.exp(-distance[chosen] / SCORED))
-    )
+    x, y = (float(edge) for edge in centres[chosen])
+    return Place((x, y), float(angles[chosen]), float(np.exp(-distance[chosen] / SCORED)))
