@@ -15,7 +15,7 @@ from generative.rendering.defects.topology import COPPER_NEIGHBOURS
 
 LEAST_SHARE = 0.97  # of pixels near one of the two levels, for an image to be of two levels
 NEAR = 0.2  # of the distance between the levels
-LEAST_CONTRAST = 48  # grey levels between them
+LEAST_CONTRAST = 100  # grey levels between them: what was thresholded uses most of the range
 NUM_LEVELS = 17  # quantiles that are kept of each phase
 RIM = 2.0  # pixels: where levels waver, since images were compressed
 SMOOTHING = 0.8  # pixels of the Gaussian that rounds the corners where a defect meets a rim

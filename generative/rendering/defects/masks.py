@@ -13,6 +13,7 @@ from generative.rendering.defects.topology import COPPER_NEIGHBOURS
 
 TIMES_DEVIATION = 6.0  # a pixel that changed by more of the background's median absolute deviations is the defect's
 LEAST_CHANGE = 10.0  # grey levels
+HALF = 0.5
 NUM_CUTS = 4  # rounds of GrabCut
 SHARES = (0.01, 0.98)  # of the box that a mask may fill; GrabCut's outside are taken from thresholds
 BAND = 2  # pixels that the rim may move
@@ -46,7 +47,10 @@ def changed(picture: np.ndarray, twin: np.ndarray) -> np.ndarray:
     apart = ndimage.gaussian_filter(apart, 0.7)
     middle = np.median(apart)
     deviation = np.median(np.abs(apart - middle))
-    mask = apart > max(middle + TIMES_DEVIATION * deviation, LEAST_CHANGE)
+    threshold = max(middle + TIMES_DEVIATION * deviation, LEAST_CHANGE)
+    strong = apart[apart > threshold]
+    # Blur spreads a strong change around it: the rim is where the change is half of what it is inside.
+    mask = apart > (max(threshold, HALF * float(np.median(strong))) if len(strong) else threshold)
     return ndimage.binary_fill_holes(ndimage.binary_closing(mask, COPPER_NEIGHBOURS))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from generative.rendering.defects.binary import smoothed
 from generative.rendering.defects.draws import varied
 from generative.rendering.defects.libraries import opencv
-from generative.rendering.defects.strokes import Stroke, bent, unevenness
+from generative.rendering.defects.strokes import PAD, Stroke, bent, unevenness
 from generative.rendering.defects.topology import MARGIN, Kind, kind_of, window
 
 NUM_TRIES = 12  # before an instance is given up
@@ -272,7 +272,10 @@ def lay_island(board: Board, size: Size, random: np.random.Generator, adds_coppe
     """Somewhere that is about as far from the phase as it was."""
     distance = board.distances[adds_copper]
     height, width = distance.shape
-    points = np.stack([random.integers(height, size=NUM_PLACES), random.integers(width, size=NUM_PLACES)], axis=1)
+    border = int(size.reach / 2 + size.width / 2) + PAD + 1
+    if min(height, width) <= 2 * border:
+        return None
+    points = np.stack([random.integers(border, side - border, size=NUM_PLACES) for side in (height, width)], axis=1)
     room = distance[points[:, 0], points[:, 1]] - size.reach / 2
     usable = room > 2
     chosen = pick(room[usable], max(size.clearance, 3.0), random, tolerance=4 * LIKE)
