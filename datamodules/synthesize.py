@@ -3,11 +3,13 @@
 python -m datamodules.synthesize fit DATA --num-real 20 --seed 0 -o line3.yaml
 python -m datamodules.synthesize draw line3.yaml --clean FOLDER --count 400 -o FOLDER
 python -m datamodules.synthesize check line3.yaml DATA
+python -m datamodules.synthesize figures DATA --clean FOLDER -o FOLDER
 
 DATA is DeepPCB's folder, or one with boxes in COCO's format (train.json and train/, masks as polygons or run lengths, faultless
 twins of the same names in clean/). `fit` writes what it learned of at most so many defects a class, and fit.png beside it.
 `draw` writes a set in COCO's format (train.json, train/, clean/, parameters.jsonl, sheet.png); started again it goes on where
-it was. `check` compares the boxes that the recipe would give with those of defects that it was not learned from.
+it was. `check` compares the boxes that the recipe would give with those of defects that it was not learned from. `figures` draws the
+steps: rendered fibres, fits of curves, blends, polygons and their fill.
 """
 
 from __future__ import annotations
@@ -28,9 +30,10 @@ from tqdm import tqdm
 
 from datamodules.synthesis.checking import check_boxes
 from datamodules.synthesis.drawing import PER_IMAGE, Drawing, Plan
+from datamodules.synthesis.figures import draw_figures
 from datamodules.synthesis.fitting import fit
 from datamodules.synthesis.painting import SHAPES, Style
-from datamodules.synthesis.reading import choose, clean_images, names_for_config, read_examples
+from datamodules.synthesis.reading import choose, clean_images, names_for_config, pixels_of, read_examples
 from datamodules.synthesis.recipe import FAMILIES, PLACES, cutouts_of, read_recipe
 from datamodules.synthesis.sheets import drawn_sheet, fit_sheet, fit_title
 from generative.rendering.defects.backends import MODULES
@@ -50,13 +53,17 @@ def read_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     one.add_argument("-o", "--output", type=Path, required=True, help="the recipe, a .yaml file")
     two = commands.add_parser("draw", help="draw defects on faultless pictures")
     two.add_argument("recipe", type=Path)
-    two.add_argument("--clean", type=Path, required=True, help="folder of faultless pictures, or of DeepPCB: its templates")
+    two.add_argument(
+        "--clean", type=Path, required=True, help="folder of faultless pictures, or of DeepPCB: its templates"
+    )
     two.add_argument("--count", type=int, required=True, help="pictures")
     two.add_argument("--seed", type=int, default=0)
     two.add_argument("--per-image", type=int, nargs=2, default=PER_IMAGE, metavar=("FEWEST", "MOST"), help="defects")
     two.add_argument("--renderer", default="numpy", choices=sorted(MODULES), help="of fibres")
     two.add_argument("--alpha", type=float, default=1.0, help="of eq. 3.1; 0.3 is the printed value")
-    two.add_argument("--whole-tile", action="store_true", help="eq. 3.1 to the letter: alpha dims the tile around the defect")
+    two.add_argument(
+        "--whole-tile", action="store_true", help="eq. 3.1 to the letter: alpha dims the tile around the defect"
+    )
     two.add_argument("--shapes", default="matched", choices=SHAPES, help="random: of no real defect, the comparison's")
     two.add_argument("--place", choices=PLACES, help="instead of what the recipe says of each class")
     two.add_argument("-o", "--output", type=Path, required=True, help="a new folder, or one that this command began")
@@ -64,6 +71,13 @@ def read_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     three.add_argument("recipe", type=Path)
     three.add_argument("data", type=Path)
     three.add_argument("--most", type=int, default=600, help="defects that are compared")
+    four = commands.add_parser("figures", help="pictures of the steps: figures 3.3 to 3.7 of the chapter")
+    four.add_argument("data", type=Path)
+    four.add_argument("--clean", type=Path, required=True, help="folder of faultless pictures")
+    four.add_argument("--num-real", type=int, default=6, help="defects of each class, or as many as there are")
+    four.add_argument("--seed", type=int, default=0)
+    four.add_argument("--renderer", default="numpy", choices=sorted(MODULES), help="of figure 3.3")
+    four.add_argument("-o", "--output", type=Path, required=True, help="folder of the pictures")
     return parser.parse_args(words)
 
 
@@ -124,8 +138,12 @@ def run_draw(given: argparse.Namespace) -> None:
     for name in drawing.names:
         without = f", {failed[name]} more found no place that fits" if failed[name] else ""
         print(f"{name}: {counts[name]} drawn{without}")
-    print(f"{given.output} is ready: {given.count} pictures, {sum(counts.values())} defects, {time.perf_counter() - start:.1f} s")
-    print(f"read it by datamodule=inspection datamodule.data_dir={given.output} 'datamodule.classes={names_for_list(drawing.names)}'")
+    print(
+        f"{given.output} is ready: {given.count} pictures, {sum(counts.values())} defects, {time.perf_counter() - start:.1f} s"
+    )
+    print(
+        f"read it by datamodule=inspection datamodule.data_dir={given.output} 'datamodule.classes={names_for_list(drawing.names)}'"
+    )
 
 
 def names_for_list(names: Sequence[str]) -> str:
@@ -143,10 +161,19 @@ def run_check(given: argparse.Namespace) -> None:
         print(f"{name} | {len(pairs)} | {means[0]:.3f} | {means[1]:.3f} | {hits[0]:.3f} | {hits[1]:.3f}")
 
 
+def run_figures(given: argparse.Namespace) -> None:
+    examples = read_examples(given.data)
+    chosen = choose(examples, num_real=given.num_real, seed=given.seed, fewer=True)
+    found = fit(examples, chosen, num_real=given.num_real, seed=given.seed, families={})
+    cleans = [pixels_of(path, channels=found.recipe.channels) for path in clean_images(given.clean)[:4]]
+    for path in draw_figures(found, cleans, given.output, name=given.renderer):
+        print(path)
+
+
 def main() -> None:
     given = read_arguments()
     try:
-        {"fit": run_fit, "draw": run_draw, "check": run_check}[given.command](given)
+        {"fit": run_fit, "draw": run_draw, "check": run_check, "figures": run_figures}[given.command](given)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -12,7 +12,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ class Plan:
     count: int
     seed: int = 0
     per_image: tuple[int, int] = PER_IMAGE
-    style: Style = Style()
+    style: Style = field(default_factory=Style)
 
     def __post_init__(self) -> None:
         if self.count < 1:
@@ -50,7 +50,9 @@ class Plan:
         if self.seed < 0:
             raise ValueError(f"--seed must be at least 0, got {self.seed}")
         if not 1 <= self.per_image[0] <= self.per_image[1]:
-            raise ValueError(f"--per-image takes the fewest and the most defects of a picture, at least 1, got {self.per_image}")
+            raise ValueError(
+                f"--per-image takes the fewest and the most defects of a picture, at least 1, got {self.per_image}"
+            )
 
 
 class Drawing:
@@ -133,7 +135,9 @@ class Drawing:
         for row in rows:
             for instance in row["instances"]:
                 own = {key: value for key, value in instance.items() if key not in ("rle", "parameters")}
-                lines.append(json.dumps({"file_name": row["file_name"], "clean": row["clean"], **own, **instance["parameters"]}))
+                lines.append(
+                    json.dumps({"file_name": row["file_name"], "clean": row["clean"], **own, **instance["parameters"]})
+                )
         replace_text(self.output / "parameters.jsonl", "\n".join(lines) + "\n")
         return Counter(instance["parameters"]["class"] for row in rows for instance in row["instances"])
 
@@ -169,7 +173,12 @@ def as_coco(rows: Iterable[dict[str, Any]], names: Sequence[str]) -> dict[str, A
                 "bbox": [left, top, round(right - left, 2), round(bottom - top, 2)], "segmentation": instance["rle"],
             })  # fmt: skip
     categories = [{"id": number, "name": name} for number, name in enumerate(names, 1)]
-    return {"info": {"description": "synthetic defects"}, "images": images, "categories": categories, "annotations": annotations}
+    return {
+        "info": {"description": "synthetic defects"},
+        "images": images,
+        "categories": categories,
+        "annotations": annotations,
+    }
 
 
 def save_like(picture: np.ndarray, clean: Path, target: Path) -> None:

@@ -82,12 +82,15 @@ def fit(
         if not found:
             raise ValueError(f"no example of {name!r} shows a defect in its box: give masks of this class")
         if len(found) < len(defects):
-            warn_once(f"{len(defects) - len(found)} of {len(defects)} examples of {name} show nothing in their box: left out")
+            warn_once(
+                f"{len(defects) - len(found)} of {len(defects)} examples of {name} show nothing in their box: left out"
+            )
         samples[name] = found
     boxed = [sample for rows in samples.values() for sample in rows]
     convention = learn([sample.example.box for sample in boxed], [sample.tight for sample in boxed])
     done = Fit(
-        Recipe(str(examples.path), seed, num_real, 1 if boxed[0].picture.ndim == 2 else 3, convention, {}, levels), samples
+        Recipe(str(examples.path), seed, num_real, 1 if boxed[0].picture.ndim == 2 else 3, convention, {}, levels),
+        samples,
     )
     for name, rows in samples.items():
         done.recipe.classes[name] = learned(name, rows, done, families.get(name))
@@ -117,7 +120,9 @@ def grey(picture: np.ndarray) -> np.ndarray:
 
 def parts_of(chosen: Mapping[str, list[Example]], pictures: Pictures) -> list[np.ndarray]:
     """The parts around the chosen defects: what is learned comes from them alone, and not from the rest of their pictures."""
-    defects = [defect for rows in chosen.values() for defect in rows][:: max(1, sum(map(len, chosen.values())) // NUM_LEVEL_IMAGES)]
+    defects = [defect for rows in chosen.values() for defect in rows][
+        :: max(1, sum(map(len, chosen.values())) // NUM_LEVEL_IMAGES)
+    ]
     found = []
     for defect in defects:
         picture = pictures[defect.image]
@@ -153,7 +158,7 @@ def sample_of(example: Example, pictures: Pictures, levels: Levels | None) -> Sa
     box = (left - offset[1], top - offset[0], right - offset[1], bottom - offset[0])
     given = example.mask((whole.shape[0], whole.shape[1]))
     if levels is not None and twin is not None:
-        return of_two_levels(example, picture, twin[place], box, offset, whole.shape, levels)
+        return of_two_levels(example, picture, twin[place], offset, whole.shape, levels)
     part = None if twin is None else twin[place]
     try:
         mask = given[place] if given is not None else from_box(picture, box, part)
@@ -166,13 +171,21 @@ def sample_of(example: Example, pictures: Pictures, levels: Levels | None) -> Sa
     if levels is not None:
         copper = levels.copper(grey(background))
         sample.adds_dark = bool((mask & ~copper).sum() >= (mask & copper).sum())
-    return sample
+        sample.mask = mask & (copper ^ sample.adds_dark)  # a defect changes every pixel of its mask
+    return sample if sample.mask.any() else None
 
 
 def of_two_levels(
-    example: Example, picture: np.ndarray, twin: np.ndarray, box: Box, offset: tuple[int, int], shape: tuple[int, ...], levels: Levels
-) -> Sample | None:  # fmt: skip
+    example: Example,
+    picture: np.ndarray,
+    twin: np.ndarray,
+    offset: tuple[int, int],
+    shape: tuple[int, ...],
+    levels: Levels,
+) -> Sample | None:
     """A defect of a board by what differs from the faultless one, of the level that it mostly adds."""
+    left, top, right, bottom = example.box
+    box = (left - offset[1], top - offset[0], right - offset[1], bottom - offset[0])
     mask, template = difference(levels.copper(grey(picture)), levels.copper(grey(twin)), box)
     if not mask.any():
         return None
@@ -206,7 +219,9 @@ def learned(name: str, samples: list[Sample], done: Fit, family: str | None) -> 
         if row is not None:
             found.append({**row, **place_of(sample), **source_of(sample)})
     if not found:
-        raise ValueError(f"no example of {name!r} has a mask that can be drawn as a {family or 'polygon'}: give other masks")
+        raise ValueError(
+            f"no example of {name!r} has a mask that can be drawn as a {family or 'polygon'}: give other masks"
+        )
     kinds = {"curve" if "points" in row else "polygon" for row in found}
     left = len(samples) - len(found)
     note = f"{left} of {len(samples)} examples have no such mask: left out" if left else None
@@ -218,7 +233,9 @@ def as_primitive(name: str, samples: list[Sample], levels: Levels, family: str |
     kinds = []
     for sample in samples:
         copper = levels.copper(grey(sample.background))
-        kinds.append((kind_of(copper, sample.mask, adds_copper=bool(sample.adds_dark)).primitive, bool(sample.adds_dark)))
+        kinds.append(
+            (kind_of(copper, sample.mask, adds_copper=bool(sample.adds_dark)).primitive, bool(sample.adds_dark))
+        )
     votes = Counter(kind for kind in kinds if kind[0] is not None and family in (None, kind[0]))
     if not votes:
         if family is not None:
@@ -233,7 +250,11 @@ def as_primitive(name: str, samples: list[Sample], levels: Levels, family: str |
             copper = levels.copper(grey(sample.background))
             size = primitives.measure(copper, sample.mask, primitive=str(primitive), adds_copper=adds_dark)
             rows.append({**asdict(size), **source_of(sample)})
-    note = None if count == len(samples) else f"{len(samples) - count} of {len(samples)} examples are no such {primitive}: left out"
+    note = (
+        None
+        if count == len(samples)
+        else f"{len(samples) - count} of {len(samples)} examples are no such {primitive}: left out"
+    )
     return Learned(str(primitive), "matched", rows, "dark" if adds_dark else "bright", note)
 
 

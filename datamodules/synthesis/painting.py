@@ -60,6 +60,18 @@ class Instance:
     parameters: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Choice:
+    """An example of a class, and where and how to draw one like it."""
+
+    row: dict[str, Any]
+    place: placement.Place
+    mirrored: bool
+
+
+Made = tuple[Rendering, tuple[int, int], dict[str, Any]]
+
+
 @dataclass
 class Scene:
     """A picture [H, W] or [H, W, 3] of bytes that defects are drawn on, one after the other; ``clean`` stays as it was."""
@@ -106,7 +118,13 @@ class Painter:
                 offset = (where[0].start, where[1].start)
                 box = self.recipe.boxes.box(mask, offset=offset, shape=scene.clean.shape)
                 take(scene, box, where)
-                facts = {"class": name, "family": learned.family, "seed": self.seed, "image": number, "attempt": attempt}
+                facts = {
+                    "class": name,
+                    "family": learned.family,
+                    "seed": self.seed,
+                    "image": number,
+                    "attempt": attempt,
+                }
                 return Instance(name, where, mask, box, {**facts, **plain(parameters)})
         return None
 
@@ -114,7 +132,8 @@ class Painter:
         self, scene: Scene, name: str, learned: Learned, random: np.random.Generator
     ) -> tuple[tuple[slice, slice], np.ndarray, dict[str, Any]] | None:
         """A bridge, bump or island on a board of two levels: every pixel of its mask changes, and no other."""
-        assert scene.board is not None and self.recipe.levels is not None
+        assert scene.board is not None
+        assert self.recipe.levels is not None
         fields = primitives.Size.__dataclass_fields__
         sizes = [primitives.Size(**{key: row[key] for key in fields}) for row in learned.examples]
         if self.style.shapes == "random":
@@ -134,11 +153,11 @@ class Painter:
         self, scene: Scene, name: str, learned: Learned, random: np.random.Generator
     ) -> tuple[tuple[slice, slice], np.ndarray, dict[str, Any]] | None:
         """A fibre or a blot, blended onto the picture."""
-        row, place, mirrored = self.find(scene, learned, random)
-        if place is None:
+        chosen = self.find(scene, learned, random)
+        if chosen is None:
             return None
-        make = self.fibre if "points" in row else self.blot
-        made = make(scene, learned, row, place, random, mirrored)
+        make = self.fibre if "points" in chosen.row else self.blot
+        made = make(scene, learned, chosen, random)
         if made is None:
             return None
         rendering, (left, top), parameters = made
@@ -159,30 +178,30 @@ class Painter:
         touched = (rendering.coverage > 0) | (rendering.shadow > 0) | self.style.whole_tile
         part = scene.picture[where]
         part[touched] = values[touched] if part.ndim == 3 else values[..., 0][touched]
-        facts = {"alpha": self.style.alpha, "turn": place.turn, "mirrored": mirrored, "score": place.score, "like": row["from"]}
+        place = chosen.place
+        facts = {"alpha": self.style.alpha, "turn": place.turn, "mirrored": chosen.mirrored, "score": place.score}
+        facts["like"] = chosen.row["from"]
         return where, mask, {**parameters, **facts}
 
-    def find(
-        self, scene: Scene, learned: Learned, random: np.random.Generator
-    ) -> tuple[dict[str, Any], placement.Place | None, bool]:
-        """An example, where to draw one like it, and whether mirrored: the best of a few examples, since boards differ too."""
+    def find(self, scene: Scene, learned: Learned, random: np.random.Generator) -> Choice | None:
+        """An example and a place for one like it: the best of a few examples, since pictures differ too; None without room."""
         anywhere = (self.style.place or learned.place) == "anywhere"
         ground = placement.Ground(scene.clean, scene.taken, anywhere)
         spread = placement.spread_of(np.array([row["position"] for row in learned.examples]))
-        tried: list[tuple[dict[str, Any], placement.Place | None, bool]] = []
+        tried = []
         for number in random.permutation(len(learned.examples))[: 1 if anywhere else NUM_EXAMPLES]:
             row = learned.examples[int(number)]
             mirrored = bool(random.random() < 0.5)
             x, y = row["position"]
             like = Surroundings(np.asarray(row["around"]), (x, y), row["radius"])
-            like = like.mirrored if mirrored else like
-            tried.append((row, placement.find(ground, like, random, spread=spread), mirrored))
-        return max(tried, key=lambda one: -1.0 if one[1] is None else one[1].score)
+            place = placement.find(ground, like.mirrored if mirrored else like, random, spread=spread)
+            if place is not None:
+                tried.append(Choice(row, place, mirrored))
+        return max(tried, key=lambda choice: choice.place.score, default=None)
 
-    def fibre(
-        self, scene: Scene, learned: Learned, row: dict[str, Any], place: placement.Place, random: np.random.Generator, mirrored: bool
-    ) -> tuple[Rendering, tuple[int, int], dict[str, Any]] | None:  # fmt: skip
+    def fibre(self, scene: Scene, learned: Learned, chosen: Choice, random: np.random.Generator) -> Made | None:
         """A fibre: its rendering, where the first pixel of that lies (x, y), and what it was drawn by."""
+        row, place = chosen.row, chosen.place
         first = curve_of(row)
         others = [other for other in learned.examples if other is not row and "points" in other]
         second = curve_of(others[int(random.integers(len(others)))]) if others and random.random() < 0.5 else None
@@ -192,7 +211,7 @@ class Painter:
             curve = curves.new_curve(first, random, second=second)
             if not curves.is_simple(curve):
                 return None
-        curve = curves.placed(curve, place.centre, place.turn, mirrored=mirrored)
+        curve = curves.placed(curve, place.centre, place.turn, mirrored=chosen.mirrored)
         points, widths = curve.dense()
         reach = PAD + 2.0 * widths.max()
         low = np.floor(points.min(axis=0) - reach).astype(int)
@@ -200,7 +219,9 @@ class Painter:
         tube = lifted(Curve(curve.points - low, curve.widths), random)
         material = from_data(row["material"])
         azimuth = np.arctan2(-0.36, -0.48) + 0.3 * random.standard_normal()
-        light = Light((0.6 * np.cos(azimuth), 0.6 * np.sin(azimuth), 0.8), shadow=float(np.clip(varied(0.3, random), 0, 0.8)))
+        light = Light(
+            (0.6 * np.cos(azimuth), 0.6 * np.sin(azimuth), 0.8), shadow=float(np.clip(varied(0.3, random), 0, 0.8))
+        )
         shape = (int(high[1] - low[1]), int(high[0] - low[0]))
         rendering = softened(renderer(self.style.renderer)(tube, material, light, shape), scene.blur)
         parameters = {
@@ -209,12 +230,11 @@ class Painter:
         }  # fmt: skip
         return rendering, (int(low[0]), int(low[1])), parameters
 
-    def blot(
-        self, scene: Scene, learned: Learned, row: dict[str, Any], place: placement.Place, random: np.random.Generator, mirrored: bool
-    ) -> tuple[Rendering, tuple[int, int], dict[str, Any]] | None:  # fmt: skip
+    def blot(self, scene: Scene, learned: Learned, chosen: Choice, random: np.random.Generator) -> Made | None:
         """A polygon filled with the pixels of a real defect, moved with its outline."""
+        row, place = chosen.row, chosen.place
         noise = 0.5 if self.style.shapes == "random" else polygons.RADIAL_NOISE
-        warp = polygons.new_warp(random, turn=place.turn, mirrored=mirrored, noise=noise)
+        warp = polygons.new_warp(random, turn=place.turn, mirrored=chosen.mirrored, noise=noise)
         vertices = warp.moved(np.asarray(row["vertices"]))
         if not polygons.is_simple(vertices):
             return None
@@ -286,6 +306,8 @@ def on_picture(
 def read_cutout(path: Path) -> np.ndarray:
     """Pixels and mask of a real defect, [h, w, 2] or [h, w, 4]; ValueError where the picture is not beside the recipe."""
     if not path.is_file():
-        raise ValueError(f"{path}, a picture that belongs to the recipe, is not there: keep its folder beside it, or fit again")
+        raise ValueError(
+            f"{path}, a picture that belongs to the recipe, is not there: keep its folder beside it, or fit again"
+        )
     with Image.open(path) as opened:
         return np.array(opened).astype(np.float32)

@@ -87,7 +87,9 @@ class Examples:
 def read_examples(path: Path) -> Examples:
     """The training defects of a set; ValueError says what is missing."""
     if not path.is_dir():
-        raise ValueError(f"{path} is no folder: give DeepPCB's, or one with boxes in COCO's format (train.json and train/)")
+        raise ValueError(
+            f"{path} is no folder: give DeepPCB's, or one with boxes in COCO's format (train.json and train/)"
+        )
     found = examples_of_deeppcb(path) if is_deeppcb(path) else examples_of_coco(path)
     if not found.all:
         raise ValueError(f"{path} has no box or mask of a defect: label some first, 20 of a class are a good start")
@@ -123,7 +125,9 @@ def examples_of_coco(path: Path) -> Examples:
     """The training split of a set in COCO's format: every tenth image is left to the test where the set has no splits."""
 
     def place_of(part: str) -> Path | None:
-        return one_of([path / name for name in (f"{part}.json", f"{part}/{BESIDE}", f"annotations/instances_{part}.json")])
+        return one_of(
+            [path / name for name in (f"{part}.json", f"{part}/{BESIDE}", f"annotations/instances_{part}.json")]
+        )
 
     def read_whole() -> list[tuple[Path, list[Example]]]:
         whole = one_of([path / name for name in WHOLE])
@@ -187,7 +191,9 @@ def choose(examples: Examples, *, num_real: int, seed: int, fewer: bool = False)
     for name in examples.classes:
         ordered = spread(examples, name, seed)
         if not ordered:
-            raise ValueError(f"the class {name!r} of {examples.path} has no example: label one, or take it off the list")
+            raise ValueError(
+                f"the class {name!r} of {examples.path} has no example: label one, or take it off the list"
+            )
         if len(ordered) < num_real and not fewer:
             raise ValueError(
                 f"--num-real {num_real} is more than the {len(ordered)} training defects of {name!r} in {examples.path}: "
@@ -233,7 +239,9 @@ def tested_names(root: Path) -> set[str]:
     for part in TEST_NAMES:
         for file in (root / f"{part}.json", root / part / BESIDE, root / "annotations" / f"instances_{part}.json"):
             if file.is_file():
-                found |= {Path(str(image["file_name"])).name for image in json.loads(file.read_text("utf-8-sig"))["images"]}
+                found |= {
+                    Path(str(image["file_name"])).name for image in json.loads(file.read_text("utf-8-sig"))["images"]
+                }
     return found
 
 

@@ -132,11 +132,15 @@ def check(name: str, learned: Learned, recipe: Recipe, path: Path) -> None:
             f"{path}: the class {name!r} has the family {learned.family!r}: choose one of {', '.join(FAMILIES)}"
         )
     if learned.place not in PLACES:
-        raise ValueError(f"{path}: the class {name!r} has the place {learned.place!r}: choose one of {', '.join(PLACES)}")
+        raise ValueError(
+            f"{path}: the class {name!r} has the place {learned.place!r}: choose one of {', '.join(PLACES)}"
+        )
     if not learned.examples:
         raise ValueError(f"{path}: the class {name!r} has no example: leave it out, or fit it with some")
     if learned.family in PRIMITIVES and (recipe.levels is None or learned.adds not in ("dark", "bright")):
-        raise ValueError(f"{path}: the class {name!r} is a {learned.family}, which needs levels, and adds: dark or bright")
+        raise ValueError(
+            f"{path}: the class {name!r} is a {learned.family}, which needs levels, and adds: dark or bright"
+        )
 
 
 def cutouts_of(path: Path) -> Path:

@@ -21,6 +21,7 @@ from generative.rendering.images import side_by_side, stacked
 TILE = 128  # pixels a side that a part is shown in
 NUM_SHOWN = 4  # examples of a class
 NUM_COLUMNS = 10  # of a sheet of drawn defects, a row or two a class
+NONE = np.zeros((0, 2))
 RED, GREEN = (230, 60, 40), (40, 170, 70)
 
 
@@ -65,10 +66,8 @@ def fit_steps(sample: Sample, learned: Learned) -> Image.Image:
     picture, background = (np.ascontiguousarray(part) for part in (sample.picture, sample.background))
     left, top, right, bottom = sample.example.box
     row, column = sample.offset
-    boxed = with_line(
-        picture, np.array([[left - column, top - row], [right - column, top - row], [right - column, bottom - row], [left - column, bottom - row]]) - 0.5,
-        closed=True, knots=np.zeros((0, 2)),
-    )  # fmt: skip
+    corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]]) - np.array([column, row]) - 0.5
+    boxed = with_line(picture, corners, closed=True, knots=NONE)
     tiles = [boxed, tile(sample.mask)]
     drawn = np.atleast_3d(background).copy()
     row_of = next((row for row in learned.examples if is_of(row, sample)), None)
@@ -76,12 +75,16 @@ def fit_steps(sample: Sample, learned: Learned) -> Image.Image:
         return strip(tiles)
     if "points" in row_of:
         curve = curves.fit(sample.mask)
-        tiles.append(with_line(picture, curves.outline(sample.mask, num_points=80), closed=True, knots=np.zeros((0, 2))))
+        tiles.append(with_line(picture, curves.outline(sample.mask, num_points=80), closed=True, knots=NONE))
         tiles.append(with_line(picture, curve.dense()[0], closed=False, knots=curve.points))
         material = from_data(row_of["material"])
         height, width = sample.mask.shape
-        rendering = renderer("numpy")(lifted(curve, generator(0, "fit picture", 0)), material, Light(shadow=0.3), (height, width))
-        drawn = np.rint(255 * blend(drawn / 255.0, rendering, through=material.translucency)).clip(0, 255).astype(np.uint8)
+        rendering = renderer("numpy")(
+            lifted(curve, generator(0, "fit picture", 0)), material, Light(shadow=0.3), (height, width)
+        )
+        drawn = (
+            np.rint(255 * blend(drawn / 255.0, rendering, through=material.translucency)).clip(0, 255).astype(np.uint8)
+        )
     else:
         vertices = polygons.fit(sample.mask)
         tiles.append(with_line(picture, vertices, closed=True, knots=vertices))
@@ -141,9 +144,11 @@ def drawn_sheet(rows: Sequence[Mapping[str, Any]], folder: Path, names: Sequence
             for file, box in places:
                 drawn, clean = (np.array(Image.open(folder / part / file)) for part in ("train", "clean"))
                 place = part_around(box, drawn.shape)
-                left, top, right, bottom = (edge - side for edge, side in zip(box, (place[1].start, place[0].start) * 2, strict=True))
+                left, top, right, bottom = (
+                    edge - side for edge, side in zip(box, (place[1].start, place[0].start) * 2, strict=True)
+                )
                 corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]]) - 0.5
-                tops.append(with_line(drawn[place], corners, closed=True, knots=np.zeros((0, 2))))
+                tops.append(with_line(drawn[place], corners, closed=True, knots=NONE))
                 bottoms.append(tile(clean[place]))
             panels.append((name, stack([strip(tops), strip(bottoms)])))
     if not panels:

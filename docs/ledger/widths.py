@@ -66,7 +66,9 @@ def main() -> None:
     curves = [known_curve(number) for number in range(given.curves)]
     centres, widths, refused = fits(curves)
     print(f"fits of {len(curves)} known curves: centre line off by {centres.mean():.3f} px (most {centres.max():.3f}),")
-    print(f"width off by {np.abs(widths).mean():.3f} px (most {np.abs(widths).max():.3f}); self-touching refused: {refused} of 10")
+    print(
+        f"width off by {np.abs(widths).mean():.3f} px (most {np.abs(widths).max():.3f}); self-touching refused: {refused} of 10"
+    )
     print("\nmean absolute error of the width, px | " + " | ".join(MEASURES))
     for name, row in table(curves).items():
         print(f"{name} | " + " | ".join(f"{row[measure]:.2f}" for measure in MEASURES))

@@ -17,7 +17,11 @@ from tests.support.defects import KINDS
 
 DATA = ROOT / "data" / "deeppcb"
 PATCHES = 1000
-RULES = {"bridge": lambda own, other: own < 0, "bump": lambda own, other: own == other == 0, "island": lambda own, other: (own, other) == (1, 0)}
+RULES = {
+    "bridge": lambda own, other: own < 0,
+    "bump": lambda own, other: own == other == 0,
+    "island": lambda own, other: (own, other) == (1, 0),
+}
 
 
 @pytest.mark.soak

@@ -62,7 +62,9 @@ def write_boards(folder: Path, *, count: int = 8) -> None:
             rows = []
             tested = clean.copy()
             for place, kind in enumerate(KINDS):
-                left, top, right, bottom = defect_of_a_board(tested, kind, (index % 4) + (3 * place if place < 4 else 0))
+                left, top, right, bottom = defect_of_a_board(
+                    tested, kind, (index % 4) + (3 * place if place < 4 else 0)
+                )
                 rows.append(f"{left - MARGIN} {top - MARGIN} {right + MARGIN} {bottom + MARGIN} {place + 1}")
             cv2.imwrite(str(images / f"{name}_temp.jpg"), clean, [cv2.IMWRITE_JPEG_QUALITY, 95])
             cv2.imwrite(str(images / f"{name}_test.jpg"), tested, [cv2.IMWRITE_JPEG_QUALITY, 95])
@@ -127,8 +129,14 @@ def write_parts(folder: Path, *, count: int = 6, masks: bool = True, twins: bool
     for number in range(4):
         cv2.imwrite(str(folder / "faultless" / f"{number}.png"), part(1000 + number)[..., ::-1])
     categories = [{"id": 1, "name": "fibre"}, {"id": 2, "name": "excess epoxy"}]
-    (folder / "train.json").write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))
+    (folder / "train.json").write_text(
+        json.dumps({"images": images, "annotations": annotations, "categories": categories})
+    )
     (folder / "test").mkdir()
     cv2.imwrite(str(folder / "test" / "t0.png"), part(99)[..., ::-1])
-    test = {"images": [{"id": 1, "file_name": "t0.png", "height": SIDE, "width": SIDE}], "annotations": [], "categories": categories}
+    test = {
+        "images": [{"id": 1, "file_name": "t0.png", "height": SIDE, "width": SIDE}],
+        "annotations": [],
+        "categories": categories,
+    }
     (folder / "test.json").write_text(json.dumps(test))

@@ -48,8 +48,8 @@ class Levels:
 def levels_of(images: Sequence[np.ndarray]) -> Levels | None:
     """The levels of grey images uint8 [H, W] of two levels, or None where they are of more."""
     sample = np.concatenate([image[::2, ::2].ravel() for image in images]).astype(np.float64)
-    threshold = (np.percentile(sample, 1) + np.percentile(sample, 99)) / 2
-    dark, bright = sample[sample < threshold], sample[sample >= threshold]
+    middle = (np.percentile(sample, 1) + np.percentile(sample, 99)) / 2
+    dark, bright = sample[sample < middle], sample[sample >= middle]
     if not len(dark) or not len(bright):
         return None
     low, high = np.median(dark), np.median(bright)

@@ -20,7 +20,9 @@ from generative.rendering.defects.materials import Material
 
 VARIANT = "scalar_rgb"  # needs no compiler
 SAMPLES = 36  # of a pixel, a square
-NUM_CONTROL = 120  # so many that the curve, which goes near its control points and not through them, is off by less than 0.01 px
+NUM_CONTROL = (
+    120  # so many that the curve, which goes near its control points and not through them, is off by less than 0.01 px
+)
 FAR = 500.0
 NOISE_BLUR = 0.7  # pixels: of the shadow, which is the ratio of two pictures with noise
 AMBIENT = 0.6  # of the light that comes from everywhere
@@ -101,9 +103,7 @@ def picture(mitsuba: ModuleType, shapes: dict[str, Any], light: Light, shape: tu
     transform = mitsuba.ScalarTransform4f
     middle = [(width - 1) / 2, -(height - 1) / 2]  # x to the right, y up: rows of an image are -y
     camera = (
-        transform()
-        .look_at(origin=[*middle, FAR], target=[*middle, 0], up=[0, 1, 0])
-        .scale([width / 2, width / 2, 1])
+        transform().look_at(origin=[*middle, FAR], target=[*middle, 0], up=[0, 1, 0]).scale([width / 2, width / 2, 1])
     )
     towards = np.asarray(light.direction, dtype=float)
     scene = {

@@ -17,7 +17,9 @@ NUM_DIRECTIONS = 8
 NUM_PLACES = 256  # of a picture that are compared
 SPREAD_WEIGHT = 0.1  # over the spread of a class's places on the picture: how much the place counts beside the levels
 LEAST_SPREAD = 0.03  # of the picture's sides
-RIGHT_ANGLES = 0.5  # of the places that are compared: the defect keeps its axes there, give or take TILT, since many parts do
+RIGHT_ANGLES = (
+    0.5  # of the places that are compared: the defect keeps its axes there, give or take TILT, since many parts do
+)
 TILT = 0.05  # radians
 TEMPERATURE = 0.02  # of the choice among places: distances are root mean squares of levels from 0 to 1
 SCORED = 0.1  # the distance at which a place's score falls to 1/e
@@ -76,7 +78,9 @@ def levels_at(field: np.ndarray, centres: np.ndarray, turns: np.ndarray, radius:
     return field[np.rint(y).astype(int).clip(0, height - 1), np.rint(x).astype(int).clip(0, width - 1)]
 
 
-def surroundings(picture: np.ndarray, mask: np.ndarray, offset: tuple[int, int], shape: tuple[int, ...]) -> Surroundings:
+def surroundings(
+    picture: np.ndarray, mask: np.ndarray, offset: tuple[int, int], shape: tuple[int, ...]
+) -> Surroundings:
     """Those of a real ``mask`` [h, w] on the part of the faultless ``picture`` [h, w, ...] whose first pixel is at ``offset``.
 
     ``offset`` is (row, column) in the whole picture of ``shape``.

@@ -104,7 +104,9 @@ def is_simple(vertices: np.ndarray) -> bool:
     a, b = vertices, np.roll(vertices, -1, axis=0)
 
     def side(p: np.ndarray, q: np.ndarray, r: np.ndarray) -> np.ndarray:
-        return np.sign((q[..., 0] - p[..., 0]) * (r[..., 1] - p[..., 1]) - (q[..., 1] - p[..., 1]) * (r[..., 0] - p[..., 0]))
+        return np.sign(
+            (q[..., 0] - p[..., 0]) * (r[..., 1] - p[..., 1]) - (q[..., 1] - p[..., 1]) * (r[..., 0] - p[..., 0])
+        )
 
     p, q = a[:, None], b[:, None]
     r, s = a[None], b[None]
@@ -132,7 +134,6 @@ def warped(pixels: np.ndarray, centre: np.ndarray, warp: Warp, vertices: np.ndar
     places = warp.sources(grid) + centre
     at = [places[..., 1], places[..., 0]]
     layers = [
-        ndimage.map_coordinates(pixels[..., channel], at, order=1, mode="nearest")
-        for channel in range(pixels.shape[2])
+        ndimage.map_coordinates(pixels[..., channel], at, order=1, mode="nearest") for channel in range(pixels.shape[2])
     ]
     return np.stack(layers, axis=-1), low

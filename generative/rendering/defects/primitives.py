@@ -27,6 +27,8 @@ AREA_WITHIN = (0.6, 1.6)  # of the area that is looked for
 SIZE_NOISE = 0.15  # of the logarithms of scale and of stretch: together 0.25 in size
 ROUGHNESS = 0.7  # pixels
 SPECKS = 0.45  # of the radius: the noise that tears a ragged one up
+MOST_SPECKS = 1.4  # pixels: more would turn a wide one to dust
+STEPS = np.arange(1, 4)  # pixels that slopes are taken over
 REACH_OF_ROOM = 10  # pixels around a mask in which its room is measured
 
 
@@ -141,7 +143,8 @@ def resized(like: Size, random: np.random.Generator) -> Size:
 def widened(place: tuple[slice, slice], shape: tuple[int, ...]) -> tuple[slice, slice]:
     """``place`` and the margin that a topology is counted in."""
     rows, columns = (
-        slice(max(0, side.start - MARGIN), min(length, side.stop + MARGIN)) for side, length in zip(place, shape, strict=True)
+        slice(max(0, side.start - MARGIN), min(length, side.stop + MARGIN))
+        for side, length in zip(place, shape, strict=True)
     )
     return rows, columns
 
@@ -165,9 +168,12 @@ def stamped(
     depth = stroke.depth(place)
     depth = depth + ROUGHNESS * unevenness(depth.shape, random, length=1.5)
     if size.ragged:
-        depth = depth + SPECKS * float(stroke.radii.mean()) * unevenness(depth.shape, random, length=0.8)
+        specks = min(SPECKS * float(stroke.radii.mean()), MOST_SPECKS)
+        depth = depth + specks * unevenness(depth.shape, random, length=0.8)
     copper = board.copper[place]
-    mask = smoothed(copper, (depth > 0) & (copper ^ adds_copper), adds_copper=adds_copper)
+    mask = (depth > 0) & (copper ^ adds_copper)
+    if not size.ragged:  # crumbs are what smoothing takes away
+        mask = smoothed(copper, mask, adds_copper=adds_copper)
     return (place, mask) if mask.any() else None
 
 
@@ -184,10 +190,11 @@ def rims(board: Board, random: np.random.Generator, adds_copper: bool) -> tuple[
     points = points[inner]
     near = points.astype(int)
     # The distance grows along the normal; a wide difference, since rims are stairs of pixels.
-    slopes = [
-        sum(distance[near[:, 0] + k * dy, near[:, 1] + k * dx] - distance[near[:, 0] - k * dy, near[:, 1] - k * dx] for k in (1, 2, 3))
-        for dy, dx in ((1, 0), (0, 1))
-    ]  # fmt: skip
+    slopes = []
+    for down, right in ((1, 0), (0, 1)):
+        rows, columns = ((near[:, :1] + down * STEPS), (near[:, 1:] + right * STEPS))
+        before, after = ((near[:, :1] - down * STEPS), (near[:, 1:] - right * STEPS))
+        slopes.append((distance[rows, columns] - distance[before, after]).sum(axis=1))
     normals = np.stack(slopes, axis=1).astype(np.float64)
     lengths = np.linalg.norm(normals, axis=1)
     kept = lengths > 1.0
@@ -202,7 +209,9 @@ def turned(directions: np.ndarray, angles: np.ndarray) -> np.ndarray:
     )
 
 
-def pick(found: np.ndarray, wanted: float, random: np.random.Generator, *, tolerance: float) -> tuple[int, float] | None:
+def pick(
+    found: np.ndarray, wanted: float, random: np.random.Generator, *, tolerance: float
+) -> tuple[int, float] | None:
     """One of the sizes ``found`` [K], the likelier the nearer it is to ``wanted``, and how near: exp(-z^2 / 2)."""
     if not len(found):
         return None
@@ -257,9 +266,7 @@ def lay_bump(board: Board, size: Size, random: np.random.Generator, adds_copper:
     if size.width > 1.6 * size.reach:  # a shallow one is a stroke along the rim
         half = (size.width - size.reach) / 2
         middle = start - 0.25 * size.reach * normal
-        stroke = bent(
-            middle - half * tangent, middle + half * tangent, bend=0.0, width=2.2 * size.reach, random=random
-        )
+        stroke = bent(middle - half * tangent, middle + half * tangent, bend=0.0, width=2.2 * size.reach, random=random)
         return stroke, score, angle(normal)
     direction = turned(normal[None], random.normal(0, 0.35, 1))[0]
     radius = min(size.width, size.reach) / 2

@@ -51,13 +51,17 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder / "set" / "faultless", fitted(folder / "set", folder / "recipe.yaml", num_real=3)
 
 
-def drawing(source: tuple[Path, Path], output: Path, *, count: int = 4, style: Style | None = None, seed: int = 0) -> Drawing:
+def drawing(
+    source: tuple[Path, Path], output: Path, *, count: int = 4, style: Style | None = None, seed: int = 0
+) -> Drawing:
     clean, recipe = source
     plan = Plan(count, seed=seed, per_image=(2, 3), style=style or Style())
     return Drawing(recipe, read_recipe(recipe), clean_images(clean), plan, output)
 
 
-def drawn(source: tuple[Path, Path], output: Path, *, count: int = 4, style: Style | None = None, seed: int = 0) -> Drawing:
+def drawn(
+    source: tuple[Path, Path], output: Path, *, count: int = 4, style: Style | None = None, seed: int = 0
+) -> Drawing:
     made = drawing(source, output, count=count, style=style, seed=seed)
     made.start()
     for number in made.missing():
@@ -67,17 +71,32 @@ def drawn(source: tuple[Path, Path], output: Path, *, count: int = 4, style: Sty
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
 
 
 def words_for(source: tuple[Path, Path], output: Path) -> list[str]:
-    return ["draw", str(source[1]), "--clean", str(source[0]), "--count", "4", "--per-image", "2", "3", "-o", str(output)]
+    return [
+        "draw",
+        str(source[1]),
+        "--clean",
+        str(source[0]),
+        "--count",
+        "4",
+        "--per-image",
+        "2",
+        "3",
+        "-o",
+        str(output),
+    ]
 
 
 def test_another_process_draws_the_same(boards: tuple[Path, Path], parts: tuple[Path, Path], tmp_path: Path) -> None:
     sources = {"boards": boards, "parts": parts}
     commands = [words_for(source, tmp_path / f"other {name}") for name, source in sources.items()]
-    script = f"import sys\nfrom datamodules.synthesize import main\nfor words in {commands!r}:\n    sys.argv[1:] = words\n    main()"
+    loop = f"for words in {commands!r}:\n    sys.argv[1:] = words\n    main()"
+    script = f"import sys\nfrom datamodules.synthesize import main\n{loop}"
     subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, capture_output=True)
     for name, source in sources.items():
         other = tmp_path / f"other {name}"
@@ -106,7 +125,9 @@ def test_another_seed_draws_others(boards: tuple[Path, Path], tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("name", "classes"), [("boards", KINDS), ("parts", PARTS)])
-def test_others_read_the_set(name: str, classes: tuple[str, ...], request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_others_read_the_set(
+    name: str, classes: tuple[str, ...], request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     source = request.getfixturevalue(name)
     output = drawn(source, tmp_path / "set").output
     coco = COCO(str(output / "train.json"))
@@ -129,12 +150,14 @@ def test_others_read_the_set(name: str, classes: tuple[str, ...], request: pytes
     picture, targets = CocoDetection(str(output / "train"), str(output / "train.json"))[0]
     assert picture.size == (192, 192)
     assert targets
-    (output / "test.json").write_text((output / "train.json").read_text().replace("file_name\": \"0", "file_name\": \"t0"))
+    (output / "test.json").write_text((output / "train.json").read_text().replace('file_name": "0', 'file_name": "t0'))
     (output / "test").mkdir()
     for path in (output / "train").iterdir():
         (output / "test" / f"t{path.name}").write_bytes(path.read_bytes())
     channels = 1 if name == "boards" else 3
-    data = Inspection(data_dir=str(output), resolution=192, classes=list(classes), channels=channels, batch_size=2, seed=0)
+    data = Inspection(
+        data_dir=str(output), resolution=192, classes=list(classes), channels=channels, batch_size=2, seed=0
+    )
     images, _ = data.split("train")
     assert len(images) == 4
     assert (data.targets("train")["box_label"][:] >= 0).sum() == len(annotations)
@@ -191,9 +214,14 @@ def test_a_folder_of_something_else_is_refused(boards: tuple[Path, Path], tmp_pa
     assert again.start() == 1  # more of the same goes on
 
 
-def test_the_program_says_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_program_says_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     for words, message in (
-        (["draw", str(tmp_path / "no.yaml"), "--clean", str(tmp_path), "--count", "1", "-o", str(tmp_path / "o")], "is not there"),
+        (
+            ["draw", str(tmp_path / "no.yaml"), "--clean", str(tmp_path), "--count", "1", "-o", str(tmp_path / "o")],
+            "is not there",
+        ),
         (["fit", str(tmp_path), "-o", str(tmp_path / "o.txt")], "should be a .yaml file"),
         (["fit", str(tmp_path), "-o", str(tmp_path / "o.yaml")], "no boxes of defects"),
     ):

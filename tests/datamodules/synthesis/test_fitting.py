@@ -39,7 +39,10 @@ def test_the_kinds_of_a_board_are_learned(boards: Path) -> None:
     recipe = fitted(boards, num_real=4).recipe
     assert recipe.levels is not None
     found = {name: (learned.family, learned.adds) for name, learned in recipe.classes.items()}
-    families, levels = ("bridge", "bridge", "bump", "bump", "island", "island"), ("bright", "dark") * 2 + ("dark", "bright")
+    families, levels = (
+        ("bridge", "bridge", "bump", "bump", "island", "island"),
+        ("bright", "dark") * 2 + ("dark", "bright"),
+    )
     assert found == dict(zip(KINDS, zip(families, levels, strict=True), strict=True))
     assert recipe.boxes.margins == pytest.approx((MARGIN,) * 4, abs=1)
     assert np.median([row["reach"] for row in recipe.classes["short"].examples]) == pytest.approx(14, abs=1)

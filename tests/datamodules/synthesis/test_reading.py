@@ -55,7 +55,10 @@ def test_masks_in_all_forms(parts: Path) -> None:
     ("change", "message"),
     [
         (lambda facts: facts.update(annotations=[]), "has no box or mask of a defect"),
-        (lambda facts: facts["annotations"][0].update(bbox=[150, 20, 90, 30]), r"has a box from \(150, 20\) to \(240, 50\)"),
+        (
+            lambda facts: facts["annotations"][0].update(bbox=[150, 20, 90, 30]),
+            r"has a box from \(150, 20\) to \(240, 50\)",
+        ),
         (
             lambda facts: facts["annotations"][0].update(segmentation={"size": [SIDE, SIDE], "counts": [SIDE * SIDE]}),
             "has an empty mask of 'fibre'",
@@ -72,9 +75,13 @@ def test_bad_sets_are_one_sentence(
     parts: Path, tmp_path: Path, change: Callable[[dict[str, Any]], None], message: str
 ) -> None:
     folder = changed(parts, tmp_path, change)
-    with pytest.raises(ValueError, match=message):
+
+    def read_and_fit() -> None:
         examples = read_examples(folder)
         fit(examples, choose(examples, num_real=2, seed=0), num_real=2, seed=0, families={})
+
+    with pytest.raises(ValueError, match=message):
+        read_and_fit()
 
 
 def test_too_many_and_none(parts: Path, tmp_path: Path) -> None:

@@ -15,7 +15,9 @@ from generative.rendering.defects.draws import generator
 from generative.rendering.defects.materials import PRESETS
 
 SHAPE = (64, 72)
-BENT = Curve(np.array([[14.0, 50.0], [20.0, 26.0], [34.0, 22.0], [46.0, 40.0], [56.0, 16.0]]), np.array([7.0, 8, 9, 8, 6]))
+BENT = Curve(
+    np.array([[14.0, 50.0], [20.0, 26.0], [34.0, 22.0], [46.0, 40.0], [56.0, 16.0]]), np.array([7.0, 8, 9, 8, 6])
+)
 
 
 def rendered(name: str, *, direction: tuple[float, float, float] = (-0.48, -0.36, 0.8)) -> Rendering:
@@ -31,7 +33,9 @@ def test_a_ball_covers_a_disc_and_shines_towards_the_light() -> None:
     assert found.coverage[(rows - 30) ** 2 + (columns - 30) ** 2 < 11**2].min() == 1
     grey = np.where(found.coverage > 0.9, found.colour[..., 0], 0)
     # Halfway between the light and the viewer: (-0.6, 0, 1.8) normalised, times the radius.
-    assert np.unravel_index(grey.argmax(), grey.shape) == pytest.approx((30, 30 - 12 * 0.6 / np.sqrt(0.6**2 + 1.8**2)), abs=1.5)
+    assert np.unravel_index(grey.argmax(), grey.shape) == pytest.approx(
+        (30, 30 - 12 * 0.6 / np.sqrt(0.6**2 + 1.8**2)), abs=1.5
+    )
     across = np.average(columns, weights=found.shadow)
     assert across == pytest.approx(30 + 12 * 0.75, abs=0.7)  # its centre is 12 above the ground
 

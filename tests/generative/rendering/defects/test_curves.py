@@ -52,7 +52,9 @@ def test_curves_that_touch_themselves_are_refused() -> None:
 def test_branches_and_blobs_are_refused() -> None:
     line = np.stack([np.linspace(20, 120, 5), np.full(5, 70.0)], axis=1)
     across = np.stack([np.full(5, 70.0), np.linspace(70, 125, 5)], axis=1)
-    branching = rendered_mask(Curve(line, np.full(5, 5.0)), SHAPE) | rendered_mask(Curve(across, np.full(5, 5.0)), SHAPE)
+    branching = rendered_mask(Curve(line, np.full(5, 5.0)), SHAPE) | rendered_mask(
+        Curve(across, np.full(5, 5.0)), SHAPE
+    )
     with pytest.raises(ValueError, match="branches"):
         fit(branching)
     rows, columns = np.indices(SHAPE)

@@ -14,7 +14,7 @@ def pixels(preset_number: int, ground: np.ndarray) -> np.ndarray:
     """What a surface of a preset shows where most of it faces the light and a part is a highlight."""
     preset = PRESETS[preset_number]
     body = np.tile(COLOUR * (preset.ambient + 0.75 * preset.diffuse), (len(ground), 1))
-    body[:: 20] += preset.specular * (1 - body[:: 20])
+    body[::20] += preset.specular * (1 - body[::20])
     return 255 * (preset.translucency * ground + (1 - preset.translucency) * body)
 
 
