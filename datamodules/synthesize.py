@@ -8,8 +8,8 @@ python -m datamodules.synthesize figures DATA --clean FOLDER -o FOLDER
 DATA is DeepPCB's folder, or one with boxes in COCO's format (train.json and train/, masks as polygons or run lengths, faultless
 twins of the same names in clean/). `fit` writes what it learned of at most so many defects a class, and fit.png beside it.
 `draw` writes a set in COCO's format (train.json, train/, clean/, parameters.jsonl, sheet.png); started again it goes on where
-it was. `check` compares the boxes that the recipe would give with those of defects that it was not learned from. `figures` draws the
-steps: rendered fibres, fits of curves, blends, polygons and their fill.
+it was. `check` compares the boxes that the recipe would give with those of defects that it was not learned from. `figures`
+draws the steps: rendered fibres, fits of curves, blends, polygons and their fill.
 """
 
 from __future__ import annotations

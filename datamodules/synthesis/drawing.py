@@ -161,7 +161,8 @@ def row_of(instance: Instance, shape: tuple[int, ...]) -> dict[str, Any]:
 
 def as_coco(rows: Iterable[dict[str, Any]], names: Sequence[str]) -> dict[str, Any]:
     """COCO's images, categories and annotations: boxes are left, top, width and height; masks are run lengths."""
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, row in enumerate(rows, 1):
         height, width = row["size"]
         images.append({"id": number, "file_name": row["file_name"], "height": height, "width": width})

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from datamodules.synthesis.fitting import Fit, Sample
-from datamodules.synthesis.sheets import NONE, fit_steps, is_of, stack, strip, tile, with_line
+from datamodules.synthesis.sheets import NONE, fit_steps, is_of, strip, tile, with_line
 from generative.rendering.defects import curves, polygons
 from generative.rendering.defects.backends import Light, Rendering, lifted, renderer
 from generative.rendering.defects.blending import PRINTED_ALPHA, blend
@@ -55,13 +55,15 @@ def as_bytes(levels: np.ndarray) -> np.ndarray:
 
 def samples_as(fit: Fit, kind: str) -> list[tuple[str, Sample, dict[str, object]]]:
     """The samples that are drawn as ``"points"`` (curves) or ``"vertices"`` (polygons), with their class and example."""
-    return [
-        (name, sample, row)
+    found = [
+        (place, name, sample, row)
         for name, learned in fit.recipe.classes.items()
-        for sample in fit.samples[name]
+        for place, sample in enumerate(fit.samples[name])
         for row in learned.examples
         if kind in row and is_of(row, sample)
     ]
+    # One of each class, then another of each, so that few rows show many classes.
+    return [(name, sample, row) for _, name, sample, row in sorted(found, key=lambda one: one[0])]
 
 
 def fits_of_curves(fit: Fit) -> Image.Image:
@@ -72,7 +74,7 @@ def fits_of_curves(fit: Fit) -> Image.Image:
             "no defect of this set is a curve: figures 3.4 to 3.6 need fibres, scratches or cracks with masks"
         )
     rows = [(name, fit_steps(sample, fit.recipe.classes[name])) for name, sample, _ in found]
-    return stacked([("real, mask, contour (outline), curve and control points, rendering", rows[0][1]), *rows[1:]])
+    return titled("real, mask, contour, curve and control points, rendering", rows)
 
 
 def blends(fit: Fit, cleans: Sequence[np.ndarray]) -> Image.Image:
@@ -97,7 +99,7 @@ def blends(fit: Fit, cleans: Sequence[np.ndarray]) -> Image.Image:
         pictures = [alone, part, whole, *masked]
         rows.append((name, strip([tile(as_bytes(one).squeeze()) for one in pictures])))
     title = "rendering, clean, alpha 0.3 over the whole tile (eq. 3.1), alpha 0.3 as a mask, alpha 1 as a mask"
-    return stacked([(title, rows[0][1]), *rows[1:]])
+    return titled(title, rows)
 
 
 def blend_to_the_letter(background: np.ndarray, rendering: np.ndarray) -> np.ndarray:
@@ -108,10 +110,10 @@ def blend_to_the_letter(background: np.ndarray, rendering: np.ndarray) -> np.nda
 def fills(fit: Fit) -> Image.Image:
     """Figure 3.7: a real blot, its polygon, the picture with the hole, and a new outline filled with the real pixels."""
     rows = []
-    for number, (name, sample, row) in enumerate(samples_as(fit, "vertices")[:NUM_ROWS]):
+    for number, (name, sample, _) in enumerate(samples_as(fit, "vertices")[:NUM_ROWS]):
         picture = np.ascontiguousarray(sample.picture)
         vertices = polygons.fit(sample.mask)
-        inside = polygons.filled(vertices, sample.mask.shape)  # type: ignore[arg-type]
+        inside = polygons.filled(vertices, sample.mask.shape)
         hole = picture.copy()
         hole[inside] = 0
         centre = vertices.mean(axis=0)
@@ -134,9 +136,13 @@ def fills(fit: Fit) -> Image.Image:
         ))  # fmt: skip
     if not rows:
         raise ValueError("no defect of this set is a polygon: figure 3.7 needs blots with masks")
-    return stack(
-        [stacked([("real and its polygon, mask, hole, a new outline, filled", rows[0][1])]), stacked(rows[1:] or rows)]
-    )
+    return titled("real and its polygon, mask, hole, a new outline, filled", rows)
+
+
+def titled(columns: str, rows: Sequence[tuple[str, Image.Image]]) -> Image.Image:
+    """Rows under the names of their classes, the first also under what its columns are."""
+    (name, first), *others = rows
+    return stacked([(f"{columns}: {name}", first), *others])
 
 
 def draw_figures(fit: Fit, cleans: Sequence[np.ndarray], output: Path, *, name: str) -> list[Path]:

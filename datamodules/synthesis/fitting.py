@@ -207,10 +207,10 @@ def learned(name: str, samples: list[Sample], done: Fit, family: str | None) -> 
     """How a class is drawn, by the agreement of its examples, and what was measured of each."""
     levels = done.recipe.levels
     if levels is not None and family in (None, *PRIMITIVES):
-        found = as_primitive(name, samples, levels, family)
-        if found is not None:
-            return found
-    found = []
+        primitive = as_primitive(name, samples, levels, family)
+        if primitive is not None:
+            return primitive
+    found: list[dict[str, Any]] = []
     for number, sample in enumerate(samples):
         curve = None if family == "polygon" else curve_in(sample, least=0.0 if family == "curve" else ELONGATED)
         row = of_curve(sample, curve) if curve is not None else None

@@ -208,7 +208,7 @@ def spread(examples: Examples, name: str, seed: int) -> list[Example]:
     found = [example for example in examples.all if example.name == name]
     order = permutation(seed, 0, len(found), name=f"real subset of {name}")
     seen: dict[Path, int] = {}
-    ranked = []
+    ranked: list[tuple[int, int, Example]] = []
     for place in order:
         example = found[int(place)]
         seen[example.image] = seen.get(example.image, 0) + 1

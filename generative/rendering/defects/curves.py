@@ -25,6 +25,7 @@ NUM_CONTROL = (4, 20)
 PIXELS_PER_CONTROL = 14.0  # of length, so that a short fibre has few control points
 LEAST_LENGTH = 6.0  # pixels of a centre line
 SMALLEST_HOLE = 6  # pixels: smaller holes in a mask are noise
+MAIN_SHARE = 0.9  # of a mask in its largest piece
 WIDEST = 1.8  # times the median width: where a curve is wider it touches itself
 LONGEST_BRANCH = 0.25  # of the path, and 1.5 widths: what is longer makes a mask no curve
 NUM_CENTRINGS = 2
@@ -66,8 +67,9 @@ def resampled(points: np.ndarray, count: int) -> np.ndarray:
 
 
 def fit(mask: np.ndarray) -> Curve:
-    """The curve that a ``mask`` bool [H, W] is of; ValueError where it is none: it touches itself, branches, or is a blob."""
-    mask = without_small_holes(np.pad(mask, 1))
+    """The curve that a ``mask`` bool [H, W] is of; ValueError where it is none: it touches itself,
+    branches, is in pieces, or is a blob."""
+    mask = main_piece(without_small_holes(np.pad(mask, 1)))
     path, radii = centre_path(mask)
     path, radii = path - 1.0, radii  # the padding
     if chord_lengths(path)[-1] < LEAST_LENGTH:
@@ -126,10 +128,21 @@ def to_tips(mask: np.ndarray, line: np.ndarray, radius: float) -> np.ndarray:
 def outline(mask: np.ndarray, *, num_points: int) -> np.ndarray:
     """The chapter's own fit: a closed least-squares cubic spline through the contour of a mask, [num_points, 2]."""
     measure = needed("skimage.measure", "fitting curves")
-    contours = measure.find_contours(np.pad(mask, 1).astype(float), 0.5)
+    contours = measure.find_contours(np.pad(mask, 1).astype(float), 0.5, fully_connected="high")
     contour = max(contours, key=len)[:, ::-1] - 1.0
     spline, _ = make_splprep(contour.T, s=SMOOTHING * len(contour), k=3, bc_type="periodic")
     return spline(np.linspace(0, 1, num_points, endpoint=False)).T
+
+
+def main_piece(mask: np.ndarray) -> np.ndarray:
+    """The largest piece of a mask; ValueError where it is not nearly all of it, as a fit would be of a part."""
+    labels, count = ndimage.label(mask, COPPER_NEIGHBOURS)
+    if count < 2:
+        return mask
+    sizes = np.bincount(labels.ravel())[1:]
+    if sizes.max() < MAIN_SHARE * sizes.sum():
+        raise ValueError("the mask is in several pieces, not one curve: split it in as many masks")
+    return labels == 1 + int(sizes.argmax())
 
 
 def without_small_holes(mask: np.ndarray) -> np.ndarray:

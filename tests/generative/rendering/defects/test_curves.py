@@ -62,6 +62,19 @@ def test_branches_and_blobs_are_refused() -> None:
         fit((rows - 70) ** 2 + (columns - 70) ** 2 < 60)
 
 
+def test_a_curve_in_pieces_is_refused_and_a_crumb_is_none() -> None:
+    mask = rendered_mask(known_curve(1), SHAPE)
+    whole = fit(mask)
+    crumb = mask.copy()
+    crumb[2:4, 2:4] = True
+    assert fit(crumb).points == pytest.approx(whole.points)
+    rows = np.nonzero(mask.any(axis=1))[0]
+    middle = int(np.median(rows))
+    mask[middle - 3 : middle + 3] = False
+    with pytest.raises(ValueError, match="in several pieces"):
+        fit(mask)
+
+
 def test_the_outline_follows_the_contour() -> None:
     curve = known_curve(1)
     mask = rendered_mask(curve, SHAPE)
