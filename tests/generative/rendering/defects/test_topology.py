@@ -82,4 +82,5 @@ def test_the_table() -> None:
     assert primitive_of(Change(-1, 0)) == primitive_of(Change(-1, 1)) == primitive_of(Change(-2, 2)) == "bridge"
     assert primitive_of(Change(0, 0)) == "bump"
     assert primitive_of(Change(1, 0)) == "island"
+    assert primitive_of(Change(1, 1)) is primitive_of(Change(1, -1)) is None
     assert primitive_of(Change(-1, 2)) is primitive_of(Change(0, 1)) is primitive_of(Change(2, 0)) is None
