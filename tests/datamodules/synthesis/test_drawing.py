@@ -160,7 +160,12 @@ def test_others_read_the_set(
     )
     images, _ = data.split("train")
     assert len(images) == 4
-    assert (data.targets("train")["box_label"][:] >= 0).sum() == len(annotations)
+    targets = data.targets("train")
+    assert (targets["box_label"][:] >= 0).sum() == len(annotations)
+    masks, twins = targets["mask"][:], targets["template"][:]
+    named = targets["box_label"][:].unique().tolist()
+    assert masks.unique().tolist() == [0, *(label + 1 for label in named if label >= 0)]
+    assert twins.shape == images[:].shape
 
 
 @pytest.mark.parametrize("name", ["boards", "parts"])
