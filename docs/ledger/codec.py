@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from docs.ledger.codec_page import CHART, FILE, PAGE, chart, page
+from docs.ledger.codec_page import CHART, FILE, PAGE, RATES, chart, page, rates
 from docs.ledger.codec_peers import SETTINGS, check_peers, curve
 from docs.ledger.fits import square
 from docs.ledger.midpoints import rounded
@@ -127,6 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if read_results(FILE):
             CHART.parent.mkdir(parents=True, exist_ok=True)
             chart().savefig(CHART, dpi=70)
+            write_results(RATES, [{key: rounded(value) for key, value in row.items()} for row in rates()])
         PAGE.write_text(page())
         print(PAGE.relative_to(DOCS.parent) if PAGE.is_relative_to(DOCS.parent) else PAGE)
 

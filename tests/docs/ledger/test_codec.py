@@ -14,7 +14,7 @@ from PIL import Image, features
 
 from docs.ledger import codec, codec_page, codec_peers, codec_picture
 from docs.ledger.codec import main
-from docs.ledger.codec_page import FILE, best_within, chart, page
+from docs.ledger.codec_page import FILE, best_within, chart, page, rates
 from docs.ledger.codec_peers import SETTINGS, best_copy, check_peers, curve
 from docs.ledger.results import read_results
 from generative.codec.rate_distortion import psnr
@@ -60,6 +60,10 @@ def test_the_page_states_what_ours_takes_more(write_results: Any) -> None:
     # Of 0.8 bits a pixel, ours took 0.4 and 1.2: JPEG has 27 and 30 dB within that, ours 30 both times.
     assert "| 0.8 | 0.800 | 5 | 40.00 | 30.00 | -1.50 (2) |" in text
     assert len(chart().axes) == 2
+    told = {"side": 64, "budget": "9 s", "to": "JPEG", "images": 2, "smaller": 1}
+    first = rates()[0]
+    assert first.items() >= told.items()
+    assert (first["mean"], first["half"]) == pytest.approx((0.0, 635.3), abs=0.5)
 
 
 def test_the_best_within_a_rate() -> None:
