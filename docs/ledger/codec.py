@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from docs.ledger.codec_page import CHART, FILE, PAGE, RATES, chart, page, rates
@@ -94,6 +95,7 @@ def key_of(line: Line) -> tuple[str, ...]:
 def measure_all(given: argparse.Namespace) -> None:
     """Each image below a folder; its lines are kept as soon as it is done."""
     check_peers()
+    torch.set_num_threads(1)  # a budget counts the seconds of all threads, those that wait too
     paths = sorted(path for path in given.images.rglob("*") if is_image(path))[: given.most]
     if not paths:
         raise ValueError(f"{given.images} holds no images")

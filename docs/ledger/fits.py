@@ -112,6 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = read_arguments(arguments)
     with one_line_errors():
         if given.images:
+            torch.set_num_threads(1)  # a budget counts the seconds of all threads, those that wait too
             with progress(len(given.images) * len(given.seeds) * len(given.methods), "fits") as bar:
                 for line in lines(given):
                     put(line)

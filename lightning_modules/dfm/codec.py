@@ -19,8 +19,10 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
+from generative.checks import check_at_least
 from generative.codec.rate_distortion import bits_per_pixel, bytes_at
 from generative.rendering.containers.formats import is_image
 from generative.rendering.images import from_pil, to_pil
@@ -119,6 +121,8 @@ def do_each(pairs: Sequence[tuple[Path, Path]], do: Callable[[Path, Path], None]
 
 def encode_all(given: argparse.Namespace) -> None:
     """``encode``: images to files, with a line of what each became."""
+    check_at_least(1, threads=given.threads)
+    torch.set_num_threads(given.threads)
     seconds = SECONDS if given.steps is None and given.seconds is None else given.seconds
     budget = Budget(steps=given.steps, cpu_seconds=seconds)
     candidates = Candidates(width=given.width, depth=given.depth, kernel=given.kernel, compiled=given.compile)
@@ -201,6 +205,9 @@ def read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     effort = coder.add_mutually_exclusive_group()
     effort.add_argument("--seconds", type=float, help=f"of the processor, for fitting; {SECONDS:g} by default")
     effort.add_argument("--steps", type=int, help="of fitting, in place of seconds")
+    coder.add_argument(
+        "--threads", type=int, default=1, help="of fitting; --seconds counts those of all of them, waiting ones too"
+    )
     coder.add_argument("--seed", type=int, default=0)
     coder.add_argument("--width", type=int, help="of the network; chosen for the target by default")
     coder.add_argument("--depth", type=int, default=Candidates.depth)

@@ -289,6 +289,15 @@ def test_images_that_a_file_does_not_hold_are_refused(tmp_path: Path, capsys: py
     assert not (tmp_path / "a.dfm").exists()
 
 
+def test_fitting_takes_one_thread_unless_more_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", used.append)
+    source, quick = save(photo(), tmp_path / "a.png"), ["--bytes", "900", "--steps", "1", "--width", "3"]
+    main(["encode", str(source), str(tmp_path / "a.dfm"), *quick])
+    main(["encode", str(source), str(tmp_path / "a.dfm"), *quick, "--threads", "2"])
+    assert used == [1, 2]
+
+
 def test_the_program_refuses_in_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source, file = save(photo(), tmp_path / "a.png"), tmp_path / "a.dfm"
     for arguments, message in (
@@ -297,6 +306,7 @@ def test_the_program_refuses_in_a_sentence(tmp_path: Path, capsys: pytest.Captur
         (["--bytes", "900", "--width", "100"], "choose a smaller width"),
         (["--psnr", "70", "--steps", "2", "--width", "3"], "70 dB is not reached: the best of width 3 and depth 6 was"),
         (["--bytes", "900", "--steps", "0"], "a budget is a positive number"),
+        (["--bytes", "900", "--threads", "0"], "threads must be at least 1"),
     ):
         assert message in refused(capsys, "encode", source, file, *arguments)
     assert "does not end in .dfm" in refused(capsys, "encode", source, tmp_path / "b.png", "--bytes", "90")
