@@ -129,7 +129,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if read_results(FILE):
             CHART.parent.mkdir(parents=True, exist_ok=True)
             chart().savefig(CHART, dpi=70)
-            write_results(RATES, [{key: rounded(value) for key, value in row.items()} for row in rates()])
+            if found := rates():
+                write_results(RATES, [{key: rounded(value) for key, value in row.items()} for row in found])
         PAGE.write_text(page())
         print(PAGE.relative_to(DOCS.parent) if PAGE.is_relative_to(DOCS.parent) else PAGE)
 
