@@ -40,10 +40,13 @@ def test_everything_is_written(folder: Path) -> None:
 
 def test_the_file_has_the_density_and_its_facts(folder: Path) -> None:
     stored, expected = np.load(folder / "density.npz"), solved(64, 0.3 * 64)
-    np.testing.assert_array_equal(stored["density"], expected.density)
-    np.testing.assert_array_equal(DensityFile(path=str(folder / "density.npz")).density, expected.density)
-    assert stored["costs"].tolist() == expected.costs
-    assert stored["exact_kl"] == expected.costs[-1]
+    np.testing.assert_allclose(
+        stored["density"], expected.density, rtol=1e-12
+    )  # another process may sum in another order
+    read = DensityFile(path=str(folder / "density.npz")).density  # it is normalised once more
+    np.testing.assert_allclose(read, stored["density"], rtol=1e-12)
+    assert stored["costs"].tolist() == pytest.approx(expected.costs, rel=1e-9)
+    assert stored["exact_kl"] == stored["costs"][-1]
     assert stored["paper_kl"] != stored["exact_kl"]
     assert stored["variance_over_n"] == pytest.approx(0.3, abs=1e-9)
     assert bool(stored["settled"])
