@@ -18,6 +18,7 @@ from datamodules.batches import (
     EvaluationBatches,
     ForkingLoader,
     JoinedRows,
+    Order,
     Rows,
     TrainingStream,
     leave_signals_to_the_rank,
@@ -196,6 +197,10 @@ class ImageDataModule(LightningDataModule):
         images, labels = self.split(split)
         return {"image": images, "label": labels, **self.targets(split)}
 
+    def order(self) -> Order | None:
+        """Which training row each image number of the run shows; None: every row once an epoch."""
+        return None
+
     def loader(self, batches: TrainingStream | EvaluationBatches) -> Iterable[Batch]:
         if self.num_workers == 0:
             return batches
@@ -220,6 +225,7 @@ class ImageDataModule(LightningDataModule):
             world_size=trainer.world_size,
             first_number=lambda: cast(int, trainer.lightning_module.images_seen),
             augmentation=self.augmentation,
+            order=self.order(),
         )
         return self.loader(stream)
 

@@ -26,6 +26,8 @@ from generative.rendering.masks import NO_CLASS
 # "first_number" int: the number, in the whole run, of the first image. The others follow it.
 # Further entries are the set's targets (ImageDataModule.targets).
 Batch = dict[str, Any]
+# The run's global image numbers [B] -> the rows that they show
+Order = Callable[[np.ndarray], np.ndarray]
 # The rows of the run's global image numbers from a first one on -> the rows that are shown
 Augment = Callable[[dict[str, Tensor], int], dict[str, Tensor]]
 
@@ -162,12 +164,27 @@ class ForkingLoader(DataLoader[Batch]):
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+class Epochs:
+    """Epoch e shows each of ``size`` images once in the order of ``permutation(seed, e)``; number k is the k-th of that."""
+
+    def __init__(self, seed: int, size: int) -> None:
+        self.seed, self.size = seed, size
+        self.orders: dict[int, np.ndarray] = {}
+
+    def __call__(self, numbers: np.ndarray) -> np.ndarray:
+        epochs = numbers // self.size
+        self.orders = {
+            e: self.orders[e] if e in self.orders else permutation(self.seed, e, self.size)
+            for e in np.unique(epochs).tolist()
+        }
+        return np.concatenate([self.orders[e][numbers[epochs == e] % self.size] for e in self.orders])
+
+
 class TrainingStream(IterableDataset[Batch]):
     """Endless batches of this rank, from global image number ``first_number()`` on, asked anew at each start.
 
-    Epoch e shows every image once in the order of ``permutation(seed, e)``; image number k is the k-th of that
-    endless sequence, whatever the batch size. Of each global batch rank r takes the r-th part; of each rank's batches
-    loading process w of n makes every n-th, from the w-th on.
+    ``order`` says which row image number k shows, whatever the batch size; None: :class:`Epochs`. Of each global batch rank
+    r takes the r-th part; of each rank's batches loading process w of n makes every n-th, from the w-th on.
     """
 
     def __init__(
@@ -180,6 +197,7 @@ class TrainingStream(IterableDataset[Batch]):
         world_size: int,
         first_number: Callable[[], int],
         augmentation: Augment | None = None,
+        order: Order | None = None,
     ) -> None:
         if batch_size % world_size:
             raise ValueError(
@@ -188,21 +206,15 @@ class TrainingStream(IterableDataset[Batch]):
         self.rows, self.seed = rows, seed
         self.batch_size, self.rank_batch, self.rank = batch_size, batch_size // world_size, rank
         self.first_number = first_number
-        self.augmentation = augmentation
+        self.augmentation, self.order = augmentation, order
 
     def __iter__(self) -> Iterator[Batch]:
-        size = len(self.rows["image"])
-        orders: dict[int, np.ndarray] = {}
+        order = self.order or Epochs(self.seed, len(self.rows["image"]))
         worker, num_workers = worker_and_count()
         start = self.first_number() + worker * self.batch_size
         while True:
             first = start + self.rank * self.rank_batch
-            numbers = np.arange(first, first + self.rank_batch)
-            epochs = numbers // size
-            orders = {
-                e: orders[e] if e in orders else permutation(self.seed, e, size) for e in np.unique(epochs).tolist()
-            }
-            indices = np.concatenate([orders[e][numbers[epochs == e] % size] for e in orders])
+            indices = order(np.arange(first, first + self.rank_batch))
             yield as_batch(self.rows, torch.from_numpy(indices), first, self.augmentation)
             start += num_workers * self.batch_size
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,9 +21,11 @@ class PatchResNet(ClassifierNetwork):
 
     def __init__(self, *, image_channels: int, num_classes: int, dropout: float = 0.0) -> None:
         super().__init__(dropout=dropout)
-        blocks = [Block(before, width) for before, width in zip(WIDTHS, WIDTHS[1:], strict=False)]
+        blocks = [Block(before, width) for before, width in pairwise(WIDTHS)]
         self.stem = nn.Sequential(
-            nn.Conv2d(image_channels, WIDTHS[0], 5, stride=2, padding=2, bias=False), nn.BatchNorm2d(WIDTHS[0]), nn.ReLU()
+            nn.Conv2d(image_channels, WIDTHS[0], 5, stride=2, padding=2, bias=False),
+            nn.BatchNorm2d(WIDTHS[0]),
+            nn.ReLU(),
         )
         self.trunk = nn.Sequential(*blocks)
         self.num_features = 2 * WIDTHS[-1]

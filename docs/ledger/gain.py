@@ -23,7 +23,7 @@ from datamodules.base import ImageDataModule
 from datamodules.deeppcb import DeepPCB
 from datamodules.inspection import Inspection
 from datamodules.synthesis.reading import SIDE_OF_DEEPPCB, is_deeppcb, pixels_of, read_examples
-from docs.ledger.defects_bench import ARMS, OF_PAIRS, PICTURES, SIZE, STEPS, Bench
+from docs.ledger.gain_arms import ARMS, OF_PAIRS, PICTURES, SIZE, STEPS, Bench
 from docs.ledger.results import RESULTS, Line
 from launch.errors import one_line_errors
 from records.environment import environment
@@ -57,7 +57,14 @@ def cells(given: argparse.Namespace) -> Iterator[tuple[str, int, int]]:
 
 
 def measure(given: argparse.Namespace, path: Path) -> None:
-    bench = Bench(given.data, source_of(given.data), given.cache / given.data.resolve().name, given.size, given.steps, given.pictures)
+    bench = Bench(
+        given.data,
+        source_of(given.data),
+        given.cache / given.data.resolve().name,
+        given.size,
+        given.steps,
+        given.pictures,
+    )
     if bench.train.twins is None:
         given.arms = [arm for arm in given.arms if arm not in OF_PAIRS]
     done = read_lines(path)
@@ -84,7 +91,9 @@ def append(path: Path, line: Line) -> None:
 def read_arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="the set; none: only make the page")
-    parser.add_argument("--num-real", type=int, nargs="+", default=[5, 20, 10], help="defects of each class that are known")
+    parser.add_argument(
+        "--num-real", type=int, nargs="+", default=[5, 20, 10], help="defects of each class that are known"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--size", type=int, default=SIZE, help="pixels of a patch")

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from datamodules.patch_windows import Windows, changed
+from datamodules.patches.windows import Windows, changed
 from generative.checks import check_choice
 from generative.randomness import Stream
 
@@ -53,10 +53,16 @@ def pasted(defects: Windows, clean: Windows, each: int, *, how: str, seed: int) 
             twins.append(clean.images[ground])
     side = defects.images.shape[-1]
     found = torch.stack(masks).view(-1, side, side)
+    made = torch.zeros(len(images), dtype=torch.int64)
     return Windows(
-        torch.stack(images), torch.tensor(labels), torch.tensor(origins), box_of(found), torch.zeros(len(images), dtype=torch.int64),
-        torch.stack(twins), found,
-    )  # fmt: skip
+        torch.stack(images),
+        torch.tensor(labels),
+        torch.tensor(origins),
+        box_of(found),
+        made,
+        torch.stack(twins),
+        found,
+    )
 
 
 def turned(picture: Tensor, turns: int, mirrored: bool) -> Tensor:

@@ -3,19 +3,53 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from generative.randomness import Stream
+from generative.rendering.images import from_uint8
+
 DRAWS = 16  # uniform numbers a patch
-JITTER = 8  # pixels to each side
 SCALES = (0.8, 1.25)
 SHEAR = 0.15
 THICKENED = 0.3  # share of the patches that a pixel is added to every line of, or taken from
 HIDDEN = 0.3  # share of the patches whose border is hidden
 LEVELS = 0.1  # standard change of contrast and of brightness
-AUGMENTATIONS = ("none", "basic", "strong")
+AUGMENTATIONS = ("basic", "strong")
+
+
+def jitter(size: int) -> int:
+    """By how many pixels a patch ``size`` wide is shifted to each side at most."""
+    return size // 8
+
+
+def window_side(size: int) -> int:
+    """Pixels a side of the window that a patch ``size`` wide is cut from, turned and shifted."""
+    return size + 4 * jitter(size)
+
+
+@dataclass(frozen=True)
+class PatchAugmentation:
+    """Windows as patches ``size`` wide: ``strong`` in every way of this file, else shifted, mirrored and turned by quarters.
+
+    How is a function of the seed and the patch's number in the run. A twin moves with its picture.
+    """
+
+    seed: int
+    size: int
+    strong: bool
+
+    def __call__(self, rows: dict[str, Tensor], first_number: int) -> dict[str, Tensor]:
+        uniform = Stream(self.seed, "augment").uniform(first_number, len(rows["image"]), DRAWS)
+        shown = dict(rows)
+        for name, pictures in rows.items():
+            if pictures.ndim == 4:
+                patches = moved(from_uint8(pictures), uniform, self.size, strong=self.strong)
+                shown[name] = distorted(patches, uniform) if self.strong else patches
+        return shown
 
 
 def moved(pictures: Tensor, uniform: Tensor, size: int, *, strong: bool) -> Tensor:
@@ -24,7 +58,7 @@ def moved(pictures: Tensor, uniform: Tensor, size: int, *, strong: bool) -> Tens
     ``strong``: by any angle, scaled and sheared. ``uniform`` [B, 16] says by what; the same row moves a twin alike.
     """
     side = pictures.shape[-1]
-    room = min(JITTER, (side - size) // 2)
+    room = min(jitter(size), (side - size) // 2)
     shifts = (uniform[:, :2] * (2 * room + 1)).floor() - room  # whole pixels: basic patches are exact copies
     quarter = (uniform[:, 2] * 4).floor() * (math.pi / 2)
     mirror = torch.where(uniform[:, 3] < 0.5, -1.0, 1.0)
@@ -62,7 +96,9 @@ def distorted(patches: Tensor, uniform: Tensor) -> Tensor:
     side = (uniform[:, 10] * 4).long()
     place = torch.stack([edge.expand(len(side), -1), size - 1 - edge.expand(len(side), -1)], dim=1)
     along = place.gather(1, (side % 2).view(-1, 1, 1).expand(-1, 1, size))[:, 0] < hidden[:, None]
-    mask = torch.where((side < 2).view(-1, 1, 1), along[:, :, None].expand(-1, -1, size), along[:, None].expand(-1, size, -1))
+    mask = torch.where(
+        (side < 2).view(-1, 1, 1), along[:, :, None].expand(-1, -1, size), along[:, None].expand(-1, size, -1)
+    )
     fill = patches.mean(dim=(1, 2, 3), keepdim=True)
     patches = torch.where(mask[:, None], fill, patches)
     contrast = 1 + LEVELS * 2 * (2 * uniform[:, 11] - 1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -126,8 +125,8 @@ class BoxedSet:
             found = self.free_place(number, size, reach, seed, anywhere=twin)
             if found is None:
                 raise ValueError(
-                    "the images have no part without a defect: add faultless images, or a folder clean/ of twins, or take a smaller "
-                    "datamodule.size"
+                    "the images have no part without a defect: add faultless images, or a folder clean/ of twins, or give a "
+                    "smaller size"
                 )
             image, centre = found
             made.append(self.window(image, centre, side, None, twin=twin))
@@ -135,12 +134,17 @@ class BoxedSet:
         labels = torch.full((count,), self.num_classes, dtype=torch.int64)
         return assembled(made, labels, torch.tensor(origins), real=True)
 
-    def free_place(self, number: int, size: int, reach: int, seed: int, *, anywhere: bool) -> tuple[int, tuple[int, int]] | None:
+    def free_place(
+        self, number: int, size: int, reach: int, seed: int, *, anywhere: bool
+    ) -> tuple[int, tuple[int, int]] | None:
         uniform = Stream(seed, "faultless windows").uniform(number, 1, TRIES, 3)[0]
         height, width = self.images[torch.tensor([0])].shape[2:]
         for row in uniform.tolist():
             image = int(row[0] * size)
-            y, x = (reach + int(part * max(1, side - 2 * reach)) for part, side in zip(row[1:], (height, width), strict=True))
+            y, x = (
+                reach + int(part * max(1, side - 2 * reach))
+                for part, side in zip(row[1:], (height, width), strict=True)
+            )
             left, top, right, bottom = self.boxes[image][self.box_labels[image] >= 0].T
             near = reach + SLACK
             hit = (left < x + near) & (right > x - near) & (top < y + near) & (bottom > y - near)
@@ -163,10 +167,11 @@ def assembled(made: Sequence[Window], labels: Tensor, origins: Tensor, *, real: 
         return None if not rows or any(row is None for row in rows) else torch.stack(rows)  # type: ignore[arg-type]
 
     images, boxes = stack(lambda one: one.image), stack(lambda one: one.box)
-    assert images is not None and boxes is not None
-    return Windows(
-        images, labels, origins, boxes, torch.full((len(made),), int(real)), stack(lambda one: one.twin), stack(lambda one: one.mask)
-    )  # fmt: skip
+    assert images is not None
+    assert boxes is not None
+    count = torch.full((len(made),), int(real))
+    twins, masks = stack(lambda one: one.twin), stack(lambda one: one.mask)
+    return Windows(images, labels, origins, boxes, count, twins, masks)
 
 
 def changed(windows: Windows, *, tolerance: int = 1, levels: int = 64) -> Tensor:
@@ -187,8 +192,3 @@ def changed(windows: Windows, *, tolerance: int = 1, levels: int = 64) -> Tensor
     high = F.max_pool2d(twin, window, 1, tolerance)
     low = -F.max_pool2d(-twin, window, 1, tolerance)
     return (((image > high + levels) | (image < low - levels))[:, 0]) & inside
-
-
-def as_array(windows: Windows) -> np.ndarray:
-    """The images as [N, W, W, C] bytes."""
-    return windows.images.permute(0, 2, 3, 1).contiguous().numpy()

@@ -17,16 +17,16 @@ from torch import Tensor
 from datamodules.base import ImageDataModule
 from datamodules.batches import Batch
 from datamodules.defect_patches import NUM_CLEAN, NUM_PASTED, boxed_set, known, synthetic_windows, test_windows
-from datamodules.patch_augmentation import JITTER, middle
-from datamodules.patch_batches import Composition, Patches
-from datamodules.patch_paste import pasted
-from datamodules.patch_windows import BoxedSet, Windows, changed
+from datamodules.patches.augmentation import JITTER, middle
+from datamodules.patches.batches import Composition, Patches
+from datamodules.patches.paste import pasted
+from datamodules.patches.windows import BoxedSet, Windows, changed
 from datamodules.synthesis.drawing import Drawing, Plan
 from datamodules.synthesis.fitting import fit
 from datamodules.synthesis.painting import Style
 from datamodules.synthesis.reading import choose, clean_images, read_examples
 from datamodules.synthesis.recipe import cutouts_of, read_recipe
-from docs.ledger.defects_scores import detection, scored
+from docs.ledger.gain_scores import detection, scored
 from generative.averaging import average_decay, averaged_copy, update_average
 from generative.rendering.images import from_uint8
 from generative.schedules import warmup_cosine
@@ -40,7 +40,10 @@ OF_PAIRS = ("template_difference", "pair_real", "pair_rendered")  # need faultle
 STEPS = 300
 BATCH = 60
 CLEAN_SHARE = 0.2
-RATE, DECAY = 3e-3, 1e-2  # AdamW: chosen by the training accuracy of `rendered`, 92 % against 85 and 89 % of SGD at 0.1 and 0.03
+RATE, DECAY = (
+    3e-3,
+    1e-2,
+)  # AdamW: chosen by the training accuracy of `rendered`, 92 % against 85 and 89 % of SGD at 0.1 and 0.03
 WARMUP = 0.05
 HALF_LIFE = 1200  # images of the averaged weights
 LAST_STEPS = 30  # whose patches the training accuracy is of
@@ -134,7 +137,9 @@ class Bench:
             made = self.synthetic(num_real, seed, "random" if name == "rendered_random" else "matched")
             share = 1.0 if name == "rendered_only" else share
         composition = Composition(len(self.names), CLEAN_SHARE, share if made is not None else 0.0)
-        return Patches(real, self.clean, made, composition, self.size, BATCH, "strong" if arm == "strong" else "basic", seed)
+        return Patches(
+            real, self.clean, made, composition, self.size, BATCH, "strong" if arm == "strong" else "basic", seed
+        )
 
     def cell(self, arm: str, num_real: int, seed: int) -> dict[str, Any]:
         """The scores of one arm, the last iterate's averaged weights; what it took in CPU seconds."""
@@ -150,7 +155,9 @@ class Bench:
         paired = arm.startswith("pair_")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network = PatchResNet(image_channels=self.source.image_shape[0] * (1 + paired), num_classes=len(self.names) + 1)
+            network = PatchResNet(
+                image_channels=self.source.image_shape[0] * (1 + paired), num_classes=len(self.names) + 1
+            )
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         average, training = train(network, patches, steps=self.steps, paired=paired)
         with torch.no_grad():

@@ -44,6 +44,7 @@ def scored(chances: np.ndarray, labels: np.ndarray, unseen: np.ndarray | None) -
         found["balanced_accuracy_unseen"] = balanced(labels[unseen], named[unseen], num_classes)
         found["balanced_accuracy_seen"] = balanced(labels[~unseen], named[~unseen], num_classes)
     found = {
-        key: [round(one, 2) for one in value] if isinstance(value, list) else round(value, 2) for key, value in found.items()
+        key: [round(one, 2) for one in value] if isinstance(value, list) else round(value, 2)
+        for key, value in found.items()
     }
     return found | {"named": "".join(np.base_repr(label, 36) for label in named)}
