@@ -25,7 +25,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from datamodules.synthesis.checking import check_boxes
@@ -34,7 +33,7 @@ from datamodules.synthesis.figures import draw_figures
 from datamodules.synthesis.fitting import fit
 from datamodules.synthesis.painting import SHAPES, Style
 from datamodules.synthesis.reading import choose, clean_images, names_for_config, pixels_of, read_examples
-from datamodules.synthesis.recipe import FAMILIES, PLACES, cutouts_of, read_recipe
+from datamodules.synthesis.recipe import FAMILIES, PLACES, read_recipe
 from datamodules.synthesis.sheets import drawn_sheet, fit_sheet, fit_title
 from generative.rendering.defects.backends import MODULES
 
@@ -92,15 +91,7 @@ def run_fit(given: argparse.Namespace) -> None:
         found = fit(
             examples, chosen, num_real=given.num_real, seed=given.seed, families=families, step=lambda: bar.update()
         )
-    found.recipe.write(given.output)
-    folder = cutouts_of(given.output)
-    if folder.is_dir():
-        for file in folder.glob("*.png"):
-            file.unlink()
-    if found.cutouts:
-        folder.mkdir(exist_ok=True)
-        for name, pixels in found.cutouts.items():
-            Image.fromarray(pixels).save(folder / name)
+    found.write(given.output)
     sheet = given.output.parent / "fit.png"
     fit_sheet(found).save(sheet)
     for name, learned in found.recipe.classes.items():

@@ -81,7 +81,7 @@ class BoxedSet:
         places = (self.box_labels == label).nonzero()
         order = permutation(seed, 0, len(places), name=f"real subset of {name}")
         seen: dict[int, int] = {}
-        ranked = []
+        ranked: list[tuple[int, int, int]] = []
         for place in order.tolist():
             image = int(places[place, 0])
             seen[image] = seen.get(image, 0) + 1
@@ -119,7 +119,7 @@ class BoxedSet:
         ValueError where the images have no room for one.
         """
         made, origins = [], []
-        size = len(self.images)  # type: ignore[arg-type]
+        size = len(self.images)
         for number in range(count):
             twin = twins and self.twins is not None and number % 2 == 1
             found = self.free_place(number, size, reach, seed, anywhere=twin)

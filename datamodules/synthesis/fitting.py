@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 
 from datamodules.notices import warn_once
 from datamodules.synthesis.reading import Example, Examples, check_box, pixels_of
-from datamodules.synthesis.recipe import PRIMITIVES, Learned, Recipe
+from datamodules.synthesis.recipe import PRIMITIVES, Learned, Recipe, cutouts_of
 from generative.rendering.defects import curves, polygons, primitives
 from generative.rendering.defects.binary import Levels, difference, levels_of
 from generative.rendering.defects.boxes import Box, learn, tight
@@ -59,6 +60,18 @@ class Fit:
     recipe: Recipe
     samples: dict[str, list[Sample]]
     cutouts: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def write(self, path: Path) -> None:
+        """The recipe, and its pictures into the folder beside it, in place of earlier ones."""
+        self.recipe.write(path)
+        folder = cutouts_of(path)
+        if folder.is_dir():
+            for file in folder.glob("*.png"):
+                file.unlink()
+        if self.cutouts:
+            folder.mkdir(exist_ok=True)
+            for name, pixels in self.cutouts.items():
+                Image.fromarray(pixels).save(folder / name)
 
 
 def fit(

@@ -1,89 +1,106 @@
 """docs/results/defects.md: what drawn defects are worth to a classifier, beside what else can be done with a few real ones.
 
-python -m docs.ledger.defects --data data/deeppcb --num-real 5 10 20 --seeds 0 1 2 3 4 [--arms real rendered ...]
+python -m docs.ledger.gain --data data/deeppcb --num-real 5 10 20 --seeds 0 1 2 3 4 [--arms real rendered ...]
+python -m docs.ledger.gain --data FOLDER --num-real 10 20 --lines runs/gain.jsonl --page runs/gain.md      a set of one's own
 
 DATA is DeepPCB's folder, or one with boxes in COCO's format. A cell is an arm at one number of real defects a class and one
-seed, which says which defects are known and where the weights start; ten seconds to half a minute of a core each. What was
-measured before is left as it is, so a process that was killed goes on. Lines go to docs/results/defects/<set>.jsonl, and
-the page and its pictures are made of them. --lines and --page write elsewhere, for a set of one's own:
-
-python -m docs.ledger.defects --data FOLDER --num-real 10 20 --lines runs/gain.jsonl --page runs/gain.md
+seed, which says which defects are known and where the weights start: ten to thirty seconds of a core. What was measured
+before is left as it is, so a process that was killed goes on. Lines go to docs/results/defects/<set>.jsonl, and the page and
+its pictures are made of them. The first line of the page is the answer.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from tqdm import tqdm
 
 from datamodules.base import ImageDataModule
 from datamodules.deeppcb import DeepPCB
 from datamodules.inspection import Inspection
-from datamodules.synthesis.reading import SIDE_OF_DEEPPCB, is_deeppcb, pixels_of, read_examples
-from docs.ledger.gain_arms import ARMS, OF_PAIRS, PICTURES, SIZE, STEPS, Bench
-from docs.ledger.results import RESULTS, Line
+from datamodules.synthesis.reading import SIDE_OF_DEEPPCB, Examples, is_deeppcb, pixels_of, read_examples
+from docs.ledger.gain_answers import Cells, answer, read_lines
+from docs.ledger.gain_arms import ARMS, OF_PAIRS, PICTURES, SIZE, STEPS, Bench, Protocol
+from docs.ledger.gain_page import FOLDER, PAGE, page, write_own_page
+from docs.ledger.gain_pictures import show
+from docs.ledger.results import Line
 from launch.errors import one_line_errors
 from records.environment import environment
 
-FOLDER = RESULTS / "defects"
+Cell = tuple[str, int, int]
 
 
 def source_of(data: Path) -> ImageDataModule:
-    """The set in a folder, at the size that its pictures have."""
+    """The set in a folder, at the size that its pictures have. ValueError says what is missing."""
     if is_deeppcb(data):
         return DeepPCB(data_dir=str(data), resolution=SIDE_OF_DEEPPCB, batch_size=1, seed=0)
     examples = read_examples(data)
     first = pixels_of(examples.all[0].image)
     return Inspection(
-        data_dir=str(data), classes=list(examples.classes), channels=1 if first.ndim == 2 else 3,
-        resolution=max(first.shape[:2]), batch_size=1, seed=0,
-    )  # fmt: skip
-
-
-def read_lines(path: Path) -> list[Line]:
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def cells(given: argparse.Namespace) -> Iterator[tuple[str, int, int]]:
-    """(arm, number of real defects, seed) in the order of the numbers given, then of the seeds."""
-    for num_real in given.num_real:
-        for seed in given.seeds:
-            yield from ((arm, num_real, seed) for arm in given.arms if arm != "template_difference")
-    if "template_difference" in given.arms:
-        yield ("template_difference", 0, 0)
-
-
-def measure(given: argparse.Namespace, path: Path) -> None:
-    bench = Bench(
-        given.data,
-        source_of(given.data),
-        given.cache / given.data.resolve().name,
-        given.size,
-        given.steps,
-        given.pictures,
+        data_dir=str(data),
+        classes=list(examples.classes),
+        channels=1 if first.ndim == 2 else 3,
+        resolution=max(first.shape[:2]),
+        batch_size=1,
+        seed=0,
     )
-    if bench.train.twins is None:
+
+
+def cells_of(given: argparse.Namespace) -> list[Cell]:
+    """(arm, number of real defects, seed) in the order of the numbers given, then of the seeds, then of the arms."""
+    return [(arm, number, seed) for number in given.num_real for seed in given.seeds for arm in given.arms]
+
+
+def measure(given: argparse.Namespace, path: Path) -> Bench:
+    """Every cell that ``path`` lacks, each appended as soon as it is known."""
+    protocol = Protocol(given.size, given.steps, given.pictures)
+    name = given.data.resolve().name
+    bench = Bench(given.data, source_of(given.data), given.cache / name, protocol)
+    check_numbers(read_examples(given.data), given.num_real)
+    if not bench.has_twins:
         given.arms = [arm for arm in given.arms if arm not in OF_PAIRS]
+    told = {"set": name, "size": given.size, "steps": given.steps}
+    test = told | {"arm": "test", "classes": [*bench.names, "clean"]} | facts_of(bench)
     done = read_lines(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    told = {"set": given.data.resolve().name, "size": given.size, "steps": given.steps}
-    if not any(line["arm"] == "test" for line in done):
-        unseen = None if bench.unseen is None else "".join(str(int(one)) for one in bench.unseen)
-        test = {"labels": bench.test.labels.tolist(), "origins": bench.test.origins.tolist(), "unseen": unseen}
-        append(path, told | {"arm": "test", "classes": [*bench.names, "clean"]} | test)
-    have = {(line["arm"], line.get("num_real"), line.get("seed")) for line in done}
+    if not done:
+        append(path, test)
+    elif done[0] != test:
+        raise ValueError(
+            f"{path} holds cells of another set, protocol or test split: give another --lines, or remove the file"
+        )
+    have = {(line["arm"], line["num_real"], line["seed"]) for line in done[1:]}
     machine = {"processor": environment("cpu")["processor"], "threads": torch.get_num_threads()}
-    for arm, num_real, seed in cells(given):
-        if (arm, num_real, seed) not in have:
+    missing = [cell for cell in cells_of(given) if cell not in have]
+    with tqdm(missing, desc="cells", disable=not missing) as bar:
+        for arm, num_real, seed in bar:
             line = told | {"arm": arm, "num_real": num_real, "seed": seed} | bench.cell(arm, num_real, seed)
             append(path, line | {"environment": machine})
-            print(f"{arm}, {num_real} real, seed {seed}: {line.get('balanced_accuracy', line['auroc'])}", flush=True)
+            bar.set_postfix_str(f"{arm}, {num_real} real, seed {seed}: {line['balanced_accuracy']}")
+    return bench
+
+
+def check_numbers(examples: Examples, numbers: Sequence[int]) -> None:
+    """ValueError before anything is trained where a class has fewer defects than is asked for."""
+    counts = {name: sum(one.name == name for one in examples.all) for name in examples.classes}
+    least = min(counts, key=lambda name: counts[name])
+    if max(numbers) > counts[least]:
+        raise ValueError(
+            f"--num-real {max(numbers)} is more than the {counts[least]} training defects of {least!r} in {examples.path}: give "
+            f"--num-real {counts[least]} or fewer"
+        )
+
+
+def facts_of(bench: Bench) -> Line:
+    unseen = None if bench.unseen is None else "".join(str(int(one)) for one in bench.unseen)
+    return {"labels": bench.test.labels.tolist(), "origins": bench.test.origins.tolist(), "unseen": unseen}
 
 
 def append(path: Path, line: Line) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         file.write(json.dumps(line) + "\n")
 
@@ -98,8 +115,9 @@ def read_arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--size", type=int, default=SIZE, help="pixels of a patch")
     parser.add_argument("--steps", type=int, default=STEPS, help="of every arm")
-    parser.add_argument("--pictures", type=int, default=PICTURES, help="drawn for each recipe")
-    parser.add_argument("--cache", type=Path, default=Path("runs/defects"), help="where drawn pictures are kept")
+    parser.add_argument("--pictures", type=int, default=PICTURES, help="drawn by each recipe")
+    parser.add_argument("--threads", type=int, default=1, help="of the processor")
+    parser.add_argument("--cache", type=Path, default=Path("runs/gain"), help="where drawn pictures are kept")
     parser.add_argument("--lines", type=Path, help="instead of docs/results/defects/<set>.jsonl")
     parser.add_argument("--page", type=Path, help="instead of docs/results/defects.md")
     return parser.parse_args(given)
@@ -107,9 +125,24 @@ def read_arguments(given: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     given = read_arguments(arguments)
+    torch.set_num_threads(given.threads)
     with one_line_errors():
+        if (given.lines is None) != (given.page is None):
+            raise ValueError("--lines and --page are for a set of one's own: give both or none")
+        if given.data is None and given.lines is not None:
+            raise ValueError("--lines and --page need --data, whose pictures they show")
         if given.data is not None:
-            measure(given, given.lines or FOLDER / f"{given.data.resolve().name}.jsonl")
+            lines = given.lines or FOLDER / f"{given.data.resolve().name}.jsonl"
+            bench = measure(given, lines)
+            cells = Cells.of(read_lines(lines))
+            show(cells, bench, (given.page or lines).with_suffix(""))
+            for number in cells.numbers:
+                print(answer(cells, number))
+        if given.page is None:
+            PAGE.write_text(page())
+        else:
+            write_own_page(cells, given.page)
+        print(given.page or PAGE)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The cells of docs/results/defects: one arm at one number of real defects and one seed, trained and tested."""
+"""The arms of `python -m docs.ledger.gain`: what a classifier of defects learns from, trained and tested."""
 
 from __future__ import annotations
 
@@ -15,66 +15,77 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from datamodules.base import ImageDataModule
-from datamodules.batches import Batch
-from datamodules.defect_patches import NUM_CLEAN, NUM_PASTED, boxed_set, known, synthetic_windows, test_windows
-from datamodules.patches.augmentation import JITTER, middle
-from datamodules.patches.batches import Composition, Patches
+from datamodules.batches import Augment, Batch, as_batch
+from datamodules.defect_patches import NUM_PASTED, boxed_set, faultless, known, synthetic_windows, test_windows
+from datamodules.patches.augmentation import PatchAugmentation, middle, window_side
+from datamodules.patches.composition import ComposedOrder, Composition
 from datamodules.patches.paste import pasted
-from datamodules.patches.windows import BoxedSet, Windows, changed
+from datamodules.patches.windows import BoxedSet, Windows, joined
 from datamodules.synthesis.drawing import Drawing, Plan
 from datamodules.synthesis.fitting import fit
 from datamodules.synthesis.painting import Style
 from datamodules.synthesis.reading import choose, clean_images, read_examples
-from datamodules.synthesis.recipe import cutouts_of, read_recipe
-from docs.ledger.gain_scores import detection, scored
+from datamodules.synthesis.recipe import read_recipe
+from docs.ledger.gain_scores import scored
 from generative.averaging import average_decay, averaged_copy, update_average
 from generative.rendering.images import from_uint8
 from generative.schedules import warmup_cosine
 from lightning_modules.classifier.patch_resnet import PatchResNet
 
-ARMS = (
-    "real", "rendered", "paste_anywhere", "rendered_random", "strong", "paste_matched", "rendered_only", "frozen",
-    "template_difference", "pair_real", "pair_rendered",
-)  # fmt: skip
-OF_PAIRS = ("template_difference", "pair_real", "pair_rendered")  # need faultless twins
-STEPS = 300
+ARMS = {  # key: what the page calls it
+    "real": "real",
+    "strong": "real, strong augmentation",
+    "paste_anywhere": "+ real ones pasted anywhere",
+    "paste_matched": "+ real ones pasted where the rim fits",
+    "rendered_random": "+ drawn, random shapes and places",
+    "rendered": "+ drawn, matched",
+    "rendered_only": "drawn alone, matched",
+    "random_only": "drawn alone, random shapes and places",
+    "frozen": "real, frozen EfficientNet-Lite0 features",
+    "pair_real": "real, image and faultless twin",
+    "pair_rendered": "+ drawn, image and faultless twin",
+}
+OF_PAIRS = ("pair_real", "pair_rendered")  # need faultless twins
+SIZE = 64  # pixels of a patch
+STEPS = 600
 BATCH = 60
 CLEAN_SHARE = 0.2
-RATE, DECAY = (
-    3e-3,
-    1e-2,
-)  # AdamW: chosen by the training accuracy of `rendered`, 92 % against 85 and 89 % of SGD at 0.1 and 0.03
+RATE, DECAY = 3e-3, 1e-2  # AdamW, chosen by the training accuracy of `rendered`: SGD at 0.1 and 0.03 was lower
 WARMUP = 0.05
 HALF_LIFE = 1200  # images of the averaged weights
 LAST_STEPS = 30  # whose patches the training accuracy is of
-PICTURES = 80  # drawn a recipe
+PICTURES = 80  # drawn by a recipe
 PER_PICTURE = (8, 12)
 FROZEN_SIDE = 96  # pixels that a patch is enlarged to for EfficientNet-Lite0
-LEAST_PIECE = 3  # pixels a side that a difference must have
-SIZE = 64
+NUM_WORST = 24  # drawn patches that are shown, of those that the classifier errs on most
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What all arms share: patches of ``size`` pixels, ``steps`` of training, ``pictures`` drawn by each recipe."""
+
+    size: int = SIZE
+    steps: int = STEPS
+    pictures: int = PICTURES
 
 
 @dataclass
 class Bench:
-    """A set that is read once. ``cache``: a folder for drawn patches."""
+    """The set in the folder ``data``, read once by ``source``; drawn pictures are kept in the folder ``cache``."""
 
     data: Path
     source: ImageDataModule
     cache: Path
-    size: int = SIZE
-    steps: int = STEPS
-    pictures: int = PICTURES
+    protocol: Protocol = field(default_factory=Protocol)
     drawn: dict[tuple[int, int, str], Windows] = field(default_factory=dict)
-    test_features: np.ndarray | None = None
-    clean_features: np.ndarray | None = None
-
-    @property
-    def side(self) -> int:
-        return self.size + 4 * JITTER
 
     @property
     def names(self) -> tuple[str, ...]:
         return self.source.target_classes
+
+    @property
+    def has_twins(self) -> bool:
+        return self.train.twins is not None
 
     @cached_property
     def train(self) -> BoxedSet:
@@ -82,23 +93,21 @@ class Bench:
 
     @cached_property
     def clean(self) -> Windows:
-        return self.train.faultless(NUM_CLEAN, self.side, reach=self.size // 2 + JITTER, seed=0, twins=True)
+        return faultless(self.train, self.protocol.size)
 
     @cached_property
     def test(self) -> Windows:
-        return test_windows(boxed_set(self.source, "test"), self.side, reach=self.size // 2)
+        return test_windows(boxed_set(self.source, "test"), self.protocol.size)
 
     @cached_property
     def unseen(self) -> np.ndarray | None:
         """Which test patches are of groups that no training image is of, where the set has groups."""
-        groups = {split: self.source.targets(split).get("group") for split in ("train", "test")}
-        if groups["train"] is None or groups["test"] is None:
-            return None
-        ours = torch.as_tensor(groups["test"])[self.test.origins]  # type: ignore[index]
-        return ~np.isin(ours.numpy(), torch.as_tensor(groups["train"]).numpy())
+        groups = [self.source.targets(split).get("group") for split in ("train", "test")]
+        training, test = (group.numpy() if isinstance(group, Tensor) else None for group in groups)
+        return None if training is None or test is None else ~np.isin(test[self.test.origins.numpy()], training)
 
     def real(self, num_real: int, seed: int) -> Windows:
-        return known(self.train, self.names, self.side, num_real=num_real, seed=seed)
+        return known(self.train, self.names, window_side(self.protocol.size), num_real=num_real, seed=seed)
 
     def synthetic(self, num_real: int, seed: int, shapes: str) -> Windows:
         """Windows drawn by the recipe of so many real defects of a seed, which are the very ones of :meth:`real`."""
@@ -107,7 +116,7 @@ class Bench:
             self.drawn.clear()  # one is in use at a time
             folder = self.cache / f"{num_real}_{seed}_{shapes}"
             self.draw(folder, num_real, seed, shapes)
-            self.drawn[key] = synthetic_windows(folder, self.source, self.side)
+            self.drawn[key] = synthetic_windows(folder, self.source, window_side(self.protocol.size))
         return self.drawn[key]
 
     def draw(self, folder: Path, num_real: int, seed: int, shapes: str) -> None:
@@ -117,9 +126,9 @@ class Bench:
         if not recipe.exists():
             examples = read_examples(self.data)
             chosen = choose(examples, num_real=num_real, seed=seed)
-            fit(examples, chosen, num_real=num_real, seed=seed, families={}).recipe.write(recipe)
+            fit(examples, chosen, num_real=num_real, seed=seed, families={}).write(recipe)
         style = Style(shapes=shapes, place="anywhere" if shapes == "random" else None)
-        plan = Plan(self.pictures, seed, PER_PICTURE, style)
+        plan = Plan(self.protocol.pictures, seed, PER_PICTURE, style)
         clean = self.data / "clean" if (self.data / "clean").is_dir() else self.data
         drawing = Drawing(recipe, read_recipe(recipe), clean_images(clean), plan, folder)
         drawing.start()
@@ -127,58 +136,51 @@ class Bench:
             drawing.draw(number)
         drawing.finish()
 
-    def patches(self, arm: str, num_real: int, seed: int) -> Patches:
-        """What an arm is trained on."""
-        real, made, share = self.real(num_real, seed), None, 0.5
+    def made(self, arm: str, num_real: int, seed: int) -> Windows | None:
+        """What an arm learns from beside the real defects."""
         name = arm.removeprefix("pair_")
         if name.startswith("paste_"):
-            made = pasted(real, self.clean, NUM_PASTED, how=name.removeprefix("paste_"), seed=seed)
-        elif name.startswith("rendered"):
-            made = self.synthetic(num_real, seed, "random" if name == "rendered_random" else "matched")
-            share = 1.0 if name == "rendered_only" else share
-        composition = Composition(len(self.names), CLEAN_SHARE, share if made is not None else 0.0)
-        return Patches(
-            real, self.clean, made, composition, self.size, BATCH, "strong" if arm == "strong" else "basic", seed
-        )
+            how = name.removeprefix("paste_")
+            return pasted(self.real(num_real, seed), self.clean, NUM_PASTED, how=how, seed=seed)
+        if name.startswith(("rendered", "random")):
+            return self.synthetic(num_real, seed, "random" if "random" in name else "matched")
+        return None
 
     def cell(self, arm: str, num_real: int, seed: int) -> dict[str, Any]:
-        """The scores of one arm, the last iterate's averaged weights; what it took in CPU seconds."""
+        """The scores of one arm, of the last iterate's averaged weights, and the CPU seconds it took."""
         start = time.process_time()
-        if arm == "template_difference":
-            return self.differences()
-        chances, training = self.frozen(num_real, seed) if arm == "frozen" else self.trained(arm, num_real, seed)
-        found = scored(chances, self.test.labels.numpy(), self.unseen)
-        return found | {"training_accuracy": round(100 * training, 2), "seconds": round(time.process_time() - start, 1)}
+        made = self.made(arm, num_real, seed)
+        drawing = time.process_time() - start
+        found = self.frozen(num_real, seed) if arm == "frozen" else self.trained(arm, made, num_real, seed)
+        chances = found.pop("chances")
+        seconds = {"drawing_seconds": round(drawing, 1), "seconds": round(time.process_time() - start, 1)}
+        return scored(chances, self.test.labels.numpy(), self.unseen) | found | seconds
 
-    def trained(self, arm: str, num_real: int, seed: int) -> tuple[np.ndarray, float]:
-        patches = self.patches(arm, num_real, seed)
-        paired = arm.startswith("pair_")
+    def trained(self, arm: str, made: Windows | None, num_real: int, seed: int) -> dict[str, Any]:
+        size, paired = self.protocol.size, arm.startswith("pair_")
+        parts = [self.real(num_real, seed), self.clean, *([] if made is None else [made])]
+        share = 0.0 if made is None else 1.0 if arm.endswith("_only") else 0.5
+        windows = joined(parts)
+        order = ComposedOrder(windows, Composition(len(self.names), CLEAN_SHARE, share), block=BATCH, seed=seed)
+        augmentation = PatchAugmentation(seed, size, strong=arm == "strong")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network = PatchResNet(
-                image_channels=self.source.image_shape[0] * (1 + paired), num_classes=len(self.names) + 1
-            )
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        average, training = train(network, patches, steps=self.steps, paired=paired)
-        with torch.no_grad():
-            parts = [average(images) for images in self.test_batches(paired)]
-        return torch.cat(parts).softmax(dim=1).numpy(), training
+            channels = self.source.image_shape[0] * (1 + paired)
+            network = PatchResNet(image_channels=channels, num_classes=len(self.names) + 1)
+        average, training = train(
+            network, rows_of(windows), order, augmentation, steps=self.protocol.steps, paired=paired
+        )
+        chances = predicted(average, self.test, size, paired=paired)
+        found = {"chances": chances, "training_accuracy": round(100 * training, 2)}
+        if arm == "rendered" and made is not None:
+            right = predicted(average, made, size, paired=paired)[np.arange(len(made)), made.labels.numpy()]
+            found["worst"] = np.argsort(right)[:NUM_WORST].tolist()
+        return found
 
-    def test_batches(self, paired: bool) -> Iterator[Tensor]:
-        for first in range(0, len(self.test), 100):
-            rows = self.test.chosen(torch.arange(first, min(first + 100, len(self.test))))
-            batch = {"image": from_uint8(middle(rows.images, self.size))}
-            if paired:
-                assert rows.twins is not None
-                batch["template"] = from_uint8(middle(rows.twins, self.size))
-            yield shown(batch, paired)
-
-    def frozen(self, num_real: int, seed: int) -> tuple[np.ndarray, float]:
-        """Logistic regression on features of EfficientNet-Lite0, of the real defects turned by quarters and of the clean ones."""
+    def frozen(self, num_real: int, seed: int) -> dict[str, Any]:
+        """Logistic regression on features of EfficientNet-Lite0, of the real defects turned by quarters and of clean ones."""
         from sklearn.linear_model import LogisticRegression
 
-        if self.test_features is None or self.clean_features is None:
-            self.test_features, self.clean_features = (self.features(part.images) for part in (self.test, self.clean))
         real = self.real(num_real, seed)
         views = [self.features(torch.rot90(real.images, turns, (2, 3))) for turns in range(4)]
         rows = np.concatenate([*views, self.clean_features])
@@ -187,11 +189,21 @@ class Bench:
         model = LogisticRegression(max_iter=300, class_weight="balanced", C=0.01)
         model.fit((rows - mean) / deviation, labels)
         training = float((model.predict((rows - mean) / deviation) == labels).mean())
-        return model.predict_proba((self.test_features - mean) / deviation), training
+        chances = model.predict_proba((self.test_features - mean) / deviation)
+        return {"chances": chances, "training_accuracy": round(100 * training, 2)}
+
+    @cached_property
+    def test_features(self) -> np.ndarray:
+        return self.features(self.test.images)
+
+    @cached_property
+    def clean_features(self) -> np.ndarray:
+        return self.features(self.clean.images)
 
     def features(self, windows: Tensor) -> np.ndarray:
         with torch.no_grad():
-            return self.extractor.extract(middle(windows, self.size))["features"].numpy()
+            found: np.ndarray = self.extractor.extract(middle(windows, self.protocol.size))["features"].numpy()
+        return found
 
     @cached_property
     def extractor(self) -> Any:
@@ -199,16 +211,10 @@ class Bench:
 
         return EfficientNetLite(0, side=FROZEN_SIDE)
 
-    def differences(self) -> dict[str, Any]:
-        """Without learning: how many pixels of a patch differ from the faultless twin, tolerant of a pixel, after an opening."""
-        side = self.side
-        whole = torch.tensor([[0.0, 0.0, side, side]]).expand(len(self.test), 4)
-        windows = Windows(self.test.images, self.test.labels, self.test.origins, whole, self.test.real, self.test.twins)
-        differs = middle(changed(windows), self.size)[:, None].float()
-        eroded = -F.max_pool2d(-differs, LEAST_PIECE, 1, LEAST_PIECE // 2)
-        opened = F.max_pool2d(eroded, LEAST_PIECE, 1, LEAST_PIECE // 2)
-        found = detection(opened.sum(dim=(1, 2, 3)).numpy(), self.test.labels.numpy(), len(self.names) + 1)
-        return {key: round(value, 2) for key, value in found.items()}
+
+def rows_of(windows: Windows) -> dict[str, Tensor]:
+    rows = {"image": windows.images, "label": windows.labels}
+    return rows if windows.twins is None else rows | {"template": windows.twins}
 
 
 def shown(batch: Batch, paired: bool) -> Tensor:
@@ -216,23 +222,52 @@ def shown(batch: Batch, paired: bool) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
-def train(network: PatchResNet, patches: Patches, *, steps: int, paired: bool) -> tuple[PatchResNet, float]:
-    """``steps`` of AdamW with a warm-up and a cosine; the averaged network, and the share of the last steps' patches that is named right."""
+def train(
+    network: PatchResNet,
+    rows: dict[str, Tensor],
+    order: ComposedOrder,
+    augmentation: Augment,
+    *,
+    steps: int,
+    paired: bool,
+) -> tuple[PatchResNet, float]:
+    """``steps`` of AdamW with a warm-up and a cosine: the averaged network, and its share of right names near the end.
+
+    The share is that of the network that learns, on the patches of the last steps before it has learned from them.
+    """
+    network = network.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
     average = averaged_copy(network)
-    budget = steps * patches.block
+    budget = steps * order.block
     hits = []
     for step in range(steps):
-        batch = patches.batch(step * patches.block, patches.block)
-        factor = warmup_cosine(step * patches.block + patches.block // 2, warmup=int(WARMUP * budget), end=budget)
+        first = step * order.block
+        numbers = torch.from_numpy(order(np.arange(first, first + order.block)))
+        batch = as_batch(rows, numbers, first, augmentation)
+        factor = warmup_cosine(first + order.block // 2, warmup=int(WARMUP * budget), end=budget)
         for group in optimizer.param_groups:
             group["lr"] = RATE * factor
         logits = network(shown(batch, paired))
         optimizer.zero_grad()
-        F.cross_entropy(logits, batch["label"]).backward()  # type: ignore[no-untyped-call]
+        F.cross_entropy(logits, batch["label"]).backward()
         optimizer.step()
-        seen = (step + 1) * patches.block
-        update_average(average, network, average_decay(patches.block, half_life_images=HALF_LIFE, images_seen=seen))
+        seen = first + order.block
+        update_average(average, network, average_decay(order.block, half_life_images=HALF_LIFE, images_seen=seen))
         if step >= steps - LAST_STEPS:
             hits.append((logits.argmax(dim=1) == batch["label"]).float().mean())
     return average, float(torch.stack(hits).mean())
+
+
+def predicted(network: PatchResNet, windows: Windows, size: int, *, paired: bool) -> np.ndarray:
+    """The chances [N, C] of every class for the middles of ``windows``."""
+    with torch.no_grad():
+        parts = [network(images) for images in middles(windows, size, paired=paired)]
+    found: np.ndarray = torch.cat(parts).softmax(dim=1).numpy()
+    return found
+
+
+def middles(windows: Windows, size: int, *, paired: bool) -> Iterator[Tensor]:
+    for numbers in torch.arange(len(windows)).split(100):
+        rows = rows_of(windows.chosen(numbers))
+        batch = {name: from_uint8(middle(values, size)) for name, values in rows.items() if values.ndim == 4}
+        yield shown(batch, paired)
