@@ -164,11 +164,11 @@ class Window:
 def assembled(made: Sequence[Window], labels: Tensor, origins: Tensor, *, real: bool) -> Windows:
     def stack(part: Callable[[Window], Tensor | None]) -> Tensor | None:
         rows = [part(one) for one in made]
-        return None if not rows or any(row is None for row in rows) else torch.stack(rows)  # type: ignore[arg-type]
+        return None if any(row is None for row in rows) else torch.stack(rows)  # type: ignore[arg-type]
 
-    images, boxes = stack(lambda one: one.image), stack(lambda one: one.box)
-    assert images is not None
-    assert boxes is not None
+    if not made:
+        raise ValueError("no image shows a defect: label some, in the training and in the test images")
+    images, boxes = torch.stack([one.image for one in made]), torch.stack([one.box for one in made])
     count = torch.full((len(made),), int(real))
     twins, masks = stack(lambda one: one.twin), stack(lambda one: one.mask)
     return Windows(images, labels, origins, boxes, count, twins, masks)

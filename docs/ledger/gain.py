@@ -22,8 +22,8 @@ from tqdm import tqdm
 from datamodules.base import ImageDataModule
 from datamodules.deeppcb import DeepPCB
 from datamodules.inspection import Inspection
-from datamodules.synthesis.reading import SIDE_OF_DEEPPCB, Examples, is_deeppcb, pixels_of, read_examples
-from docs.ledger.gain_answers import Cells, answer, read_lines
+from datamodules.synthesis.reading import CLEAN, Examples, is_deeppcb, pixels_of, read_examples
+from docs.ledger.gain_answers import ASKED, CONTROL, Cells, answer, read_lines
 from docs.ledger.gain_arms import ARMS, OF_PAIRS, PICTURES, SIZE, STEPS, Bench, Protocol
 from docs.ledger.gain_page import FOLDER, PAGE, page, write_own_page
 from docs.ledger.gain_pictures import show
@@ -36,18 +36,23 @@ Cell = tuple[str, int, int]
 
 def source_of(data: Path) -> ImageDataModule:
     """The set in a folder, at the size that its pictures have. ValueError says what is missing."""
-    if is_deeppcb(data):
-        return DeepPCB(data_dir=str(data), resolution=SIDE_OF_DEEPPCB, batch_size=1, seed=0)
     examples = read_examples(data)
     first = pixels_of(examples.all[0].image)
-    return Inspection(
-        data_dir=str(data),
-        classes=list(examples.classes),
-        channels=1 if first.ndim == 2 else 3,
-        resolution=max(first.shape[:2]),
-        batch_size=1,
-        seed=0,
-    )
+    given = {"data_dir": str(data), "resolution": max(first.shape[:2]), "batch_size": 1, "seed": 0}
+    if is_deeppcb(data):
+        return DeepPCB(**given)
+    return Inspection(classes=list(examples.classes), channels=1 if first.ndim == 2 else 3, **given)
+
+
+def clean_of(data: Path, asked: Path | None) -> Path:
+    """Where the faultless pictures lie that are drawn on; ValueError where nothing says."""
+    if asked is not None or is_deeppcb(data):
+        return asked or data
+    if not (data / CLEAN).is_dir():
+        raise ValueError(
+            f"{data / CLEAN} is no folder: put pictures that show no defect there, or give their folder by --clean"
+        )
+    return data / CLEAN
 
 
 def cells_of(given: argparse.Namespace) -> list[Cell]:
@@ -59,7 +64,8 @@ def measure(given: argparse.Namespace, path: Path) -> Bench:
     """Every cell that ``path`` lacks, each appended as soon as it is known."""
     protocol = Protocol(given.size, given.steps, given.pictures)
     name = given.data.resolve().name
-    bench = Bench(given.data, source_of(given.data), given.cache / name, protocol)
+    clean = clean_of(given.data, given.clean)
+    bench = Bench(given.data, clean, source_of(given.data), given.cache / name, protocol)
     check_numbers(read_examples(given.data), given.num_real)
     if not bench.has_twins:
         given.arms = [arm for arm in given.arms if arm not in OF_PAIRS]
@@ -95,6 +101,9 @@ def check_numbers(examples: Examples, numbers: Sequence[int]) -> None:
 
 
 def facts_of(bench: Bench) -> Line:
+    """What the test patches are; ValueError where no defect is among them."""
+    if not len(bench.test) or int(bench.test.labels.min()) == len(bench.names):
+        raise ValueError(f"the test split of {bench.data} shows no defect: put some images with boxes there")
     unseen = None if bench.unseen is None else "".join(str(int(one)) for one in bench.unseen)
     return {"labels": bench.test.labels.tolist(), "origins": bench.test.origins.tolist(), "unseen": unseen}
 
@@ -108,6 +117,9 @@ def append(path: Path, line: Line) -> None:
 def read_arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="the set; none: only make the page")
+    parser.add_argument(
+        "--clean", type=Path, help="pictures without a defect; else DATA/clean, of DeepPCB its templates"
+    )
     parser.add_argument(
         "--num-real", type=int, nargs="+", default=[5, 20, 10], help="defects of each class that are known"
     )
@@ -131,6 +143,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise ValueError("--lines and --page are for a set of one's own: give both or none")
         if given.data is None and given.lines is not None:
             raise ValueError("--lines and --page need --data, whose pictures they show")
+        if given.page is not None and not {CONTROL, ASKED} <= set(given.arms):
+            raise ValueError(f"the arms {CONTROL} and {ASKED} answer the question: take both among --arms")
         if given.data is not None:
             lines = given.lines or FOLDER / f"{given.data.resolve().name}.jsonl"
             bench = measure(given, lines)

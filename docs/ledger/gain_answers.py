@@ -20,6 +20,7 @@ CONTROL = "real"
 ASKED = "rendered"
 RESAMPLES = 2000
 MEASURE = "balanced_accuracy"
+CLOSE = 1e-6  # real defects: the logarithm's rounding
 
 
 @dataclass(frozen=True)
@@ -118,11 +119,11 @@ class Worth:
     most: float
 
     def words(self) -> str:
-        if self.more >= self.most:
+        if self.more >= self.most - CLOSE:
             return f"more than the {self.most:.0f} further ones a class that were measured"
         if self.more <= 0:
             return "no further real ones"
-        high = f"over {self.most:.0f}" if self.high >= self.most else f"{self.high:.0f}"
+        high = f"over {self.most:.0f}" if self.high >= self.most - CLOSE else f"{self.high:.0f}"
         return f"{self.more:.0f} further real ones a class ({max(0.0, self.low):.0f} to {high})"
 
 
@@ -177,10 +178,10 @@ def found_in_words(order: PairedOrder, p: float) -> str:
     return "undecided" if p >= LEVEL else "better" if order.mean > 0 else "worse"
 
 
-def recalls(cells: Cells, arm: str, num_real: int) -> list[float]:
-    """Mean over seeds of each class's share that is named right, in per cent."""
+def recalls(cells: Cells, arm: str, num_real: int) -> list[float | None]:
+    """Mean over seeds of each class's share that is named right, in per cent; None where no test patch shows it."""
     rows = [line["recalls"] for line in cells.lines(arm, num_real)]
-    return [fmean(column) for column in zip(*rows, strict=True)]
+    return [None if None in column else fmean(column) for column in zip(*rows, strict=True)]
 
 
 def read_lines(path: Path) -> list[Line]:

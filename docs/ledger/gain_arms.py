@@ -71,9 +71,10 @@ class Protocol:
 
 @dataclass
 class Bench:
-    """The set in the folder ``data``, read once by ``source``; drawn pictures are kept in the folder ``cache``."""
+    """The set in the folder ``data``, read once by ``source``; on pictures of ``faultless`` is drawn, into ``cache``."""
 
     data: Path
+    faultless: Path
     source: ImageDataModule
     cache: Path
     protocol: Protocol = field(default_factory=Protocol)
@@ -129,8 +130,7 @@ class Bench:
             fit(examples, chosen, num_real=num_real, seed=seed, families={}).write(recipe)
         style = Style(shapes=shapes, place="anywhere" if shapes == "random" else None)
         plan = Plan(self.protocol.pictures, seed, PER_PICTURE, style)
-        clean = self.data / "clean" if (self.data / "clean").is_dir() else self.data
-        drawing = Drawing(recipe, read_recipe(recipe), clean_images(clean), plan, folder)
+        drawing = Drawing(recipe, read_recipe(recipe), clean_images(self.faultless), plan, folder)
         drawing.start()
         for number in drawing.missing():
             drawing.draw(number)

@@ -72,11 +72,8 @@ def page() -> str:
 def write_own_page(cells: Cells, path: Path) -> None:
     """The page of a set of one's own; its pictures lie in the folder of the same name beside it."""
     answers = [words for number in cells.numbers if (words := answer(cells, number))]
-    if not answers:
-        raise ValueError(f"the arms {CONTROL} and {ASKED} answer the question: take both among --arms")
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [part for words in answers for part in paragraph(words)]
-    path.write_text("\n".join([*lines, *paragraph(INTRODUCTION), *section(cells, path.stem)]))
+    path.write_text("\n".join([*answers, "", *paragraph(INTRODUCTION), *section(cells, path.stem)]))
 
 
 def section(cells: Cells, pictures: str) -> Iterator[str]:
@@ -176,7 +173,13 @@ def class_table(cells: Cells) -> str:
     for number in cells.numbers:
         for arm in (CONTROL, ASKED):
             if cells.lines(arm, number):
-                rows.append([str(number), ARMS[arm], *(f"{share:.0f}" for share in recalls(cells, arm, number))])
+                rows.append(
+                    [
+                        str(number),
+                        ARMS[arm],
+                        *("-" if share is None else f"{share:.0f}" for share in recalls(cells, arm, number)),
+                    ]
+                )
     return markdown(("N", "arm", *cells.classes), rows)
 
 

@@ -34,17 +34,24 @@ def detection(scores: np.ndarray, labels: np.ndarray, num_classes: int) -> dict[
 
 
 def scored(chances: np.ndarray, labels: np.ndarray, unseen: np.ndarray | None) -> dict[str, Any]:
-    """Scores of chances [N, C], the last class faultless. ``unseen`` [N]: patches of kinds of boards that training never shows."""
+    """Scores of chances [N, C], the last class faultless. ``unseen`` [N]: patches of kinds of boards that training never shows.
+
+    A class that no patch shows has no recall and no part in the balanced accuracy.
+    """
     num_classes = chances.shape[1]
     named = chances.argmax(axis=1)
     found: dict[str, Any] = {"balanced_accuracy": balanced(labels, named, num_classes)}
     found |= detection(1 - chances[:, -1], labels, num_classes)
-    found["recalls"] = [100 * float((named[labels == label] == label).mean()) for label in range(num_classes)]
+    there = set(labels.tolist())
+    found["recalls"] = [
+        100 * float((named[labels == label] == label).mean()) if label in there else None
+        for label in range(num_classes)
+    ]
     if unseen is not None and unseen.any() and not unseen.all():
         found["balanced_accuracy_unseen"] = balanced(labels[unseen], named[unseen], num_classes)
         found["balanced_accuracy_seen"] = balanced(labels[~unseen], named[~unseen], num_classes)
     found = {
-        key: [round(one, 2) for one in value] if isinstance(value, list) else round(value, 2)
+        key: [one if one is None else round(one, 2) for one in value] if isinstance(value, list) else round(value, 2)
         for key, value in found.items()
     }
     return found | {"named": "".join(np.base_repr(label, 36) for label in named)}
