@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import deque
 from typing import Any
 
 from lightning.pytorch import Callback, Trainer
@@ -11,6 +12,7 @@ from tqdm import tqdm
 
 from lightning_modules.base import Method
 
+RECENT_SECONDS = 120.0  # by whose pace the time left is told: stages of a training differ in theirs
 BAR = "{percentage:3.0f}% |{bar:20}| {n:.1f}/{total:g} kimg, {desc}"
 
 
@@ -24,8 +26,7 @@ class Progress(Callback):
         self.bar: tqdm[Any] | None = None
 
     def on_train_start(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
-        self.started_at = self.shown_at = time.perf_counter()
-        self.started_images = self.shown_images = method.images_seen
+        self.marks = deque([(time.perf_counter(), method.images_seen)])
         self.is_shown = trainer.is_global_zero
         self.pace = self.refresh_seconds if sys.stderr.isatty() else self.log_every_seconds
         if self.is_shown and sys.stderr.isatty():
@@ -33,23 +34,30 @@ class Progress(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, method: Method, *_: Any) -> None:  # type: ignore[override]
         is_last = method.images_seen >= self.max_kimg * 1000
-        if self.is_shown and (is_last or time.perf_counter() - self.shown_at >= self.pace):
+        if self.is_shown and (is_last or time.perf_counter() - self.marks[-1][0] >= self.pace):
             self.show(method)
 
     def show(self, method: Method) -> None:
         now = time.perf_counter()
         kimg = min(method.images_seen / 1000, self.max_kimg)  # the last batch may pass the budget
-        speed = (method.images_seen - self.shown_images) / max(now - self.shown_at, 1e-9)
-        overall = (method.images_seen - self.started_images) / max(now - self.started_at, 1e-9)
-        left = tqdm.format_interval((self.max_kimg - kimg) * 1000 / max(overall, 1e-9))
+        speed = self.pace_since(*self.marks[-1], now=now, images=method.images_seen)
+        while len(self.marks) > 1 and now - self.marks[1][0] >= RECENT_SECONDS:
+            self.marks.popleft()
+        recent = self.pace_since(*self.marks[0], now=now, images=method.images_seen)
+        left = tqdm.format_interval((self.max_kimg - kimg) * 1000 / max(recent, 1e-9))
         losses = ", ".join(f"{name.split('/')[1]} {float(value):.3g}" for name, value in method.losses.items())
         facts = f"{speed:.0f} images/s, {left} left, {losses}"
-        self.shown_at, self.shown_images = now, method.images_seen
+        self.marks.append((now, method.images_seen))
         if self.bar is None:
             print(f"{kimg:.1f} of {self.max_kimg:g} kimg, {facts}", file=sys.stderr, flush=True)
         else:
             self.bar.n = kimg
             self.bar.set_description_str(facts)
+
+    @staticmethod
+    def pace_since(then: float, images_then: int, *, now: float, images: int) -> float:
+        """Images a second."""
+        return (images - images_then) / max(now - then, 1e-9)
 
     def close(self) -> None:
         if self.bar is not None:
