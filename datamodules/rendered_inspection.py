@@ -1,6 +1,7 @@
 """The rendered inspection set: nine classes of defects on boards with a die, in the counts of the chapter's Table 3.1.
 
 python -m datamodules.rendered_inspection make data/rendered_inspection --resolution 512   draw the default set now
+python -m datamodules.rendered_inspection make data/rendered_inspection --only 'epoxy=excess epoxy,epoxy on die'
 python -m datamodules.rendered_inspection sheet OUT.png --examples 6                       examples of all classes
 """
 
@@ -10,7 +11,7 @@ import argparse
 import copy
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,9 @@ class RenderedInspection(Inspection):
     Batches hold "mask" and "template", the twin of each image without its defects: another photo of the same board. With
     ``misaligned`` it is moved by up to 3 pixels, turned by up to half a degree, and up to 5 percent brighter or darker.
     ``inspection`` reads the folder as well.
+
+    ``only``: the set has images of these classes alone, and clean ones. Each is a name with the classes that bear it:
+    ``{epoxy: [excess epoxy, epoxy on die]}``. The images are those of the whole set.
     """
 
     stated_arguments = ("classes", "channels")
@@ -56,10 +60,11 @@ class RenderedInspection(Inspection):
         clean_test: int = 100,
         contrast: float | dict[str, float] = 1.0,
         misaligned: bool = False,
+        only: dict[str, list[str]] | None = None,
         world_seed: int = 0,
         **given: Any,
     ) -> None:
-        super().__init__(classes=list(CLASSES), channels=3, **given)
+        super().__init__(classes=list(only or CLASSES), channels=3, **given)
         self.name = "rendered_inspection"
         if not SMALLEST <= self.resolution <= LARGEST:
             raise ValueError(f"datamodule.resolution must be between {SMALLEST} and {LARGEST}, got {self.resolution}")
@@ -79,6 +84,7 @@ class RenderedInspection(Inspection):
             clean_test=clean_test,
             contrast=contrasts(contrast),
             misaligned=misaligned,
+            only=chosen_classes(only or {}),
         )
         self.data_dir = self.above / self.settings.name
 
@@ -106,6 +112,19 @@ def contrasts(asked: float | Mapping[str, float]) -> tuple[tuple[str, float], ..
         if not (math.isfinite(factor) and factor > 0):
             raise ValueError(f"datamodule.contrast must be above 0, got {factor} for {name}")
     return tuple((name, round(CONTRAST[name] * factors.get(name, 1.0), 6)) for name in CLASSES)
+
+
+def chosen_classes(only: Mapping[str, Sequence[str]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """``only`` as settings hold it; ValueError for a class that the world has not, or that two names claim."""
+    kinds = [kind for named in only.values() for kind in named]
+    for kind in kinds:
+        if kind not in CLASSES:
+            raise ValueError(f"datamodule.only has no class {kind!r}: choose of {', '.join(CLASSES)}")
+        if kinds.count(kind) > 1:
+            raise ValueError(f"datamodule.only gives {kind!r} two names: give it one")
+    if empty := [name for name, named in only.items() if not named]:
+        raise ValueError(f"datamodule.only says of no class that it is {empty[0]!r}: name some of {', '.join(CLASSES)}")
+    return tuple((name, tuple(named)) for name, named in only.items())
 
 
 def sheet(*, examples: int, resolution: int = 512, seed: int = 0, side: int = 160, whole: bool = False) -> Image.Image:
@@ -136,12 +155,25 @@ def around(image: np.ndarray, defect: np.ndarray) -> np.ndarray:
     return image[top : top + side, left : left + side]
 
 
+def named_classes(words: Sequence[str]) -> dict[str, list[str]]:
+    """``epoxy=excess epoxy,epoxy on die`` of the command line; a class alone keeps its name."""
+    parts = (word.partition("=") for word in words)
+    return {name: kinds.split(",") if sign else [name] for name, sign, kinds in parts}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     make = commands.add_parser("make", help="draw the set that datamodule=rendered_inspection would draw")
     make.add_argument("data_dir", help="the folder above it")
     make.add_argument("--share", type=float, default=1.0)
+    make.add_argument(
+        "--only",
+        nargs="+",
+        default=[],
+        metavar="NAME[=CLASS,...]",
+        help="these classes alone, under names of their own",
+    )
     show = commands.add_parser("sheet", help="a picture of examples")
     show.add_argument("out", type=Path, help="a PNG file")
     show.add_argument("--examples", type=int, default=6, help="of each class")
@@ -153,7 +185,7 @@ def main() -> None:
     given = parser.parse_args()
     try:
         if given.command == "make":
-            settings = {"share": given.share, "world_seed": given.seed}
+            settings = {"share": given.share, "world_seed": given.seed, "only": named_classes(given.only)}
             data = RenderedInspection(
                 data_dir=given.data_dir, resolution=given.resolution, batch_size=1, seed=0, **settings
             )

@@ -32,7 +32,10 @@ DESCRIPTION, JOURNAL, PARAMETERS = "world.json", "journal.jsonl", "parameters.js
 
 @dataclass(frozen=True)
 class SetSettings:
-    """Everything that the pixels of a set follow from. ``contrast``: class and factor, of all classes."""
+    """Everything that the files of a set follow from. ``contrast``: class and factor, of all classes.
+
+    ``only``: the classes of the set, each with those of the world that it stands for; empty: the nine of the world.
+    """
 
     resolution: int
     seed: int
@@ -41,17 +44,31 @@ class SetSettings:
     clean_test: int
     contrast: tuple[tuple[str, float], ...]
     misaligned: bool
+    only: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self.only) or CLASSES
+
+    def class_of(self, kind: str) -> str | None:
+        """What the set calls a class of the world; None where it leaves it out."""
+        if not self.only:
+            return kind
+        return next((name for name, kinds in self.only if kind in kinds), None)
 
     @property
     def name(self) -> str:
         """The name of the set's folder: resolution and a hash of the settings and of the renderer's version."""
-        text = json.dumps({**asdict(self), "version": VERSION}, sort_keys=True)
+        facts = {**asdict(self), "version": VERSION}
+        if not self.only:  # whole sets keep their names
+            del facts["only"]
+        text = json.dumps(facts, sort_keys=True)
         return f"{self.resolution}px_{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
     def counts(self, split: str) -> dict[str, int]:
         """Images of each class, and clean ones: the share of the published counts, at least one of each."""
         clean = self.clean_train if split == "train" else self.clean_test
-        asked = {**COUNTS[split], CLEAN: clean}
+        asked = {kind: count for kind, count in COUNTS[split].items() if self.class_of(kind)} | {CLEAN: clean}
         return {kind: max(1, round(count * self.share)) if count else 0 for kind, count in asked.items()}
 
     def addresses(self) -> list[Address]:
@@ -132,7 +149,7 @@ def draw(folder: Path, settings: SetSettings) -> None:
         key = f"{address.split}/{file_of(address)}"
         lines[address.split].append({"file_name": file_of(address), **done[key]})
     for split, listed in lines.items():
-        replace_json(folder / f"{split}.json", as_coco(listed, settings.resolution))
+        replace_json(folder / f"{split}.json", as_coco(listed, settings))
     parameters = [
         json.dumps({"split": split, "file_name": line["file_name"], **line["parameters"]})
         for split, listed in lines.items()
@@ -170,7 +187,7 @@ def draw_image(folder: Path, address: Address, settings: SetSettings) -> dict[st
     write_whole(folder / address.split / name, encoded(made.image, made.quality))
     boxes = [
         {
-            "category_id": CLASSES.index(one.kind) + 1,
+            "category_id": settings.classes.index(settings.class_of(one.kind) or "") + 1,
             "bbox": box_around(one.visible),
             "area": int(one.visible.sum()),
             "segmentation": packed(one.visible),
@@ -197,7 +214,7 @@ def box_around(pixels: np.ndarray) -> list[int]:
     return [left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top]
 
 
-def as_coco(listed: list[dict[str, Any]], side: int) -> dict[str, Any]:
+def as_coco(listed: list[dict[str, Any]], settings: SetSettings) -> dict[str, Any]:
     """The file of a split: images, and an annotation for each defect, numbered from 1."""
     annotations: list[dict[str, Any]] = []
     for number, line in enumerate(listed):
@@ -205,10 +222,15 @@ def as_coco(listed: list[dict[str, Any]], side: int) -> dict[str, Any]:
             annotations.append({"id": len(annotations) + 1, "image_id": number + 1, "iscrowd": 0, **box})
     return {
         "images": [
-            {"id": number + 1, "file_name": line["file_name"], "width": side, "height": side}
+            {
+                "id": number + 1,
+                "file_name": line["file_name"],
+                "width": settings.resolution,
+                "height": settings.resolution,
+            }
             for number, line in enumerate(listed)
         ],
-        "categories": [{"id": number + 1, "name": name} for number, name in enumerate(CLASSES)],
+        "categories": [{"id": number + 1, "name": name} for number, name in enumerate(settings.classes)],
         "annotations": annotations,
     }
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from pycocotools.coco import COCO
 
-from datamodules import rendered_set
+from datamodules import rendered_inspection, rendered_set
 from datamodules.inspection import Inspection
 from datamodules.rendered_inspection import RenderedInspection, main, sheet
 from datamodules.rendered_set import COUNTS
@@ -185,3 +185,45 @@ def test_the_sheet_has_a_row_for_each_class(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr("sys.argv", arguments)
     with pytest.raises(SystemExit, match="2"):
         main()
+
+
+def test_a_set_of_some_classes_has_the_images_of_the_whole(folder: Path, tmp_path: Path) -> None:
+    whole = rendered(folder)
+    only = {"epoxy": ["excess epoxy", "epoxy on die"], "crack": ["crack"]}
+    part = rendered(tmp_path, only=only)
+    assert part.target_classes == ("epoxy", "crack")
+    assert part.data_dir.name != whole.data_dir.name
+    part.split("train")
+    whole.split("train")
+    for split in ("train", "test"):
+        names = {path.name for path in (part.data_dir / split).iterdir()}
+        kinds = {name.rpartition("_")[0] for name in names}
+        assert kinds == {"excess_epoxy", "epoxy_on_die", "crack", "clean"}
+        for name in names:
+            assert (part.data_dir / split / name).read_bytes() == (whole.data_dir / split / name).read_bytes()
+    labels = part.targets("train")["box_label"][torch.arange(len(part.split("train")[0]))]
+    files = sorted(path.name for path in (part.data_dir / "train").iterdir())
+    for name, row in zip(files, labels, strict=True):
+        expected = {"clean": set(), "crack": {1}}.get(name.rpartition("_")[0], {0})
+        assert set(row[row >= 0].tolist()) == expected
+
+
+@pytest.mark.parametrize(
+    ("only", "message"),
+    [
+        ({"dent": ["dent"]}, "only has no class 'dent': choose of foreign material"),
+        ({"a": ["crack"], "b": ["crack"]}, "only gives 'crack' two names: give it one"),
+        ({"a": []}, "only says of no class that it is 'a': name some of"),
+    ],
+)
+def test_classes_that_cannot_be_chosen(only: dict[str, list[str]], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        rendered(tmp_path, only=only)
+
+
+def test_classes_of_the_command_line() -> None:
+    words = ["foreign material", "epoxy=excess epoxy,epoxy on die"]
+    assert rendered_inspection.named_classes(words) == {
+        "foreign material": ["foreign material"],
+        "epoxy": ["excess epoxy", "epoxy on die"],
+    }
