@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from datamodules.patches.windows import Windows, changed
-from generative.checks import check_choice
 from generative.randomness import Stream
 
 PASTES = ("anywhere", "matched")
@@ -28,7 +27,8 @@ def pasted(defects: Windows, clean: Windows, each: int, *, how: str, seed: int) 
     ``how``: ``anywhere``, or ``matched``: of 96 windows that whose pixels around the defect differ the least. ValueError for
     any other.
     """
-    check_choice("paste", how, PASTES)
+    if how not in PASTES:
+        raise ValueError(f"paste is one of {', '.join(PASTES)}, got {how!r}")
     shapes = changed(defects)
     stream = Stream(seed, f"paste {how}")
     images, labels, origins, twins, masks = [], [], [], [], []

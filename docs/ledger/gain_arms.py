@@ -26,11 +26,11 @@ from datamodules.synthesis.fitting import fit
 from datamodules.synthesis.painting import Style
 from datamodules.synthesis.reading import choose, clean_images, read_examples
 from datamodules.synthesis.recipe import read_recipe
+from docs.ledger.gain_network import PatchResNet
 from docs.ledger.gain_scores import scored
 from generative.averaging import average_decay, averaged_copy, update_average
 from generative.rendering.images import from_uint8
 from generative.schedules import warmup_cosine
-from lightning_modules.classifier.patch_resnet import PatchResNet
 
 ARMS = {  # key: what the page calls it
     "real": "real",

@@ -121,7 +121,8 @@ def boards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def words_for(boards: Path, *more: str) -> list[str]:
     root = boards.parent
     return [
-        "--data", str(boards), "--num-real", "2", "--seeds", "0", "--steps", "2", "--pictures", "8", "--size", "32", "--cache", str(root / "cache"),
+        "--data", str(boards), "--num-real", "2", "--seeds", "0", "--steps", "2", "--pictures", "8", "--size", "32",
+        "--cache", str(root / "cache"),
         "--lines", str(root / "gain.jsonl"), "--page", str(root / "gain.md"), *more,
     ]  # fmt: skip
 
