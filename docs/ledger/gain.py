@@ -5,8 +5,8 @@ python -m docs.ledger.gain --data FOLDER --num-real 10 20 --lines runs/gain.json
 
 DATA is DeepPCB's folder, or one with boxes in COCO's format. A cell is an arm at one number of real defects a class and one
 seed, which says which defects are known and where the weights start: ten to thirty seconds of a core. What was measured
-before is left as it is, so a process that was killed goes on. Lines go to docs/results/defects/<set>.jsonl, and the page and
-its pictures are made of them. The first line of the page is the answer.
+before is left as it is, so a process that was killed goes on. Lines go to docs/results/defects/<set>.jsonl, the page and its
+pictures are made of them, and <set>_differences.jsonl holds what claims state. The first line of the page is the answer.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from datamodules.base import ImageDataModule
 from datamodules.deeppcb import DeepPCB
 from datamodules.inspection import Inspection
 from datamodules.synthesis.reading import CLEAN, Examples, is_deeppcb, pixels_of, read_examples
-from docs.ledger.gain_answers import ASKED, CONTROL, Cells, answer, read_lines
+from docs.ledger.gain_answers import ASKED, CONTROL, Cells, answer, difference_lines, read_lines
 from docs.ledger.gain_arms import ARMS, OF_PAIRS, PICTURES, SIZE, STEPS, Bench, Protocol
 from docs.ledger.gain_page import FOLDER, PAGE, page, write_own_page
 from docs.ledger.gain_pictures import show
-from docs.ledger.results import Line
+from docs.ledger.results import Line, write_results
 from launch.errors import one_line_errors
 from records.environment import environment
 
@@ -152,10 +152,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             show(cells, bench, (given.page or lines).with_suffix(""))
             for number in cells.numbers:
                 print(answer(cells, number))
-        if given.page is None:
-            PAGE.write_text(page())
-        else:
+        if given.page is not None:
             write_own_page(cells, given.page)
+        else:
+            if given.data is not None:
+                write_results(f"defects/{lines.stem}_differences", difference_lines(cells, list(ARMS)))
+            PAGE.write_text(page())
         print(given.page or PAGE)
 
 

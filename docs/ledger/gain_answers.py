@@ -172,6 +172,33 @@ def compared(cells: Cells, arms: Sequence[str]) -> list[tuple[int, str, PairedOr
     return [(number, arm, order, math.nan if order.is_open else next(p_values)) for number, arm, order in found]
 
 
+PAIRS = (  # beside every arm against the control
+    ("rendered", "rendered_random"),
+    ("rendered_only", "random_only"),
+    ("paste_matched", "paste_anywhere"),
+    ("pair_rendered", "pair_real"),
+)
+
+
+def difference_lines(cells: Cells, arms: Sequence[str]) -> list[Line]:
+    """What a claim may state: each difference in points with its interval and seeds, and the recall of each class."""
+    lines: list[Line] = []
+    for number in cells.numbers:
+        for arm, other in (*((arm, CONTROL) for arm in arms if arm != CONTROL), *PAIRS):
+            order = cells.difference(arm, other, number)
+            if order is not None and not order.is_open:
+                mean, low, high = (round(float(part), 2) for part in order.difference())
+                seeds = len(order.differences)
+                row = {"asked": "difference", "num_real": number, "arm": arm, "against": other, "seeds": seeds}
+                lines.append(row | {"points": mean, "low": low, "high": high, "p": float(f"{order.p:.3g}")})
+        for arm in (CONTROL, ASKED):
+            if cells.lines(arm, number):
+                shares = zip(cells.classes, recalls(cells, arm, number), strict=True)
+                named = {f"recall of {name}": round(share, 2) for name, share in shares if share is not None}
+                lines.append({"asked": "recall", "num_real": number, "arm": arm, **named})
+    return lines
+
+
 def found_in_words(order: PairedOrder, p: float) -> str:
     if math.isnan(p):
         return "open"

@@ -1,6 +1,6 @@
 """How well the width and centre line of known fibres are found: geometric moments against squared differences (claim 9).
 
-python -m docs.ledger.widths [--curves 40]      prints two tables, a minute or two of one core
+python -m docs.ledger.widths [--curves 40]      writes docs/results/defects/widths.jsonl, a minute or two of one core
 
 Fibres of known shape and width are rendered with shading and noise. The width is searched on a grid of 0.1 pixels, once with
 the curve where it is, once with the picture moved, turned or of another brightness.
@@ -9,10 +9,12 @@ the curve where it is, once with the picture moved, turned or of another brightn
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 
 import numpy as np
 from scipy.spatial import cKDTree
 
+from docs.ledger.results import DOCS, Line, write_results
 from generative.rendering.defects.curves import Curve, fit, rendered_mask
 from generative.rendering.defects.widths import (
     DISTURBANCES,
@@ -23,6 +25,8 @@ from generative.rendering.defects.widths import (
     pictured,
     searched,
 )
+
+FILE = "defects/widths"  # of docs/results
 
 
 def centre_error(curve: Curve, found: Curve) -> float:
@@ -59,19 +63,31 @@ def table(curves: list[Curve]) -> dict[str, dict[str, float]]:
     return found
 
 
+def lines(curves: list[Curve]) -> Iterator[Line]:
+    """What the fits of ``curves`` err by, then a line for each disturbance with the mean error of the width, in pixels."""
+    centres, widths, refused = fits(curves)
+    off = np.abs(widths)
+    yield {
+        "asked": "fits",
+        "curves": len(curves),
+        "centre_mean": round(float(centres.mean()), 3),
+        "centre_most": round(float(centres.max()), 3),
+        "width_mean": round(float(off.mean()), 3),
+        "width_most": round(float(off.max()), 3),
+        "refused_of_10": refused,
+    }
+    for name, row in table(curves).items():
+        yield {"asked": "width", "disturbance": name, **{measure: round(error, 3) for measure, error in row.items()}}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--curves", type=int, default=40)
     given = parser.parse_args()
-    curves = [known_curve(number) for number in range(given.curves)]
-    centres, widths, refused = fits(curves)
-    print(f"fits of {len(curves)} known curves: centre line off by {centres.mean():.3f} px (most {centres.max():.3f}),")
-    print(
-        f"width off by {np.abs(widths).mean():.3f} px (most {np.abs(widths).max():.3f}); self-touching refused: {refused} of 10"
-    )
-    print("\nmean absolute error of the width, px | " + " | ".join(MEASURES))
-    for name, row in table(curves).items():
-        print(f"{name} | " + " | ".join(f"{row[measure]:.2f}" for measure in MEASURES))
+    found = list(lines([known_curve(number) for number in range(given.curves)]))
+    for line in found:
+        print(", ".join(f"{key} {value}" for key, value in line.items()))
+    print(write_results(FILE, found).relative_to(DOCS.parent))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from docs.ledger import gain, gain_page
-from docs.ledger.gain_answers import Cells, answer, compared, equal_number, read_lines, verdict
+from docs.ledger.gain_answers import Cells, answer, compared, difference_lines, equal_number, read_lines, verdict
+from docs.ledger.gain_arms import ARMS
 from docs.ledger.gain_scores import detection, missed, scored
 from docs.ledger.paired import PairedOrder
 from tests.support.defects import write_boards, write_parts
@@ -109,6 +110,22 @@ def test_an_arm_is_decided_from_five_seeds_on() -> None:
     ((number, arm, _, p),) = compared(few, ["real", "strong"])
     assert (number, arm) == (5, "strong")
     assert math.isnan(p)
+
+
+def test_what_claims_may_state() -> None:
+    arms = (("real", LOW), ("rendered", HIGH), ("rendered_random", MIDDLE))
+    lines = difference_lines(
+        cells(*(cell(arm, 5, seed, named) for seed in range(5) for arm, named in arms)), list(ARMS)
+    )
+    found = {(line["arm"], line["against"]): line for line in lines if line["asked"] == "difference"}
+    assert found.keys() == {("rendered", "real"), ("rendered_random", "real"), ("rendered", "rendered_random")}
+    assert found["rendered", "real"]["points"] == pytest.approx(100 / 3, abs=0.01)
+    assert found["rendered", "real"]["low"] < 100 / 3 < found["rendered", "real"]["high"]
+    shares = {line["arm"]: line for line in lines if line["asked"] == "recall"}
+    assert shares["real"]["recall of a"] == 50.0
+    assert shares["rendered"]["recall of clean"] == 100.0
+    few = cells(*(cell(arm, 5, seed, named) for seed in range(4) for arm, named in arms))
+    assert not [line for line in difference_lines(few, list(ARMS)) if line["asked"] == "difference"]
 
 
 @pytest.fixture(scope="module")
