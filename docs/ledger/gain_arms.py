@@ -49,7 +49,7 @@ OF_PAIRS = ("pair_real", "pair_rendered")  # need faultless twins
 SIZE = 64  # pixels of a patch
 STEPS = 600
 BATCH = 60
-CLEAN_SHARE = 0.2
+CLEAN_SHARE = 0.2  # of a batch, and at least that of a class
 RATE, DECAY = 3e-3, 1e-2  # AdamW, chosen by the training accuracy of `rendered`: SGD at 0.1 and 0.03 was lower
 WARMUP = 0.05
 HALF_LIFE = 1200  # images of the averaged weights
@@ -159,9 +159,10 @@ class Bench:
     def trained(self, arm: str, made: Windows | None, num_real: int, seed: int) -> dict[str, Any]:
         size, paired = self.protocol.size, arm.startswith("pair_")
         parts = [self.real(num_real, seed), self.clean, *([] if made is None else [made])]
+        clean = max(CLEAN_SHARE, 1 / (len(self.names) + 1))
         share = 0.0 if made is None else 1.0 if arm.endswith("_only") else 0.5
         windows = joined(parts)
-        order = ComposedOrder(windows, Composition(len(self.names), CLEAN_SHARE, share), block=BATCH, seed=seed)
+        order = ComposedOrder(windows, Composition(len(self.names), clean, share), block=BATCH, seed=seed)
         augmentation = PatchAugmentation(seed, size, strong=arm == "strong")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
