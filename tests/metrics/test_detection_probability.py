@@ -102,7 +102,7 @@ def test_the_bootstrap_is_a_function_of_its_seed() -> None:
 
 def test_the_bootstrap_is_the_quantile_of_fits_to_resampled_clusters() -> None:
     """Against a plain loop that repeats the defects of each drawn cluster; steps and flat ones are among the draws."""
-    sizes, found = np.array([1.0, 2, 3, 4, 5, 6, 7, 8]), np.array([0, 0, 1, 0, 1, 0, 1, 1], dtype=bool)
+    sizes, found = np.array([1.0, 2, 3, 4, 4, 6, 7, 8]), np.array([0, 0, 1, 0, 1, 0, 1, 1], dtype=bool)
     sizes_found = []
     for row in Stream(4, "probability of detection").integers(0, 800, high=8).numpy().reshape(100, 8):
         some, hits = sizes[row], found[row]
