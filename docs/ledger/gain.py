@@ -23,8 +23,8 @@ from datamodules.base import ImageDataModule
 from datamodules.deeppcb import DeepPCB
 from datamodules.inspection import Inspection
 from datamodules.synthesis.reading import CLEAN, Examples, is_deeppcb, pixels_of, read_examples
-from docs.ledger.gain_answers import ASKED, CONTROL, Cells, answer, difference_lines, read_lines
-from docs.ledger.gain_arms import ARMS, OF_PAIRS, PICTURES, SIZE, STEPS, Bench, Protocol
+from docs.ledger.gain_answers import CONTROL, Cells, answer, difference_lines, read_lines
+from docs.ledger.gain_arms import ARMS, ASKED, OF_PAIRS, PICTURES, SIZE, STEPS, Bench, Protocol
 from docs.ledger.gain_page import FOLDER, PAGE, page, write_own_page
 from docs.ledger.gain_pictures import show
 from docs.ledger.results import Line, write_results

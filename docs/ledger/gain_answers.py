@@ -11,13 +11,13 @@ from statistics import fmean
 
 import numpy as np
 
+from docs.ledger.gain_arms import ASKED
 from docs.ledger.orders import LEVEL, holm
 from docs.ledger.paired import PairedOrder
 from docs.ledger.results import Line
 from generative.randomness import Stream
 
 CONTROL = "real"
-ASKED = "rendered"
 RESAMPLES = 2000
 MEASURE = "balanced_accuracy"
 CLOSE = 1e-6  # real defects: the logarithm's rounding

@@ -45,6 +45,7 @@ ARMS = {  # key: what the page calls it
     "pair_real": "real, image and faultless twin",
     "pair_rendered": "+ drawn, image and faultless twin",
 }
+ASKED = "rendered"  # the arm whose worth is asked for
 OF_PAIRS = ("pair_real", "pair_rendered")  # need faultless twins
 SIZE = 64  # pixels of a patch
 STEPS = 600
@@ -57,6 +58,7 @@ LAST_STEPS = 30  # whose patches the training accuracy is of
 PICTURES = 80  # drawn by a recipe
 PER_PICTURE = (8, 12)
 FROZEN_SIDE = 96  # pixels that a patch is enlarged to for EfficientNet-Lite0
+PROBES = 1000  # added to the seed that drawn probes have
 NUM_WORST = 24  # drawn patches that are shown, of those that the classifier errs on most
 
 
@@ -115,26 +117,33 @@ class Bench:
         key = num_real, seed, shapes
         if key not in self.drawn:
             self.drawn.clear()  # one is in use at a time
-            folder = self.cache / f"{num_real}_{seed}_{shapes}"
-            self.draw(folder, num_real, seed, shapes)
-            self.drawn[key] = synthetic_windows(folder, self.source, window_side(self.protocol.size))
+            self.drawn[key] = self.drawn_by(num_real, seed, shapes, plan_seed=seed)
         return self.drawn[key]
 
-    def draw(self, folder: Path, num_real: int, seed: int, shapes: str) -> None:
-        if (folder / "train.json").exists():
-            return
-        recipe = self.cache / f"{num_real}_{seed}.yaml"
-        if not recipe.exists():
+    def probes(self, num_real: int, seed: int) -> Windows:
+        """As :meth:`synthetic`, by the same recipe on other places: what no classifier has learned from."""
+        return self.drawn_by(num_real, seed, "matched", plan_seed=PROBES + seed)
+
+    def drawn_by(self, num_real: int, seed: int, shapes: str, *, plan_seed: int) -> Windows:
+        folder = self.cache / f"{num_real}_{seed}_{shapes}{'_probes' if plan_seed != seed else ''}"
+        if not (folder / "train.json").exists():
+            recipe = self.recipe(num_real, seed)
+            style = Style(shapes=shapes, place="anywhere" if shapes == "random" else None)
+            plan = Plan(self.protocol.pictures, plan_seed, PER_PICTURE, style)
+            drawing = Drawing(recipe, read_recipe(recipe), clean_images(self.faultless), plan, folder)
+            drawing.start()
+            for number in drawing.missing():
+                drawing.draw(number)
+            drawing.finish()
+        return synthetic_windows(folder, self.source, window_side(self.protocol.size))
+
+    def recipe(self, num_real: int, seed: int) -> Path:
+        path = self.cache / f"{num_real}_{seed}.yaml"
+        if not path.exists():
             examples = read_examples(self.data)
             chosen = choose(examples, num_real=num_real, seed=seed)
-            fit(examples, chosen, num_real=num_real, seed=seed, families={}).write(recipe)
-        style = Style(shapes=shapes, place="anywhere" if shapes == "random" else None)
-        plan = Plan(self.protocol.pictures, seed, PER_PICTURE, style)
-        drawing = Drawing(recipe, read_recipe(recipe), clean_images(self.faultless), plan, folder)
-        drawing.start()
-        for number in drawing.missing():
-            drawing.draw(number)
-        drawing.finish()
+            fit(examples, chosen, num_real=num_real, seed=seed, families={}).write(path)
+        return path
 
     def made(self, arm: str, num_real: int, seed: int) -> Windows | None:
         """What an arm learns from beside the real defects."""
@@ -158,25 +167,29 @@ class Bench:
 
     def trained(self, arm: str, made: Windows | None, num_real: int, seed: int) -> dict[str, Any]:
         size, paired = self.protocol.size, arm.startswith("pair_")
-        parts = [self.real(num_real, seed), self.clean, *([] if made is None else [made])]
+        average, training = self.learned(arm, made, num_real, seed)
+        found = {
+            "chances": predicted(average, self.test, size, paired=paired),
+            "training_accuracy": round(100 * training, 2),
+        }
+        if arm == ASKED and made is not None:
+            right = predicted(average, made, size, paired=paired)[np.arange(len(made)), made.labels.numpy()]
+            found["worst"] = np.argsort(right)[:NUM_WORST].tolist()
+        return found
+
+    def learned(self, arm: str, made: Windows | None, num_real: int, seed: int) -> tuple[PatchResNet, float]:
+        """The network of an arm, and the share of its last patches that it named right."""
+        paired = arm.startswith("pair_")
+        windows = joined([self.real(num_real, seed), self.clean, *([] if made is None else [made])])
         clean = max(CLEAN_SHARE, 1 / (len(self.names) + 1))
         share = 0.0 if made is None else 1.0 if arm.endswith("_only") else 0.5
-        windows = joined(parts)
         order = ComposedOrder(windows, Composition(len(self.names), clean, share), block=BATCH, seed=seed)
-        augmentation = PatchAugmentation(seed, size, strong=arm == "strong")
+        augmentation = PatchAugmentation(seed, self.protocol.size, strong=arm == "strong")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             channels = self.source.image_shape[0] * (1 + paired)
             network = PatchResNet(image_channels=channels, num_classes=len(self.names) + 1)
-        average, training = train(
-            network, rows_of(windows), order, augmentation, steps=self.protocol.steps, paired=paired
-        )
-        chances = predicted(average, self.test, size, paired=paired)
-        found = {"chances": chances, "training_accuracy": round(100 * training, 2)}
-        if arm == "rendered" and made is not None:
-            right = predicted(average, made, size, paired=paired)[np.arange(len(made)), made.labels.numpy()]
-            found["worst"] = np.argsort(right)[:NUM_WORST].tolist()
-        return found
+        return train(network, rows_of(windows), order, augmentation, steps=self.protocol.steps, paired=paired)
 
     def frozen(self, num_real: int, seed: int) -> dict[str, Any]:
         """Logistic regression on features of EfficientNet-Lite0, of the real defects turned by quarters and of clean ones."""

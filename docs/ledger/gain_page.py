@@ -9,7 +9,6 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from docs.ledger.gain_answers import (
-    ASKED,
     CONTROL,
     MEASURE,
     Cells,
@@ -20,7 +19,7 @@ from docs.ledger.gain_answers import (
     recalls,
     span,
 )
-from docs.ledger.gain_arms import ARMS
+from docs.ledger.gain_arms import ARMS, ASKED
 from docs.ledger.inpainting_page import bullet, paragraph
 from docs.ledger.orders import LEVEL
 from docs.ledger.paired import LEAST_GENERATORS

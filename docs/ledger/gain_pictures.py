@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from docs.ledger.gain_answers import ASKED, CONTROL, Cells
-from docs.ledger.gain_arms import ARMS, Bench
+from docs.ledger.gain_answers import CONTROL, Cells
+from docs.ledger.gain_arms import ARMS, ASKED, Bench
 from docs.ledger.gain_page import CURVE, MISSES, WORST, curve
 from docs.ledger.results import Line
 from generative.rendering.images import from_uint8, image_grid, stacked

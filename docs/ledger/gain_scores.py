@@ -16,14 +16,15 @@ def balanced(labels: np.ndarray, named: np.ndarray, num_classes: int) -> float:
     return 100 * float(np.mean(hits))
 
 
-def missed(scores: np.ndarray, is_defect: np.ndarray, share: float) -> float:
-    """Per cent of the defects below the threshold that the share ``share`` of the faultless patches lies above or at.
+def threshold_at(clean: np.ndarray, share: float) -> float:
+    """The lowest score above which at most the share ``share`` of the faultless scores ``clean`` [N] lies."""
+    ordered = np.sort(clean)[::-1]
+    return float(ordered[min(int(share * len(ordered)), len(ordered) - 1)])
 
-    The threshold is the lowest with at most so many false calls; what has its very score is none.
-    """
-    clean = np.sort(scores[~is_defect])[::-1]
-    threshold = clean[min(int(share * len(clean)), len(clean) - 1)]
-    return 100 * float((scores[is_defect] <= threshold).mean())
+
+def missed(scores: np.ndarray, is_defect: np.ndarray, share: float) -> float:
+    """Per cent of the defects that do not lie above :func:`threshold_at`."""
+    return 100 * float((scores[is_defect] <= threshold_at(scores[~is_defect], share)).mean())
 
 
 def detection(scores: np.ndarray, labels: np.ndarray, num_classes: int) -> dict[str, float]:

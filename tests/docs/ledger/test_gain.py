@@ -13,7 +13,7 @@ import pytest
 from docs.ledger import gain, gain_page
 from docs.ledger.gain_answers import Cells, answer, compared, difference_lines, equal_number, read_lines, verdict
 from docs.ledger.gain_arms import ARMS
-from docs.ledger.gain_scores import detection, missed, scored
+from docs.ledger.gain_scores import detection, missed, scored, threshold_at
 from docs.ledger.paired import PairedOrder
 from tests.support.defects import write_boards, write_parts
 
@@ -58,6 +58,7 @@ def test_misses_at_a_share_of_false_calls() -> None:
     assert missed(scores, is_defect, 0.0) == 50.0, "none of the faultless may reach the threshold, 0.4"
     assert missed(scores, is_defect, 0.2) == 50.0, "one may: the threshold is 0.3, which a defect has"
     assert missed(scores, is_defect, 0.4) == 25.0
+    assert [threshold_at(scores[4:], share) for share in (0.0, 0.2, 1.0)] == pytest.approx([0.4, 0.3, 0.0])
     assert detection(scores, np.where(is_defect, 0, 1), 2)["auroc"] == pytest.approx(
         100 * np.mean([[d > c for c in scores[4:]] for d in scores[:4]] + 0.5 * (scores[:4, None] == scores[4:]))
     )
