@@ -53,7 +53,7 @@ def test_real_defects_and_probes(lines: list[Line]) -> None:
     assert len(real["hits"]) == len(real["sizes"]) == 2 * len(KINDS)
     assert len(probes["hits"]) > 20
     # The smallest defects of the boards have 6 x 9 pixels, the largest 5 x 14 and 9 x 11.
-    assert 6 < min(real["sizes"])
+    assert min(real["sizes"]) > 6
     assert max(real["sizes"]) < 12
 
 
