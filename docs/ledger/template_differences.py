@@ -119,7 +119,7 @@ class Pairs:
 def read_pairs(data: Path) -> Pairs:
     """The pairs of a folder; ValueError says what is missing."""
     examples = read_examples(data)
-    given = {"data_dir": str(data), "resolution": SIDE_OF_DEEPPCB, "batch_size": 1, "seed": 0}
+    given: dict[str, Any] = {"data_dir": str(data), "resolution": SIDE_OF_DEEPPCB, "batch_size": 1, "seed": 0}
     if is_deeppcb(data):
         boards = DeepPCB(**given)
         splits = {split: deeppcb_pairs(boards.find(split)) for split in ("train", "test")}
@@ -157,9 +157,12 @@ def f_score(hits: int, given: int, found: int) -> float:
 
 
 def best_margin(pairs: Sequence[Pair], setting: DifferenceSetting) -> tuple[float, int]:
-    """The highest F score that ``setting`` has with one of MARGINS, and that margin, the smallest of equals."""
+    """The highest F score that ``setting`` has with one of MARGINS, and that margin.
+
+    Of equals the one whose boxes overlap the given ones most, so that an easy set does not end at the edge of what counts.
+    """
     given = sum(len(one.boxes) for one in pairs)
-    hits, found = dict.fromkeys(MARGINS, 0), 0
+    hits, overlapped, found = dict.fromkeys(MARGINS, 0), dict.fromkeys(MARGINS, 0.0), 0
     for one in pairs:
         image, template = one.pixels
         offset = one.offset(setting.shift)
@@ -168,8 +171,12 @@ def best_margin(pairs: Sequence[Pair], setting: DifferenceSetting) -> tuple[floa
         boxes = pieces(mask, least_area=setting.least_area, reach=setting.reach).boxes
         found += len(boxes)
         for margin in MARGINS:
-            hits[margin] += int((matches(grown(boxes, margin, image.shape), one.boxes, overlap=OVERLAP) >= 0).sum())
-    margin = max(MARGINS, key=lambda margin: hits[margin])
+            wide = grown(boxes, margin, image.shape)
+            matched = matches(wide, one.boxes, overlap=OVERLAP)
+            is_hit = matched >= 0
+            hits[margin] += int(is_hit.sum())
+            overlapped[margin] += float(overlaps(one.boxes, wide)[is_hit, matched[is_hit]].sum())
+    margin = max(MARGINS, key=lambda margin: (hits[margin], overlapped[margin]))
     return f_score(hits[margin], given, found), margin
 
 
@@ -195,7 +202,7 @@ def choose(pairs: Sequence[Pair]) -> tuple[DifferenceSetting, float]:
 
 
 @dataclass(frozen=True)
-class Tested:
+class Findings:
     """What was found on each test image, and the CPU seconds that it took without reading files."""
 
     pairs: Sequence[Pair]
@@ -203,7 +210,7 @@ class Tested:
     seconds: float
 
     @classmethod
-    def of(cls, pairs: Sequence[Pair], setting: DifferenceSetting) -> Tested:
+    def of(cls, pairs: Sequence[Pair], setting: DifferenceSetting) -> Findings:
         pixels = [one.pixels for one in pairs]
         begun = time.process_time()
         found = [find(image, template, setting) for image, template in pixels]
@@ -220,7 +227,7 @@ class Tested:
     def touched(self) -> list[NDArray[np.bool_]]:
         """Of each image whether some found box meets each given one."""
         return [
-            (overlaps(one.boxes, found.boxes) > 0).any(axis=1)
+            np.asarray((overlaps(one.boxes, found.boxes) > 0).any(axis=1))
             for one, found in zip(self.pairs, self.found, strict=True)
         ]
 
@@ -267,10 +274,10 @@ def rates(counts: NDArray[np.int64], *, seed: int = 0) -> dict[str, Any]:
     return {"images": count, "boxes": int(given[0]), **shown}
 
 
-def measured(pairs: Pairs, chosen_on: Sequence[Pair], name: str) -> tuple[Line, Tested]:
+def measured(pairs: Pairs, chosen_on: Sequence[Pair], name: str) -> tuple[Line, Findings]:
     """The line of a set, and what was found."""
     setting, score = choose(chosen_on)
-    tested = Tested.of(pairs.test, setting)
+    tested = Findings.of(pairs.test, setting)
     line: Line = {"set": name, "overlap": OVERLAP, **rates(tested.counts), "by_class": tested.by_class(pairs.classes)}
     shown = {one.group for one in pairs.train}
     seen = np.array([one.group in shown for one in pairs.test])
@@ -283,7 +290,7 @@ def measured(pairs: Pairs, chosen_on: Sequence[Pair], name: str) -> tuple[Line, 
     return line | {"environment": machine}, tested
 
 
-def picture(tested: Tested) -> Image.Image:
+def picture(tested: Findings) -> Image.Image:
     """The test images with the most misses and false calls: given boxes found and missed, and false calls, in colours."""
     counts = tested.counts
     errors = counts[:, 0] + counts[:, 3] - 2 * counts[:, 1]
@@ -309,7 +316,7 @@ def section() -> list[str]:
     lines = read_results(FILE)
     if not lines:
         return []
-    text = [*paragraph(INTRODUCTION), f"`{COMMAND}` measures a set.", ""]
+    text = [*"\n".join(paragraph(INTRODUCTION)).splitlines(), "", f"`{COMMAND}` measures a set.", ""]
     titles = ("set", "images", "boxes", "recall", "precision", "false calls an image", "touched", "CPU s an image")
     text += markdown(titles, [row for line in lines for row in rows_of(line)]).splitlines()
     text += [""]

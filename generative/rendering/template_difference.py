@@ -115,6 +115,7 @@ def changes(
     whole = (*image.shape[:2], 1 if image.ndim == 2 else image.shape[2])
     image, template = image[inside], template[moved]
     change = np.zeros(whole, dtype=np.float32)
+    covered = change[inside]
     deviation = np.empty(whole[2], dtype=np.float32)
     for channel in range(whole[2]):
         tested, fault_free = (picture if picture.ndim == 2 else picture[..., channel] for picture in (image, template))
@@ -126,7 +127,7 @@ def changes(
         width = 2 * tolerance + 1
         above = tested - middle - ndimage.maximum_filter(fault_free, width)
         below = ndimage.minimum_filter(fault_free, width) + middle - tested
-        change[(*inside, channel)] = np.maximum(np.maximum(above, below), 0)
+        covered[..., channel] = np.maximum(np.maximum(above, below), 0)
     return change, deviation
 
 
