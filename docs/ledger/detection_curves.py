@@ -20,8 +20,7 @@ import numpy as np
 import torch
 
 from datamodules.patches.windows import Windows, changed
-from docs.ledger.gain import clean_of, source_of
-from docs.ledger.gain_arms import ASKED, Bench, predicted
+from docs.ledger.gain_arms import ASKED, Bench, clean_of, predicted, source_of
 from docs.ledger.gain_scores import threshold_at
 from docs.ledger.inpainting_page import paragraph
 from docs.ledger.results import DOCS, RESULTS, Line, read_results, write_results

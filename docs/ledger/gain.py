@@ -19,12 +19,9 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from datamodules.base import ImageDataModule
-from datamodules.deeppcb import DeepPCB
-from datamodules.inspection import Inspection
-from datamodules.synthesis.reading import CLEAN, Examples, is_deeppcb, pixels_of, read_examples
+from datamodules.synthesis.reading import Examples, read_examples
 from docs.ledger.gain_answers import CONTROL, Cells, answer, difference_lines, read_lines
-from docs.ledger.gain_arms import ARMS, ASKED, OF_PAIRS, PICTURES, SIZE, STEPS, Bench, Protocol
+from docs.ledger.gain_arms import ARMS, ASKED, OF_PAIRS, PICTURES, SIZE, STEPS, Bench, Protocol, clean_of, source_of
 from docs.ledger.gain_page import FOLDER, PAGE, page, write_own_page
 from docs.ledger.gain_pictures import show
 from docs.ledger.results import Line, write_results
@@ -32,27 +29,6 @@ from launch.errors import one_line_errors
 from records.environment import environment
 
 Cell = tuple[str, int, int]
-
-
-def source_of(data: Path) -> ImageDataModule:
-    """The set in a folder, at the size that its pictures have. ValueError says what is missing."""
-    examples = read_examples(data)
-    first = pixels_of(examples.all[0].image)
-    given = {"data_dir": str(data), "resolution": max(first.shape[:2]), "batch_size": 1, "seed": 0}
-    if is_deeppcb(data):
-        return DeepPCB(**given)
-    return Inspection(classes=list(examples.classes), channels=1 if first.ndim == 2 else 3, **given)
-
-
-def clean_of(data: Path, asked: Path | None) -> Path:
-    """Where the faultless pictures lie that are drawn on; ValueError where nothing says."""
-    if asked is not None or is_deeppcb(data):
-        return asked or data
-    if not (data / CLEAN).is_dir():
-        raise ValueError(
-            f"{data / CLEAN} is no folder: put pictures that show no defect there, or give their folder by --clean"
-        )
-    return data / CLEAN
 
 
 def cells_of(given: argparse.Namespace) -> list[Cell]:

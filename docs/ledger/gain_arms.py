@@ -16,7 +16,9 @@ from torch import Tensor
 
 from datamodules.base import ImageDataModule
 from datamodules.batches import Augment, Batch, as_batch
+from datamodules.deeppcb import DeepPCB
 from datamodules.defect_patches import NUM_PASTED, boxed_set, faultless, known, synthetic_windows, test_windows
+from datamodules.inspection import Inspection
 from datamodules.patches.augmentation import PatchAugmentation, middle, window_side
 from datamodules.patches.composition import ComposedOrder, Composition
 from datamodules.patches.paste import pasted
@@ -24,7 +26,7 @@ from datamodules.patches.windows import BoxedSet, Windows, joined
 from datamodules.synthesis.drawing import Drawing, Plan
 from datamodules.synthesis.fitting import fit
 from datamodules.synthesis.painting import Style
-from datamodules.synthesis.reading import choose, clean_images, read_examples
+from datamodules.synthesis.reading import CLEAN, choose, clean_images, is_deeppcb, pixels_of, read_examples
 from datamodules.synthesis.recipe import read_recipe
 from docs.ledger.gain_network import PatchResNet
 from docs.ledger.gain_scores import scored
@@ -69,6 +71,27 @@ class Protocol:
     size: int = SIZE
     steps: int = STEPS
     pictures: int = PICTURES
+
+
+def source_of(data: Path) -> ImageDataModule:
+    """The set in a folder, at the size that its pictures have. ValueError says what is missing."""
+    examples = read_examples(data)
+    first = pixels_of(examples.all[0].image)
+    given = {"data_dir": str(data), "resolution": max(first.shape[:2]), "batch_size": 1, "seed": 0}
+    if is_deeppcb(data):
+        return DeepPCB(**given)
+    return Inspection(classes=list(examples.classes), channels=1 if first.ndim == 2 else 3, **given)
+
+
+def clean_of(data: Path, asked: Path | None) -> Path:
+    """Where the faultless pictures lie that are drawn on; ValueError where nothing says."""
+    if asked is not None or is_deeppcb(data):
+        return asked or data
+    if not (data / CLEAN).is_dir():
+        raise ValueError(
+            f"{data / CLEAN} is no folder: put pictures that show no defect there, or give their folder by --clean"
+        )
+    return data / CLEAN
 
 
 @dataclass

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from docs.ledger import detection_curves, template_differences
 from docs.ledger.gain_answers import (
     CONTROL,
     MEASURE,
@@ -66,6 +67,9 @@ def page() -> str:
     text += ["", *paragraph(INTRODUCTION), f"`{COMMAND}` measures a set and makes this page.", ""]
     for name, cells in sets.items():
         text += [f"## {name}", "", *section(cells, f"defects/{name}")]
+    text += detection_curves.section()
+    if found_without := template_differences.section():
+        text += ["## Without learning: the difference from a faultless twin", "", *found_without]
     return "\n".join(text)
 
 

@@ -10,8 +10,7 @@ import torch
 
 from docs.ledger import detection_curves
 from docs.ledger.detection_curves import chart, curve_of, measured, section, sizes_of
-from docs.ledger.gain import source_of
-from docs.ledger.gain_arms import Bench, Protocol
+from docs.ledger.gain_arms import Bench, Protocol, source_of
 from docs.ledger.results import Line
 from tests.support.defects import KINDS, write_boards
 
