@@ -77,7 +77,6 @@ def likelihood_bound(
     2 ``confidence`` - 1 of chi-square with one degree of freedom (2.71 for 95 %): the profile likelihood of a_p, a one-sided
     bound that holds in ``confidence`` of cases for this one size. ``simultaneous`` takes the whole contour, the quantile of
     ``confidence`` with two degrees (5.99): that holds for all of the curve together, and for one size in over 99 % of cases.
-    MIL-HDBK-1823A bounds the curve by such a contour.
 
     Infinite where the contour holds a curve that does not rise: then no size is known to be found with ``probability``.
     ValueError as :func:`fit_curve`, and where the fit itself does not rise.
