@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from datamodules.patches.augmentation import DRAWS, PatchAugmentation, distorted, jitter, middle, moved, window_side
+from generative.randomness import Stream
 from generative.rendering.images import from_uint8
 
 SIZE = 16
@@ -73,6 +74,9 @@ def test_a_patch_is_a_function_of_its_number_and_its_twin_moves_with_it(windows:
     assert whole["image"].shape == (3, 2, SIZE, SIZE)
     assert torch.equal(whole["image"], whole["template"])
     assert torch.equal(whole["label"], rows["label"])
+    draws = Stream(0, "augment").uniform(40, 3, DRAWS)
+    shown = moved(from_uint8(windows), draws, SIZE, strong=strong)
+    assert torch.equal(whole["image"], distorted(shown, draws) if strong else shown)
     last = augment({name: values[2:] for name, values in rows.items()}, 42)
     assert torch.allclose(last["image"], whole["image"][2:], atol=1e-6)
     assert not torch.allclose(augment(rows, 41)["image"], whole["image"])

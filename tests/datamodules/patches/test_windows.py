@@ -66,6 +66,16 @@ def test_fewer_known_defects_are_among_more_and_the_synthesiser_learns_from_the_
     assert not torch.equal(other.origins, sides[5].origins)
 
 
+def test_the_first_known_defects_are_of_different_images() -> None:
+    """Three images with three defects of a class each: the first three are one of each, and so are the next."""
+    boxes = torch.tensor([[4.0 * k, 4.0, 4.0 * k + 3, 7.0] for k in range(3)]).expand(3, 3, 4)
+    images = torch.zeros(3, 1, 16, 16, dtype=torch.uint8)
+    for seed in range(5):
+        places = BoxedSet(images, boxes, torch.zeros(3, 3, dtype=torch.int64), 1).of_class(0, seed=seed, name="dent")
+        assert len({tuple(place) for place in places.tolist()}) == 9
+        assert [sorted(places[first : first + 3, 0].tolist()) for first in (0, 3, 6)] == [[0, 1, 2]] * 3
+
+
 def test_faultless_windows_hold_no_defect(boards: BoxedSet) -> None:
     reach = 12
     found = boards.faultless(60, 32, reach=reach, seed=0, twins=True)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from datamodules.patches.windows import Windows
 from docs.ledger import detection_curves
 from docs.ledger.detection_curves import chart, curve_of, measured, section, sizes_of
 from docs.ledger.gain_arms import Bench, Protocol, source_of
@@ -33,12 +34,16 @@ def test_without_a_curve_it_says_why() -> None:
 
 
 @pytest.fixture(scope="module")
-def lines(tmp_path_factory: pytest.TempPathFactory) -> list[Line]:
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     root = tmp_path_factory.mktemp("curves")
     write_boards(root / "boards", count=5)
     torch.set_num_threads(1)
     boards = root / "boards"
-    bench = Bench(boards, boards, source_of(boards), root / "cache", Protocol(size=32, steps=2, pictures=6))
+    return Bench(boards, boards, source_of(boards), root / "cache", Protocol(size=32, steps=2, pictures=6))
+
+
+@pytest.fixture(scope="module")
+def lines(bench: Bench) -> list[Line]:
     found = [*measured(bench, 2, 0, 0.25)]
     known, probes = bench.synthetic(2, 0, "matched"), bench.probes(2, 0)
     assert not torch.equal(known.images[:10], probes.images[:10]), "what no classifier has learned from"
@@ -54,6 +59,22 @@ def test_real_defects_and_probes(lines: list[Line]) -> None:
     # The smallest defects of the boards have 6 x 9 pixels, the largest 5 x 14 and 9 x 11.
     assert min(real["sizes"]) > 6
     assert max(real["sizes"]) < 12
+
+
+def test_found_is_what_looks_less_faultless_than_the_faultless(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that is sure of all but the last probe."""
+
+    def sure(network: object, windows: Windows, size: int, *, paired: bool) -> np.ndarray:
+        chances = np.full((len(windows), len(KINDS) + 1), 0.01)
+        chances[:, -1] = np.where(windows.labels.numpy() == len(KINDS), 0.9, 0.1)
+        chances[-1, -1] = 0.95
+        return chances
+
+    monkeypatch.setattr(detection_curves, "predicted", sure)
+    monkeypatch.setattr(bench, "learned", lambda *cell: (None, 0.0))
+    real, probes = measured(bench, 2, 0, 0.25)
+    assert real["hits"].count("0") <= 1
+    assert probes["hits"].count("0") == 1
 
 
 def test_the_section_and_the_chart(lines: list[Line], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

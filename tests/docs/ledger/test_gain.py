@@ -77,7 +77,7 @@ def test_differences_are_clustered_by_source_image() -> None:
 
 def test_worth_is_the_number_at_which_real_ones_do_as_well() -> None:
     assert equal_number([5, 20], np.array([60.0, 80.0]), 70.0) == pytest.approx(10.0)
-    assert equal_number([5, 10, 20], np.array([60.0, 55.0, 80.0]), 58.0) == pytest.approx(5.0)
+    assert equal_number([5, 10, 20], np.array([60.0, 50.0, 80.0]), 65.0) == pytest.approx(10 * 2**0.25)
     assert equal_number([5, 20], np.array([60.0, 80.0]), 90.0) == pytest.approx(20.0)
     lines = [cell("real", number, seed, named) for seed in range(5) for number, named in ((5, LOW), (20, HIGH))]
     found = cells(*lines, *(cell("rendered", 5, seed, MIDDLE) for seed in range(5))).worth(5)
