@@ -119,12 +119,13 @@ class Worth:
     most: float
 
     def words(self) -> str:
+        """What is said of it behind the points."""
         if self.more >= self.most - CLOSE:
-            return f"more than the {self.most:.0f} further ones a class that were measured"
+            return f"more than {self.most:.0f} further real ones a class would"
         if self.more <= 0:
-            return "no further real ones"
+            return "no more than further real ones would"
         high = f"over {self.most:.0f}" if self.high >= self.most - CLOSE else f"{self.high:.0f}"
-        return f"{self.more:.0f} further real ones a class ({max(0.0, self.low):.0f} to {high})"
+        return f"as much as {self.more:.0f} further real ones a class would ({max(0.0, self.low):.0f} to {high})"
 
 
 def equal_number(numbers: Sequence[int], curve: np.ndarray, value: float) -> float:
@@ -147,7 +148,7 @@ def answer(cells: Cells, num_real: int) -> str:
     if order is None:
         return ""
     worth = cells.worth(num_real)
-    as_much = "" if worth is None else f", as much as {worth.words()} would"
+    as_much = "" if worth is None or worth.most < 1 else f", {worth.words()}"  # of the most real ones nothing is known
     return (
         f"With {num_real} real defects a class synthesis changes balanced accuracy by {span(order)}{as_much}: "
         f"{verdict(order)}."

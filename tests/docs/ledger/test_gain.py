@@ -83,10 +83,10 @@ def test_worth_is_the_number_at_which_real_ones_do_as_well() -> None:
     found = cells(*lines, *(cell("rendered", 5, seed, MIDDLE) for seed in range(5))).worth(5)
     assert found is not None
     assert found.more == pytest.approx(5.0, abs=0.01)
-    assert found.words() == "5 further real ones a class (5 to 5)"
+    assert found.words() == "as much as 5 further real ones a class would (5 to 5)"
     best = cells(*lines, *(cell("rendered", 5, seed, HIGH) for seed in range(5))).worth(5)
     assert best is not None
-    assert best.words() == "more than the 15 further ones a class that were measured"
+    assert best.words() == "more than 15 further real ones a class would"
     assert cells(*lines[:1]).worth(5) is None
 
 
@@ -96,7 +96,7 @@ def test_the_answer_is_one_sentence() -> None:
     assert answer(better, 5).startswith(
         "With 5 real defects a class synthesis changes balanced accuracy by +33.3 points"
     )
-    assert "more than the 15 further ones" in answer(better, 5)
+    assert "more than 15 further real ones a class would" in answer(better, 5)
     assert answer(better, 20) == ""
     assert "one seed decides nothing" in answer(cells(lines[0], cell("rendered", 5, 0, HIGH)), 5)
     for sign, words in ((1, "use it here"), (-1, "do not use it here"), (0, "it makes no difference that shows here")):
