@@ -40,7 +40,11 @@ def test_every_method_has_a_card_an_experiment_and_a_test() -> None:
         assert folder.name in (ROOT / "README.md").read_text()
 
 
-BENCHMARKS = sorted(path.name for path in (ROOT / "benchmarks").glob("*.py"))
+LONG = {"data.py", "metrics.py", "poly_inr.py", "scaling.py"}  # half a minute each
+BENCHMARKS = [
+    pytest.param(path.name, marks=pytest.mark.soak if path.name in LONG else ())
+    for path in sorted((ROOT / "benchmarks").glob("*.py"))
+]
 
 
 @pytest.mark.parametrize("script", BENCHMARKS)  # each apart, so that two processes share them
