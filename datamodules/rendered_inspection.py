@@ -36,7 +36,8 @@ class RenderedInspection(Inspection):
     """Drawn on first use from ``world_seed`` into a folder of ``data_dir`` that is named by its settings, 0.3 s an image.
 
     ``resolution``: pixels a side, 64 to 2048. ``share``: of the published counts of every class and of the clean images, at
-    least one of each; its images are the first of the whole set. ``clean_train`` and ``clean_test``: images without a defect.
+    least one of each; its images are the first of the whole set. ``test_share``: as that, of the defective test images, and
+    above 1 there are more of them than published. ``clean_train`` and ``clean_test``: images without a defect.
 
     ``contrast``: one factor of visibility, or one for each of some classes; 1 is the default world. It scales the change of light
     that foreign material, cracks, scratches, epoxy on the die and other defects make, and how far parts and the rim of the
@@ -56,6 +57,7 @@ class RenderedInspection(Inspection):
         self,
         *,
         share: float = 1.0,
+        test_share: float | None = None,
         clean_train: int = 200,
         clean_test: int = 100,
         contrast: float | dict[str, float] = 1.0,
@@ -70,6 +72,8 @@ class RenderedInspection(Inspection):
             raise ValueError(f"datamodule.resolution must be between {SMALLEST} and {LARGEST}, got {self.resolution}")
         if not 0 < share <= 1:
             raise ValueError(f"datamodule.share must be above 0 and at most 1, got {share}")
+        if test_share is not None and not (math.isfinite(test_share) and test_share > 0):
+            raise ValueError(f"datamodule.test_share must be above 0, got {test_share}")
         if min(clean_train, clean_test, world_seed) < 0:
             raise ValueError(
                 f"datamodule.clean_train, clean_test and world_seed must be at least 0, got {clean_train}, {clean_test} and "
@@ -85,6 +89,7 @@ class RenderedInspection(Inspection):
             contrast=contrasts(contrast),
             misaligned=misaligned,
             only=chosen_classes(only or {}),
+            test_share=test_share,
         )
         self.data_dir = self.above / self.settings.name
 
@@ -167,6 +172,7 @@ def main() -> None:
     make = commands.add_parser("make", help="draw the set that datamodule=rendered_inspection would draw")
     make.add_argument("data_dir", help="the folder above it")
     make.add_argument("--share", type=float, default=1.0)
+    make.add_argument("--test-share", type=float, help="of the defective test images, above 1 more; else --share")
     make.add_argument(
         "--only",
         nargs="+",
@@ -185,7 +191,12 @@ def main() -> None:
     given = parser.parse_args()
     try:
         if given.command == "make":
-            settings = {"share": given.share, "world_seed": given.seed, "only": named_classes(given.only)}
+            settings = {
+                "share": given.share,
+                "test_share": given.test_share,
+                "world_seed": given.seed,
+                "only": named_classes(given.only),
+            }
             data = RenderedInspection(
                 data_dir=given.data_dir, resolution=given.resolution, batch_size=1, seed=0, **settings
             )

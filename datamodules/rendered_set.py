@@ -35,6 +35,7 @@ class SetSettings:
     """Everything that the files of a set follow from. ``contrast``: class and factor, of all classes.
 
     ``only``: the classes of the set, each with those of the world that it stands for; empty: the nine of the world.
+    ``test_share``: as ``share``, of the defective test images; None: ``share``.
     """
 
     resolution: int
@@ -45,6 +46,7 @@ class SetSettings:
     contrast: tuple[tuple[str, float], ...]
     misaligned: bool
     only: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    test_share: float | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -60,16 +62,18 @@ class SetSettings:
     def name(self) -> str:
         """The name of the set's folder: resolution and a hash of the settings and of the renderer's version."""
         facts = {**asdict(self), "version": VERSION}
-        if not self.only:  # whole sets keep their names
-            del facts["only"]
+        for name in ("only", "test_share"):  # sets that were drawn before these settings came keep their names
+            if not facts[name]:
+                del facts[name]
         text = json.dumps(facts, sort_keys=True)
         return f"{self.resolution}px_{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
     def counts(self, split: str) -> dict[str, int]:
         """Images of each class, and clean ones: the share of the published counts, at least one of each."""
+        defective = self.share if split == "train" or self.test_share is None else self.test_share
+        found = {kind: max(1, round(count * defective)) for kind, count in COUNTS[split].items() if self.class_of(kind)}
         clean = self.clean_train if split == "train" else self.clean_test
-        asked = {kind: count for kind, count in COUNTS[split].items() if self.class_of(kind)} | {CLEAN: clean}
-        return {kind: max(1, round(count * self.share)) if count else 0 for kind, count in asked.items()}
+        return found | {CLEAN: max(1, round(clean * self.share)) if clean else 0}
 
     def addresses(self) -> list[Address]:
         """All images, in the order in which they are drawn."""

@@ -157,11 +157,19 @@ def test_a_share_holds_the_first_images_of_the_whole(folder: Path, tmp_path: Pat
     assert all((small / name).read_bytes() == (large / name).read_bytes() for name in names)
 
 
+def test_more_test_images_than_published(folder: Path) -> None:
+    """The defective test images alone, in a set with a name of its own."""
+    few, many = (rendered(folder, **settings).settings for settings in ({}, {"test_share": 2.0}))
+    assert many.counts("train") == few.counts("train") and many.name != few.name
+    assert many.counts("test") == {kind: 2 * count for kind, count in COUNTS["test"].items()} | {CLEAN: 1}
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"resolution": 32}, "datamodule.resolution must be between 64 and 2048, got 32"),
         ({"share": 0.0}, "datamodule.share must be above 0 and at most 1, got 0.0"),
+        ({"test_share": -1.0}, "datamodule.test_share must be above 0, got -1.0"),
         ({"clean_train": -1}, "clean_train, clean_test and world_seed must be at least 0, got -1"),
         ({"contrast": 0.0}, "datamodule.contrast must be above 0, got 0.0 for foreign material"),
         ({"contrast": {"dent": 1.0}}, "datamodule.contrast has no class 'dent': choose of foreign material"),
