@@ -39,7 +39,7 @@ def cells_of(given: argparse.Namespace) -> list[Cell]:
 def measure(given: argparse.Namespace, path: Path) -> Bench:
     """Every cell that ``path`` lacks, each appended as soon as it is known."""
     protocol = Protocol(given.size, given.steps, given.pictures)
-    name = given.data.resolve().name
+    name = name_of(given)
     clean = clean_of(given.data, given.clean)
     bench = Bench(given.data, clean, source_of(given.data), given.cache / name, protocol)
     check_numbers(read_examples(given.data), given.num_real)
@@ -63,6 +63,10 @@ def measure(given: argparse.Namespace, path: Path) -> Bench:
             append(path, line | {"environment": machine})
             bar.set_postfix_str(f"{arm}, {num_real} real, seed {seed}: {line['balanced_accuracy']}")
     return bench
+
+
+def name_of(given: argparse.Namespace) -> str:
+    return str(given.name or given.data.resolve().name)
 
 
 def check_numbers(examples: Examples, numbers: Sequence[int]) -> None:
@@ -96,6 +100,7 @@ def read_arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--clean", type=Path, help="pictures without a defect; else DATA/clean, of DeepPCB its templates"
     )
+    parser.add_argument("--name", help="what the results call the set; else its folder's name")
     parser.add_argument(
         "--num-real", type=int, nargs="+", default=[5, 20, 10], help="defects of each class that are known"
     )
@@ -122,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if given.page is not None and not {CONTROL, ASKED} <= set(given.arms):
             raise ValueError(f"the arms {CONTROL} and {ASKED} answer the question: take both among --arms")
         if given.data is not None:
-            lines = given.lines or FOLDER / f"{given.data.resolve().name}.jsonl"
+            lines = given.lines or FOLDER / f"{name_of(given)}.jsonl"
             bench = measure(given, lines)
             cells = Cells.of(read_lines(lines))
             show(cells, bench, (given.page or lines).with_suffix(""))

@@ -206,6 +206,17 @@ def found_in_words(order: PairedOrder, p: float) -> str:
     return "undecided" if p >= LEVEL else "better" if order.mean > 0 else "worse"
 
 
+def deviating(values: Sequence[float]) -> str:
+    """Mean and standard deviation, as the chapter prints them."""
+    if not values:
+        return "-"
+    mean = fmean(values)
+    if len(values) < 2:
+        return f"{mean:.1f}"
+    deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
+    return f"{mean:.1f} ± {deviation:.1f}"
+
+
 def recalls(cells: Cells, arm: str, num_real: int) -> list[float | None]:
     """Mean over seeds of each class's share that is named right, in per cent; None where no test patch shows it."""
     rows = [line["recalls"] for line in cells.lines(arm, num_real)]

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from docs.ledger import detection_curves, template_differences
+from docs.ledger import detection_curves, gain_chapter, template_differences
 from docs.ledger.gain_answers import (
     CONTROL,
     MEASURE,
     Cells,
     answer,
     compared,
+    deviating,
     found_in_words,
     read_lines,
     recalls,
@@ -66,7 +67,7 @@ def page() -> str:
                 text.append(bullet(f"**{name}.** {words}"))
     text += ["", *paragraph(INTRODUCTION), f"`{COMMAND}` measures a set and makes this page.", ""]
     for name, cells in sets.items():
-        text += [f"## {name}", "", *section(cells, f"defects/{name}")]
+        text += [f"## {name}", "", *gain_chapter.section(name, cells), *section(cells, f"defects/{name}")]
     text += detection_curves.section()
     if found_without := template_differences.section():
         text += ["## Without learning: the difference from a faultless twin", "", *found_without]
@@ -142,17 +143,6 @@ def arm_table(cells: Cells) -> str:
                 stated = [deviating([line[key] for line in lines if key in line]) for key in has.values()]
                 rows.append([str(number), title, str(len(lines)), *stated])
     return markdown(("N", "arm", "seeds", *has), rows)
-
-
-def deviating(values: Sequence[float]) -> str:
-    """Mean and standard deviation, as the chapter prints them."""
-    if not values:
-        return "-"
-    mean = fmean(values)
-    if len(values) < 2:
-        return f"{mean:.1f}"
-    deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
-    return f"{mean:.1f} ± {deviation:.1f}"
 
 
 def gate_in_words(cells: Cells) -> Iterator[str]:
