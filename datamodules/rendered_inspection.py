@@ -26,7 +26,7 @@ from datamodules.inspection import Inspection
 from datamodules.rendered_set import SetSettings, load_libraries, make_set
 from generative.rendering.images import from_uint8, image_grid, stacked
 from generative.rendering.inspection.address import Address
-from generative.rendering.inspection.classes import CLASSES, CLEAN, LARGEST, SMALLEST
+from generative.rendering.inspection.classes import CLASSES, CLEAN, LARGEST, PRODUCTS, SMALLEST
 
 CONTRAST = {**dict.fromkeys(CLASSES, 1.0), "foreign material": 1.6}  # of the default world, times what is asked
 SHOWN_AROUND = 0.16  # of an image's side, the least that a sheet shows around a defect
@@ -37,7 +37,8 @@ class RenderedInspection(Inspection):
 
     ``resolution``: pixels a side, 64 to 2048. ``share``: of the published counts of every class and of the clean images, at
     least one of each; its images are the first of the whole set. ``test_share``: as that, of the defective test images, and
-    above 1 there are more of them than published. ``clean_train`` and ``clean_test``: images without a defect.
+    above 1 there are more of them than published. ``clean_train`` and ``clean_test``: images without a defect. ``products``:
+    how many different ones the images show, 1 to 12.
 
     ``contrast``: one factor of visibility, or one for each of some classes; 1 is the default world. It scales the change of light
     that foreign material, cracks, scratches, epoxy on the die and other defects make, and how far parts and the rim of the
@@ -58,6 +59,7 @@ class RenderedInspection(Inspection):
         *,
         share: float = 1.0,
         test_share: float | None = None,
+        products: int = PRODUCTS,
         clean_train: int = 200,
         clean_test: int = 100,
         contrast: float | dict[str, float] = 1.0,
@@ -74,6 +76,8 @@ class RenderedInspection(Inspection):
             raise ValueError(f"datamodule.share must be above 0 and at most 1, got {share}")
         if test_share is not None and not (math.isfinite(test_share) and test_share > 0):
             raise ValueError(f"datamodule.test_share must be above 0, got {test_share}")
+        if not 1 <= products <= PRODUCTS:
+            raise ValueError(f"datamodule.products must be between 1 and {PRODUCTS}, got {products}")
         if min(clean_train, clean_test, world_seed) < 0:
             raise ValueError(
                 f"datamodule.clean_train, clean_test and world_seed must be at least 0, got {clean_train}, {clean_test} and "
@@ -90,6 +94,7 @@ class RenderedInspection(Inspection):
             misaligned=misaligned,
             only=chosen_classes(only or {}),
             test_share=test_share,
+            products=products,
         )
         self.data_dir = self.above / self.settings.name
 
@@ -173,6 +178,7 @@ def main() -> None:
     make.add_argument("data_dir", help="the folder above it")
     make.add_argument("--share", type=float, default=1.0)
     make.add_argument("--test-share", type=float, help="of the defective test images, above 1 more; else --share")
+    make.add_argument("--products", type=int, default=PRODUCTS, help="how many different ones the images show")
     make.add_argument(
         "--only",
         nargs="+",
@@ -194,6 +200,7 @@ def main() -> None:
             settings = {
                 "share": given.share,
                 "test_share": given.test_share,
+                "products": given.products,
                 "world_seed": given.seed,
                 "only": named_classes(given.only),
             }

@@ -21,7 +21,7 @@ from datamodules.box_masks import REMEDY, coco_masks, packed
 from datamodules.preparation import replace_json
 from datamodules.twins import CLEAN as TWINS
 from generative.rendering.inspection.address import Address
-from generative.rendering.inspection.classes import CLASSES, CLEAN, VERSION
+from generative.rendering.inspection.classes import CLASSES, CLEAN, PRODUCTS, VERSION
 
 COUNTS = {  # Table 3.1
     "train": dict(zip(CLASSES, (115, 16, 18, 11, 20, 13, 56, 7, 139), strict=True)),
@@ -35,7 +35,7 @@ class SetSettings:
     """Everything that the files of a set follow from. ``contrast``: class and factor, of all classes.
 
     ``only``: the classes of the set, each with those of the world that it stands for; empty: the nine of the world.
-    ``test_share``: as ``share``, of the defective test images; None: ``share``.
+    ``test_share``: as ``share``, of the defective test images; None: ``share``. ``products``: so many are shown.
     """
 
     resolution: int
@@ -47,6 +47,7 @@ class SetSettings:
     misaligned: bool
     only: tuple[tuple[str, tuple[str, ...]], ...] = ()
     test_share: float | None = None
+    products: int = PRODUCTS
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -62,8 +63,8 @@ class SetSettings:
     def name(self) -> str:
         """The name of the set's folder: resolution and a hash of the settings and of the renderer's version."""
         facts = {**asdict(self), "version": VERSION}
-        for name in ("only", "test_share"):  # sets that were drawn before these settings came keep their names
-            if not facts[name]:
+        for name in ("only", "test_share", "products"):  # sets that were drawn before these settings came keep their names
+            if facts[name] == getattr(SetSettings, name):
                 del facts[name]
         text = json.dumps(facts, sort_keys=True)
         return f"{self.resolution}px_{hashlib.sha256(text.encode()).hexdigest()[:10]}"
@@ -78,7 +79,7 @@ class SetSettings:
     def addresses(self) -> list[Address]:
         """All images, in the order in which they are drawn."""
         return [
-            Address(self.seed, split, kind, number)
+            Address(self.seed, split, kind, number, self.products)
             for split in COUNTS
             for kind, count in self.counts(split).items()
             for number in range(count)

@@ -138,7 +138,7 @@ def test_an_interrupted_set_goes_on_and_ends_the_same(
 def test_the_folder_is_named_by_the_settings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, Any]] = [
         {}, {"resolution": 128}, {"world_seed": 1}, {"share": 0.03}, {"contrast": 0.5}, {"contrast": {"crack": 0.5}},
-        {"misaligned": True}, {"clean_test": 51},
+        {"misaligned": True}, {"clean_test": 51}, {"products": 3}, {"test_share": 0.5},
     ]  # fmt: skip
     names = [rendered(folder, **settings).data_dir.name for settings in asked]
     assert len(set(names)) == len(names)
@@ -169,6 +169,7 @@ def test_more_test_images_than_published(folder: Path) -> None:
     [
         ({"resolution": 32}, "datamodule.resolution must be between 64 and 2048, got 32"),
         ({"share": 0.0}, "datamodule.share must be above 0 and at most 1, got 0.0"),
+        ({"products": 13}, "datamodule.products must be between 1 and 12, got 13"),
         ({"test_share": -1.0}, "datamodule.test_share must be above 0, got -1.0"),
         ({"clean_train": -1}, "clean_train, clean_test and world_seed must be at least 0, got -1"),
         ({"contrast": 0.0}, "datamodule.contrast must be above 0, got 0.0 for foreign material"),

@@ -7,16 +7,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from generative.randomness import Stream
+from generative.rendering.inspection.classes import PRODUCTS
 
 
 @dataclass(frozen=True)
 class Address:
-    """Image ``number`` of a ``kind`` (a class of defects, or ``clean``) in a ``split`` of the world of ``seed``."""
+    """Image ``number`` of a ``kind`` (a class of defects, or ``clean``) in a ``split`` of the world of ``seed``.
+
+    ``products``: how many different ones the images show; the numbers of a layer do not depend on it.
+    """
 
     seed: int
     split: str
     kind: str
     number: int
+    products: int = PRODUCTS
 
     def generator(self, layer: str) -> np.random.Generator:
         """The numbers of one layer: no other layer and no other image draws from them."""

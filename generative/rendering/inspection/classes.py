@@ -14,5 +14,6 @@ CLASSES = (
     "other",
 )
 CLEAN = "clean"  # of images without a defect
+PRODUCTS = 12  # that the boards are of
 SMALLEST, LARGEST = 64, 2048  # pixels a side
 VERSION = 1  # to be raised where the same settings draw other pixels: cached sets are named by it

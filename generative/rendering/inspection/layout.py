@@ -10,9 +10,9 @@ import numpy as np
 
 from generative.rendering.inspection.address import Address, periodic_noise, periodic_values
 from generative.rendering.inspection.canvas import UNITS, Light, linear
+from generative.rendering.inspection.classes import PRODUCTS
 from generative.rendering.inspection.routing import Trace, route
 
-PRODUCTS = 12
 MOST_TURN, MOST_MOVE = math.radians(2.0), 0.05  # of a part that is well placed: 2 degrees, 5 percent of its length
 SOLDER_MASKS = {
     "green": linear(46, 84, 60),
@@ -225,7 +225,7 @@ def is_free(site: Site, die: Die, reach: float, others: list[Site]) -> bool:
 
 def scene_of(address: Address) -> Scene:
     """A faultless board: a product, its parts within their tolerance, the epoxy within its band, the camera's place."""
-    chosen = address.generator("product").integers(PRODUCTS)
+    chosen = address.generator("product").integers(PRODUCTS) % address.products
     product = product_of(address.seed, int(chosen))
     camera, placing = address.generator("camera"), address.generator("placing")
     die = product.die

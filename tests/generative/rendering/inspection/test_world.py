@@ -13,7 +13,7 @@ from generative.rendering.inspection.address import Address
 from generative.rendering.inspection.canvas import Canvas, Light
 from generative.rendering.inspection.classes import CLASSES, CLEAN, VERSION
 from generative.rendering.inspection.defects import Instance
-from generative.rendering.inspection.layout import product_of
+from generative.rendering.inspection.layout import product_of, scene_of
 from generative.rendering.inspection.world import encoded, hidden_by_later, render, shows
 
 SIZE = 128
@@ -80,6 +80,17 @@ def test_seeds_splits_and_classes_have_images_of_their_own() -> None:
     at = [address(CLEAN), address(CLEAN, seed=1), address(CLEAN, split="test"), address("scratch")]
     twins = [render(one, 64).twin.tobytes() for one in at]
     assert len(set(twins)) == len(twins)
+
+
+def test_fewer_products_change_no_board_of_theirs() -> None:
+    """Of two products all boards are; one that was of them before is the same picture."""
+    numbers = [scene_of(address(CLEAN, number)).product.number for number in range(40)]
+    few = [scene_of(Address(0, "train", CLEAN, number, products=2)).product.number for number in range(40)]
+    assert len(set(numbers)) > 6
+    assert few == [number % 2 for number in numbers]
+    number = next(place for place, product in enumerate(numbers) if product < 2)
+    pictures = [render(Address(0, "train", CLEAN, number, products=products), 64).image for products in (2, 12)]
+    assert np.array_equal(*pictures)
 
 
 @pytest.mark.parametrize("kind", ["scratch", "excess epoxy"])
