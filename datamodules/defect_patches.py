@@ -150,9 +150,16 @@ def test_windows(boxed: BoxedSet, size: int) -> Windows:
 
 
 def synthetic_windows(folder: Path, source: ImageDataModule, side: int) -> Windows:
-    """Every defect of a folder in COCO's format of the classes of ``source``, with the twins in its folder ``clean``.
+    """Every defect of a folder in COCO's format of the classes of ``source``, with the twins in its folder ``clean``."""
+    sets = [boxed for _, boxed in drawn_sets(folder, source)]
+    return joined([boxed.around(boxed.places(), side, real=False) for boxed in sets])
 
-    The pictures are taken at their own size; ValueError where the folder has none.
+
+def drawn_sets(folder: Path, source: ImageDataModule) -> list[tuple[list[Path], BoxedSet]]:
+    """The pictures of a folder in COCO's format at their own size, with their boxes of the classes of ``source``.
+
+    Without a test split every tenth picture is held out and makes a set of its own: all of them were made for training.
+    ValueError where the folder has no pictures.
     """
     first = next(iter(sorted((folder / "train").glob("*"))), None)
     if first is None:
@@ -168,6 +175,4 @@ def synthetic_windows(folder: Path, source: ImageDataModule, side: int) -> Windo
         batch_size=1,
         seed=0,
     )
-    # Without a test split every tenth picture is held out, and all of them were made for training.
-    sets = [boxed_set(made, split) for split in made.splits]
-    return joined([boxed.around(boxed.places(), side, real=False) for boxed in sets])
+    return [([one.image for one in made.find(split)], boxed_set(made, split)) for split in made.splits]
