@@ -63,7 +63,11 @@ class SetSettings:
     def name(self) -> str:
         """The name of the set's folder: resolution and a hash of the settings and of the renderer's version."""
         facts = {**asdict(self), "version": VERSION}
-        for name in ("only", "test_share", "products"):  # sets that were drawn before these settings came keep their names
+        for name in (
+            "only",
+            "test_share",
+            "products",
+        ):  # sets that were drawn before these settings came keep their names
             if facts[name] == getattr(SetSettings, name):
                 del facts[name]
         text = json.dumps(facts, sort_keys=True)

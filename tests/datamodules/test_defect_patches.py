@@ -20,26 +20,21 @@ from datamodules.synthesis.fitting import fit
 from datamodules.synthesis.reading import choose, clean_images, read_examples
 from datamodules.synthesis.recipe import read_recipe
 from generative.rendering.images import from_uint8
-from tests.support.defects import KINDS, SIDE, write_boards
+from tests.support.defects import KINDS, SIDE
 
 CLEAN = len(KINDS)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("boards")
-    write_boards(made)
-    return made
-
-
-@pytest.fixture(scope="module")
-def drawn(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def drawn(boards_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six pictures that the synthesiser draws from three of each class."""
     root = tmp_path_factory.mktemp("drawn")
-    examples = read_examples(folder)
+    examples = read_examples(boards_folder)
     fit(examples, choose(examples, num_real=3, seed=0), num_real=3, seed=0, families={}).write(root / "recipe.yaml")
     plan = Plan(6, 0, (4, 8))
-    drawing = Drawing(root / "recipe.yaml", read_recipe(root / "recipe.yaml"), clean_images(folder), plan, root / "set")
+    drawing = Drawing(
+        root / "recipe.yaml", read_recipe(root / "recipe.yaml"), clean_images(boards_folder), plan, root / "set"
+    )
     drawing.start()
     for number in drawing.missing():
         drawing.draw(number)
@@ -48,8 +43,8 @@ def drawn(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "set"
 
 
-def patches(folder: Path, **given: Any) -> DefectPatches:
-    source = partial(DeepPCB, data_dir=str(folder), resolution=SIDE)
+def patches(boards_folder: Path, **given: Any) -> DefectPatches:
+    source = partial(DeepPCB, data_dir=str(boards_folder), resolution=SIDE)
     return DefectPatches(source=source, **{"size": 32, "batch_size": 24, "seed": 0, "num_real": 3, **given})
 
 
@@ -60,8 +55,8 @@ def batch_of(data: DefectPatches) -> dict[str, torch.Tensor]:
     return next(iter(data.train_dataloader()))
 
 
-def test_known_defects_and_faultless_ones(folder: Path) -> None:
-    data = patches(folder)
+def test_known_defects_and_faultless_ones(boards_folder: Path) -> None:
+    data = patches(boards_folder)
     assert data.name == "deeppcb_patches"
     assert data.num_classes == CLEAN + 1
     labels = data.split("train")[1]
@@ -77,15 +72,15 @@ def test_known_defects_and_faultless_ones(folder: Path) -> None:
     assert differs[defective].all(), "the defect is what the twin has not"
 
 
-def test_pasted_ones_are_half(folder: Path) -> None:
-    batch = batch_of(patches(folder, paste="matched"))
+def test_pasted_ones_are_half(boards_folder: Path) -> None:
+    batch = batch_of(patches(boards_folder, paste="matched"))
     defective = batch["label"] < CLEAN
     assert 0.3 < (batch["real"][defective] == 0).float().mean() < 0.6
     assert batch["real"][~defective].all()
 
 
-def test_drawn_ones_bring_their_names_and_twins(folder: Path, drawn: Path) -> None:
-    data = patches(folder, synthetic=str(drawn), synthetic_share=1.0)
+def test_drawn_ones_bring_their_names_and_twins(boards_folder: Path, drawn: Path) -> None:
+    data = patches(boards_folder, synthetic=str(drawn), synthetic_share=1.0)
     windows = data.training
     made = windows.real == 0
     assert made.sum() == len(json.loads((drawn / "train.json").read_text())["annotations"]) > 20, "none is held out"
@@ -102,9 +97,9 @@ def test_drawn_ones_bring_their_names_and_twins(folder: Path, drawn: Path) -> No
     assert not batch["real"][batch["label"] < CLEAN].any()
 
 
-def test_the_seed_of_the_subset_is_not_that_of_the_run(folder: Path) -> None:
+def test_the_seed_of_the_subset_is_not_that_of_the_run(boards_folder: Path) -> None:
     first, same, other = (
-        patches(folder, seed=seed, subset_seed=subset).training.images[: 3 * CLEAN]
+        patches(boards_folder, seed=seed, subset_seed=subset).training.images[: 3 * CLEAN]
         for seed, subset in ((0, 1), (5, 1), (0, 2))
     )
     assert torch.equal(first, same)
@@ -130,9 +125,9 @@ def test_the_seed_of_the_subset_is_not_that_of_the_run(folder: Path) -> None:
         ({"batch_size": 5}, "batch_size=5 has no room for a patch of each of 7 classes"),
     ],
 )
-def test_bad_input(folder: Path, given: dict[str, Any], message: str) -> None:
+def test_bad_input(boards_folder: Path, given: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        batch_of(patches(folder, **given))
+        batch_of(patches(boards_folder, **given))
 
 
 def test_a_set_without_boxes_is_refused() -> None:
@@ -140,8 +135,8 @@ def test_a_set_without_boxes_is_refused() -> None:
         DefectPatches(source=Digits, size=32, batch_size=24, seed=0)
 
 
-def test_order_is_that_of_the_composition(folder: Path) -> None:
-    data = patches(folder)
+def test_order_is_that_of_the_composition(boards_folder: Path) -> None:
+    data = patches(boards_folder)
     order = data.order()
     assert order is not None
     assert np.array_equal(batch_of(data)["index"], order(np.arange(24)))

@@ -12,19 +12,12 @@ from datamodules.deeppcb import DeepPCB
 from datamodules.defect_patches import boxed_set, known
 from datamodules.patches.windows import BoxedSet, changed, cut, joined
 from datamodules.synthesis.reading import choose, read_examples
-from tests.support.defects import KINDS, MARGIN, SIDE, write_boards
+from tests.support.defects import KINDS, MARGIN, SIDE
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("boards")
-    write_boards(made)
-    return made
-
-
-@pytest.fixture(scope="module")
-def boards(folder: Path) -> BoxedSet:
-    return boxed_set(DeepPCB(data_dir=str(folder), resolution=SIDE, batch_size=1, seed=0), "train")
+def boards(boards_folder: Path) -> BoxedSet:
+    return boxed_set(DeepPCB(data_dir=str(boards_folder), resolution=SIDE, batch_size=1, seed=0), "train")
 
 
 def test_a_window_is_the_pixels_around_its_middle() -> None:
@@ -50,14 +43,14 @@ def test_defects_stand_in_the_middle(boards: BoxedSet) -> None:
 
 
 def test_fewer_known_defects_are_among_more_and_the_synthesiser_learns_from_the_same(
-    boards: BoxedSet, folder: Path
+    boards: BoxedSet, boards_folder: Path
 ) -> None:
     sides = {count: known(boards, KINDS, 48, num_real=count, seed=3) for count in (2, 5)}
     for label in range(len(KINDS)):
         few, many = (windows.origins[windows.labels == label].tolist() for windows in sides.values())
         assert few == many[:2]
         assert len(set(many)) == 5, "one an image while there are images"
-    examples = read_examples(folder)
+    examples = read_examples(boards_folder)
     names = sorted({example.image.name for example in examples.all})
     for label, chosen in enumerate(choose(examples, num_real=5, seed=3).values()):
         theirs = [names.index(example.image.name) for example in chosen]

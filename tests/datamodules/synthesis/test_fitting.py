@@ -13,19 +13,12 @@ from datamodules.synthesis.fitting import Fit, fit
 from datamodules.synthesis.reading import choose, read_examples
 from datamodules.synthesis.recipe import Recipe, read_recipe
 from datamodules.synthesis.sheets import fit_sheet
-from tests.support.defects import KINDS, MARGIN, write_boards, write_parts
+from tests.support.defects import KINDS, MARGIN, write_parts
 
 
 def fitted(folder: Path, *, num_real: int, **families: str) -> Fit:
     examples = read_examples(folder)
     return fit(examples, choose(examples, num_real=num_real, seed=0), num_real=num_real, seed=0, families=families)
-
-
-@pytest.fixture(scope="module")
-def boards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("boards")
-    write_boards(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +28,8 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_kinds_of_a_board_are_learned(boards: Path) -> None:
-    recipe = fitted(boards, num_real=4).recipe
+def test_the_kinds_of_a_board_are_learned(boards_folder: Path) -> None:
+    recipe = fitted(boards_folder, num_real=4).recipe
     assert recipe.levels is not None
     found = {name: (learned.family, learned.adds) for name, learned in recipe.classes.items()}
     families, levels = (
@@ -67,30 +60,30 @@ def test_fibres_become_curves_and_blots_polygons(parts: Path, tmp_path: Path) ->
     assert np.asarray(read.classes["fibre"].examples[0]["points"]) == pytest.approx(fibre["points"], abs=1e-3)
 
 
-def test_the_recipe_is_a_function_of_the_chosen_defects(boards: Path, tmp_path: Path) -> None:
+def test_the_recipe_is_a_function_of_the_chosen_defects(boards_folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
-    shutil.copytree(boards, other)
+    shutil.copytree(boards_folder, other)
     examples = read_examples(other)
     chosen = {example.image for rows in choose(examples, num_real=1, seed=0).values() for example in rows}
     spared = [image for image in (other / "group00001" / "00001").glob("*_test.jpg") if image not in chosen]
     assert spared
     for image in spared:
         image.write_bytes(b"no image")  # not one is opened
-    first, second = (fitted(folder, num_real=1).recipe for folder in (boards, other))
+    first, second = (fitted(folder, num_real=1).recipe for folder in (boards_folder, other))
     assert first.classes == second.classes
     assert first.levels == second.levels
 
 
-def test_boxes_of_other_defects_agree_with_the_convention(boards: Path) -> None:
-    recipe: Recipe = fitted(boards, num_real=2).recipe
-    pairs = [pair for rows in check_boxes(recipe, read_examples(boards), most=24).values() for pair in rows]
+def test_boxes_of_other_defects_agree_with_the_convention(boards_folder: Path) -> None:
+    recipe: Recipe = fitted(boards_folder, num_real=2).recipe
+    pairs = [pair for rows in check_boxes(recipe, read_examples(boards_folder), most=24).values() for pair in rows]
     ours, tight = np.mean(pairs, axis=0)
     assert ours > 0.9
     assert tight < 0.5
 
 
-def test_fewer_are_among_more_and_of_different_images(boards: Path) -> None:
-    examples = read_examples(boards)
+def test_fewer_are_among_more_and_of_different_images(boards_folder: Path) -> None:
+    examples = read_examples(boards_folder)
     few, many = (choose(examples, num_real=count, seed=3) for count in (2, 5))
     for name in KINDS:
         assert few[name] == many[name][:2]

@@ -73,7 +73,10 @@ def test_a_picture_is_as_bad_as_its_worse_score() -> None:
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [(["--keep", "0"], "--keep must be above 0 and at most 1, got 0"), (["-o", "{drawn}"], "is not empty: give another -o")],
+    [
+        (["--keep", "0"], "--keep must be above 0 and at most 1, got 0"),
+        (["-o", "{drawn}"], "is not empty: give another -o"),
+    ],
 )
 def test_bad_input(
     folders: tuple[Path, Path], words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
