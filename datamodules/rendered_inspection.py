@@ -171,6 +171,18 @@ def named_classes(words: Sequence[str]) -> dict[str, list[str]]:
     return {name: kinds.split(",") if sign else [name] for name, sign, kinds in parts}
 
 
+def named_factors(words: Sequence[str]) -> dict[str, float]:
+    """``crack=0.5`` of the command line. ValueError for other words."""
+    found = {}
+    for word in words:
+        name, _, factor = word.partition("=")
+        try:
+            found[name] = float(factor)
+        except ValueError:
+            raise ValueError(f"--contrast {word}: give CLASS=FACTOR, such as crack=0.5") from None
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -179,6 +191,9 @@ def main() -> None:
     make.add_argument("--share", type=float, default=1.0)
     make.add_argument("--test-share", type=float, help="of the defective test images, above 1 more; else --share")
     make.add_argument("--products", type=int, default=PRODUCTS, help="how many different ones the images show")
+    make.add_argument(
+        "--contrast", nargs="+", default=[], metavar="CLASS=FACTOR", help="how visible these classes are; else 1"
+    )
     make.add_argument(
         "--only",
         nargs="+",
@@ -201,6 +216,7 @@ def main() -> None:
                 "share": given.share,
                 "test_share": given.test_share,
                 "products": given.products,
+                "contrast": named_factors(given.contrast),
                 "world_seed": given.seed,
                 "only": named_classes(given.only),
             }
