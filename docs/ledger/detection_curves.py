@@ -34,17 +34,19 @@ if TYPE_CHECKING:
 
 FILE = "defects/detection_curves"  # of docs/results
 CHART = RESULTS / "defects" / "detection_curves.png"
+COMMAND = "python -m docs.ledger.detection_curves --data FOLDER --num-real 20 --false-calls 0.05"
+TENTHS = 10
 SOURCES = {"real": "real defects of the test split", "probes": "drawn probes"}
 
 
-def measured(bench: Bench, num_real: int, seed: int, share: float) -> Iterator[Line]:
+def measured(bench: Bench, name: str, num_real: int, seed: int, share: float) -> Iterator[Line]:
     """A line for the real defects and one for the probes: sizes in pixels, found or not."""
     network, _ = bench.learned(ASKED, bench.made(ASKED, num_real, seed), num_real, seed)
     size, clean = bench.protocol.size, len(bench.names)
     scores = 1 - predicted(network, bench.test, size, paired=False)[:, -1]
     limit = threshold_at(scores[bench.test.labels.numpy() == clean], share)
     real = bench.test.chosen(torch.arange(len(bench.test))[bench.test.labels < clean])
-    told = {"set": bench.data.resolve().name, "num_real": num_real, "seed": seed, "false_calls": share}
+    told = {"set": name, "num_real": num_real, "seed": seed, "false_calls": share}
     for source, windows in (("real", real), ("probes", bench.probes(num_real, seed))):
         found = 1 - predicted(network, windows, size, paired=False)[:, -1] > limit
         sizes = sizes_of(windows)
@@ -79,39 +81,55 @@ def section() -> Iterator[str]:
         return
     yield "## How large must a defect be to be found?\n"
     yield from paragraph(
-        f"The classifier of drawn and {lines[0]['num_real']} real defects a class calls a patch a defect; "
-        f"{100 * lines[0]['false_calls']:g} % of the faultless test patches are called one. Size is the root of the number of "
-        "changed pixels. a90 is the size that is found nine times in ten by a logistic curve in the logarithm of the size, and "
-        "a90/95 lies above it with 95 % confidence, by the likelihood ratio, which takes defects for independent."
+        "The classifier of drawn and N real defects a class calls a patch a defect above a limit that some of the faultless test "
+        "patches exceed: the false calls. Size is the root of the number of changed pixels. a90 is the size that is found nine "
+        "times in ten by a logistic curve in the logarithm of the size, and a90/95 lies above it with 95 % confidence, by the "
+        "likelihood ratio, which takes defects for independent. There is no a90 (-) where larger defects are not found more often."
     )
     rows = []
     for line in lines:
         share = f"{100 * line['hits'].count('1') / len(line['hits']):.1f}"
         numbers = [f"{line[key]:.1f}" if key in line else "-" for key in ("a90", "a90_95")]
-        rows.append([line["set"], str(line["seed"]), SOURCES[line["source"]], str(len(line["hits"])), share, *numbers])
-    yield markdown(("set", "seed", "defects", "number", "found, %", "a90, px", "a90/95, px"), rows)
+        told = [line["set"], str(line["num_real"]), f"{100 * line['false_calls']:g} %", str(line["seed"])]
+        rows.append([*told, SOURCES[line["source"]], str(len(line["hits"])), share, *numbers])
+    heads = ("set", "N", "false calls", "seed", "defects", "number", "found, %", "a90, px", "a90/95, px")
+    yield markdown(heads, rows)
+    yield f"`{COMMAND}` measures a set.\n"
     yield "![curves of drawn probes and of real defects](defects/detection_curves.png)\n"
 
 
 def chart(lines: Sequence[Line]) -> Figure:
-    """Each line's curve over the sizes that it was fitted to, the real ones solid."""
+    """A panel for each set: the curves over the sizes that they were fitted to, and the share found of each tenth of all seeds."""
     from matplotlib.figure import Figure  # a second that the page alone does not take
 
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    axes = figure.subplots()
-    for line in lines:
-        if "slope" in line:
-            at = np.geomspace(max(1.0, min(line["sizes"])), max(line["sizes"]), 100)
-            values = 1 / (1 + np.exp(-(line["intercept"] + line["slope"] * np.log(at))))
-            is_real = line["source"] == "real"
-            label = SOURCES[line["source"]] if line["seed"] == lines[0]["seed"] else None
-            axes.plot(at, values, "-" if is_real else "--", color="C0" if is_real else "C1", label=label)
-    axes.axhline(0.9, color="grey", linewidth=0.6)
-    axes.set_xscale("log")
-    axes.set_xlabel("size of a defect, root of its pixels")
-    axes.set_ylabel("probability of detection")
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    names = list(dict.fromkeys(line["set"] for line in lines))
+    figure = Figure(figsize=(5.4 * len(names), 4.0), layout="constrained")
+    panels = figure.subplots(1, len(names), squeeze=False)[0]
+    for axes, name in zip(panels, names, strict=True):
+        for source, colour in zip(SOURCES, ("C0", "C1"), strict=True):
+            chosen = [line for line in lines if (line["set"], line["source"]) == (name, source)]
+            if not chosen:
+                continue
+            sizes = np.concatenate([line["sizes"] for line in chosen])
+            hits = np.array([letter == "1" for line in chosen for letter in line["hits"]])
+            parts = np.array_split(np.argsort(sizes, kind="stable"), TENTHS)
+            points = [(np.exp(np.log(sizes[part]).mean()), hits[part].mean()) for part in parts if len(part)]
+            axes.plot(*zip(*points, strict=True), "o" if source == "real" else "s", color=colour, label=SOURCES[source])
+            for line in chosen:
+                if "slope" in line:
+                    at = np.geomspace(max(1.0, min(line["sizes"])), max(line["sizes"]), 100)
+                    values = 1 / (1 + np.exp(-(line["intercept"] + line["slope"] * np.log(at))))
+                    axes.plot(at, values, "-" if source == "real" else "--", color=colour, linewidth=1)
+        axes.axhline(0.9, color="grey", linewidth=0.6)
+        axes.set_title(name, fontsize=9)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("{x:g}")
+        axes.tick_params(axis="x", which="both", labelsize=7)
+        axes.set_xlabel("size of a defect, root of its pixels")
+        axes.set_ylabel("probability of detection")
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
     return figure
 
 
@@ -121,6 +139,7 @@ def main() -> None:
     parser.add_argument(
         "--clean", type=Path, help="pictures without a defect; else DATA/clean, of DeepPCB its templates"
     )
+    parser.add_argument("--name", help="what the results call the set; else its folder's name")
     parser.add_argument("--num-real", type=int, default=20)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--false-calls", type=float, default=0.05, help="share of faultless test patches")
@@ -128,11 +147,14 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     with one_line_errors():
-        cache = given.cache / given.data.resolve().name
+        name = given.name or given.data.resolve().name
+        cache = given.cache / name
         bench = Bench(given.data, clean_of(given.data, given.clean), source_of(given.data), cache)
-        found = [line for seed in given.seeds for line in measured(bench, given.num_real, seed, given.false_calls)]
+        found = [
+            line for seed in given.seeds for line in measured(bench, name, given.num_real, seed, given.false_calls)
+        ]
         machine = {"processor": environment("cpu")["processor"], "threads": torch.get_num_threads()}
-        kept = [line for line in read_results(FILE) if line["set"] != bench.data.resolve().name]
+        kept = [line for line in read_results(FILE) if line["set"] != name]
         lines = [*kept, *(line | {"environment": machine} for line in found)]
         print(write_results(FILE, lines).relative_to(DOCS.parent))
         chart(lines).savefig(CHART, dpi=110)

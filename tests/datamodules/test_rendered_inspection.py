@@ -241,5 +241,5 @@ def test_classes_of_the_command_line() -> None:
 
 def test_factors_of_the_command_line() -> None:
     assert rendered_inspection.named_factors(["epoxy on die=0.6", "crack=2"]) == {"epoxy on die": 0.6, "crack": 2.0}
-    with pytest.raises(ValueError, match="--contrast crack: give CLASS=FACTOR, such as crack=0.5"):
+    with pytest.raises(ValueError, match=r"--contrast crack: give CLASS=FACTOR, such as crack=0\.5"):
         rendered_inspection.named_factors(["crack"])

@@ -44,7 +44,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 
 @pytest.fixture(scope="module")
 def lines(bench: Bench) -> list[Line]:
-    found = [*measured(bench, 2, 0, 0.25)]
+    found = [*measured(bench, "boards", 2, 0, 0.25)]
     known, probes = bench.synthetic(2, 0, "matched"), bench.probes(2, 0)
     assert not torch.equal(known.images[:10], probes.images[:10]), "what no classifier has learned from"
     assert (sizes_of(probes) > 2).all()
@@ -72,7 +72,7 @@ def test_found_is_what_looks_less_faultless_than_the_faultless(bench: Bench, mon
 
     monkeypatch.setattr(detection_curves, "predicted", sure)
     monkeypatch.setattr(bench, "learned", lambda *cell: (None, 0.0))
-    real, probes = measured(bench, 2, 0, 0.25)
+    real, probes = measured(bench, "boards", 2, 0, 0.25)
     assert real["hits"].count("0") <= 1
     assert probes["hits"].count("0") == 1
 
@@ -81,7 +81,7 @@ def test_the_section_and_the_chart(lines: list[Line], monkeypatch: pytest.Monkey
     fitted = lines[0] | {"intercept": -4.0, "slope": 2.0, "a90": 22.2, "a90_95": 25.0}
     monkeypatch.setattr(detection_curves, "read_results", lambda name: [fitted, lines[1]])
     text = "\n".join(section())
-    assert "| boards | 0 | real defects of the test split | 12 |" in text
+    assert "| boards | 2 | 25 % | 0 | real defects of the test split | 12 |" in text
     assert "22.2 | 25.0 |" in text
     chart([fitted, lines[1]]).savefig(tmp_path / "chart.png")
     monkeypatch.setattr(detection_curves, "read_results", lambda name: [])
