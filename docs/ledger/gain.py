@@ -4,8 +4,8 @@ python -m docs.ledger.gain --data data/deeppcb --num-real 5 10 20 --seeds 0 1 2 
 python -m docs.ledger.gain --data FOLDER --num-real 10 20 --lines runs/gain.jsonl --page runs/gain.md      a set of one's own
 
 DATA is DeepPCB's folder, or one with boxes in COCO's format. A cell is an arm at one number of real defects a class and one
-seed, which says which defects are known and where the weights start: half a minute to a minute of a core. What was measured
-before is left as it is, so a process that was killed goes on. Lines go to docs/results/defects/<set>.jsonl, the page and its
+seed, which says which defects are known and where the weights start: half a minute to a minute of a core; --jobs 2 measures two
+at a time. What was measured before is left as it is, so a process that was killed goes on. Lines go to docs/results/defects/<set>.jsonl, the page and its
 pictures are made of them, and <set>_differences.jsonl holds what claims state. The first line of the page is the answer.
 """
 
@@ -13,8 +13,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from multiprocessing import get_context
 from pathlib import Path
+from queue import Empty
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -36,16 +40,19 @@ def cells_of(given: argparse.Namespace) -> list[Cell]:
     return [(arm, number, seed) for number in given.num_real for seed in given.seeds for arm in given.arms]
 
 
+def bench_of(given: argparse.Namespace) -> Bench:
+    protocol = Protocol(given.size, given.steps, given.pictures)
+    clean = clean_of(given.data, given.clean)
+    return Bench(given.data, clean, source_of(given.data), given.cache / name_of(given), protocol)
+
+
 def measure(given: argparse.Namespace, path: Path) -> Bench:
     """Every cell that ``path`` lacks, each appended as soon as it is known."""
-    protocol = Protocol(given.size, given.steps, given.pictures)
-    name = name_of(given)
-    clean = clean_of(given.data, given.clean)
-    bench = Bench(given.data, clean, source_of(given.data), given.cache / name, protocol)
+    bench = bench_of(given)
     check_numbers(read_examples(given.data), given.num_real)
     if not bench.has_twins:
         given.arms = [arm for arm in given.arms if arm not in OF_PAIRS]
-    told = {"set": name, "size": given.size, "steps": given.steps}
+    told = {"set": name_of(given), "size": given.size, "steps": given.steps}
     test = told | {"arm": "test", "classes": [*bench.names, "clean"]} | facts_of(bench)
     done = read_lines(path)
     if not done:
@@ -57,12 +64,56 @@ def measure(given: argparse.Namespace, path: Path) -> Bench:
     have = {(line["arm"], line["num_real"], line["seed"]) for line in done[1:]}
     machine = {"processor": environment("cpu")["processor"], "threads": torch.get_num_threads()}
     missing = [cell for cell in cells_of(given) if cell not in have]
-    with tqdm(missing, desc="cells", disable=not missing) as bar:
-        for arm, num_real, seed in bar:
-            line = told | {"arm": arm, "num_real": num_real, "seed": seed} | bench.cell(arm, num_real, seed)
-            append(path, line | {"environment": machine})
-            bar.set_postfix_str(f"{arm}, {num_real} real, seed {seed}: {line['balanced_accuracy']}")
+    with tqdm(total=len(missing), desc="cells", disable=not missing) as bar:
+        for found in lines_of(missing, given, bench):
+            append(path, told | found | {"environment": machine})
+            bar.update()
+            bar.set_postfix_str("{arm}, {num_real} real, seed {seed}: {balanced_accuracy}".format(**found))
     return bench
+
+
+def lines_of(cells: Sequence[Cell], given: argparse.Namespace, bench: Bench) -> Iterator[Line]:
+    """The line of each cell, in the order in which they are known."""
+    if given.jobs == 1 or len(cells) < 2:
+        for cell in cells:
+            yield line_of(bench, cell)
+        return
+    drawn = {cell[1:]: [other for other in cells if other[1:] == cell[1:]] for cell in cells}
+    context = get_context("spawn")
+    queue = context.Queue()
+    with context.Pool(given.jobs, initializer=start_worker, initargs=(given, queue)) as pool:
+        done = pool.map_async(measure_alike, list(drawn.values()), chunksize=1)
+        for _ in cells:
+            yield received(queue, done)
+
+
+def received(queue: Any, done: Any) -> Line:
+    """The next line of a worker; raises what ended one."""
+    while True:
+        with suppress(Empty):
+            line: Line = queue.get(timeout=1)
+            return line
+        if done.ready():
+            done.get()
+
+
+def line_of(bench: Bench, cell: Cell) -> Line:
+    arm, num_real, seed = cell
+    return {"arm": arm, "num_real": num_real, "seed": seed} | bench.cell(arm, num_real, seed)
+
+
+WORKER: dict[str, Any] = {}  # what a worker process reads once: its bench, and where its lines go
+
+
+def start_worker(given: argparse.Namespace, queue: Any) -> None:
+    torch.set_num_threads(given.threads)
+    WORKER.update(bench=bench_of(given), queue=queue)
+
+
+def measure_alike(cells: Sequence[Cell]) -> None:
+    """Cells that share their drawn pictures: no other worker draws these."""
+    for cell in cells:
+        WORKER["queue"].put(line_of(WORKER["bench"], cell))
 
 
 def name_of(given: argparse.Namespace) -> str:
@@ -109,6 +160,7 @@ def read_arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=SIZE, help="pixels of a patch")
     parser.add_argument("--steps", type=int, default=STEPS, help="of every arm")
     parser.add_argument("--pictures", type=int, default=PICTURES, help="drawn by each recipe")
+    parser.add_argument("--jobs", type=int, default=1, help="cells at a time, each in a process of its own")
     parser.add_argument("--threads", type=int, default=1, help="of the processor")
     parser.add_argument("--cache", type=Path, default=Path("runs/gain"), help="where drawn pictures are kept")
     parser.add_argument("--lines", type=Path, help="instead of docs/results/defects/<set>.jsonl")
@@ -120,6 +172,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = read_arguments(arguments)
     torch.set_num_threads(given.threads)
     with one_line_errors():
+        if given.jobs < 1:
+            raise ValueError(f"--jobs must be at least 1, got {given.jobs}")
         if (given.lines is None) != (given.page is None):
             raise ValueError("--lines and --page are for a set of one's own: give both or none")
         if given.data is None and given.lines is not None:
