@@ -4,9 +4,10 @@ python -m docs.ledger.gain --data data/deeppcb --num-real 5 10 20 --seeds 0 1 2 
 python -m docs.ledger.gain --data FOLDER --num-real 10 20 --lines runs/gain.jsonl --page runs/gain.md      a set of one's own
 
 DATA is DeepPCB's folder, or one with boxes in COCO's format. A cell is an arm at one number of real defects a class and one
-seed, which says which defects are known and where the weights start: half a minute to a minute of a core; --jobs 2 measures two
-at a time. What was measured before is left as it is, so a process that was killed goes on. Lines go to docs/results/defects/<set>.jsonl, the page and its
-pictures are made of them, and <set>_differences.jsonl holds what claims state. The first line of the page is the answer.
+seed, which says which defects are known and where the weights start: half a minute to a minute of a core; --jobs 2 measures
+two at a time. What was measured before is left as it is, so a process that was killed goes on. Lines go to
+docs/results/defects/<set>.jsonl, the page and its pictures are made of them, and <set>_differences.jsonl holds what claims
+state. The first line of the page is the answer.
 """
 
 from __future__ import annotations
