@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ LEAST_SHARE = 0.5  # of a class's examples that agree on what it is
 ELONGATED = 8.0  # length over width, from which on a defect is drawn as a curve
 LEAST_PIXELS = 12  # of the inside of a mask, for its material to be taken from there
 SINGLE = 0.9  # of a mask in its largest piece, for its polygon to stand for all of it
+LEAST_SPAN = 0.5  # of the median share of its box that what was found in one reaches along
 NUM_LEVEL_IMAGES = 40  # of whose patches the levels are learned
 
 
@@ -94,11 +95,12 @@ def fit(
             step()
         if not found:
             raise ValueError(f"no example of {name!r} shows a defect in its box: give masks of this class")
-        if len(found) < len(defects):
+        samples[name] = spanning(found)
+        if len(samples[name]) < len(defects):
             warn_once(
-                f"{len(defects) - len(found)} of {len(defects)} examples of {name} show nothing in their box: left out"
+                f"{len(defects) - len(samples[name])} of {len(defects)} examples of {name} show nothing that fills their box as the "
+                "others do: left out"
             )
-        samples[name] = found
     boxed = [sample for rows in samples.values() for sample in rows]
     convention = learn([sample.example.box for sample in boxed], [sample.tight for sample in boxed])
     done = Fit(
@@ -108,6 +110,22 @@ def fit(
     for name, rows in samples.items():
         done.recipe.classes[name] = learned(name, rows, done, families.get(name))
     return done
+
+
+def spanning(found: Sequence[Sample]) -> list[Sample]:
+    """The samples without those that were looked for in a box, and reach along less of it than half of what others do.
+
+    A faint scratch is not seen, and a pad beside it is: nothing else tells. The longer side counts, since boxes have margins.
+    """
+    spans = [longest(sample.tight) / longest(sample.example.box) for sample in found]
+    least = LEAST_SPAN * float(np.median(spans))
+    sure = [sample.example.segmentation or sample.example.twin is not None for sample in found]
+    return [sample for sample, span, known in zip(found, spans, sure, strict=True) if known or span >= least]
+
+
+def longest(box: Sequence[float]) -> float:
+    left, top, right, bottom = box
+    return max(right - left, bottom - top)
 
 
 class Pictures:

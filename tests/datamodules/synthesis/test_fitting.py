@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from datamodules.synthesis.checking import check_boxes
-from datamodules.synthesis.fitting import Fit, fit
-from datamodules.synthesis.reading import choose, read_examples
+from datamodules.synthesis.fitting import Fit, Sample, fit, spanning
+from datamodules.synthesis.reading import Example, choose, read_examples
 from datamodules.synthesis.recipe import Recipe, read_recipe
 from datamodules.synthesis.sheets import fit_sheet
 from tests.support.defects import KINDS, MARGIN, write_parts
@@ -89,3 +89,19 @@ def test_fewer_are_among_more_and_of_different_images(boards_folder: Path) -> No
         assert few[name] == many[name][:2]
         assert len({example.image for example in many[name]}) == 5
     assert choose(examples, num_real=5, seed=4) != many
+
+
+def test_what_is_too_small_for_its_box_is_no_defect() -> None:
+    """Boxes have margins of all widths; the one that another thing was found in stands out among its class."""
+
+    def found(length: int, side: int, *, twin: Path | None = None) -> Sample:
+        mask = np.zeros((60, 60), dtype=bool)
+        mask[20 : 20 + length, 20:24] = True
+        example = Example("scratch", Path("a.png"), (10.0, 10.0, 20.0, 10.0 + side), Path("train.json"), twin=twin)
+        return Sample(example, mask, mask, mask, (0, 0), mask.shape)
+
+    tight, wide = [[found(length, side) for length in (30, 32, 28, 8)] for side in (32, 90)]
+    assert spanning(tight) == tight[:3]
+    assert spanning(wide) == wide[:3]
+    sure = [*tight[:3], found(8, 32, twin=Path("b.png"))]
+    assert spanning(sure) == sure
