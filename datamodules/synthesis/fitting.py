@@ -98,8 +98,8 @@ def fit(
         samples[name] = spanning(found)
         if len(samples[name]) < len(defects):
             warn_once(
-                f"{len(defects) - len(samples[name])} of {len(defects)} examples of {name} show nothing that fills their box as the "
-                "others do: left out"
+                f"{len(defects) - len(samples[name])} of {len(defects)} examples of {name} show nothing that fills their box as "
+                "the others do: left out"
             )
     boxed = [sample for rows in samples.values() for sample in rows]
     convention = learn([sample.example.box for sample in boxed], [sample.tight for sample in boxed])
