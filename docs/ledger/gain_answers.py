@@ -176,6 +176,7 @@ def compared(cells: Cells, arms: Sequence[str]) -> list[tuple[int, str, PairedOr
 PAIRS = (  # beside every arm against the control
     ("rendered", "rendered_random"),
     ("rendered_only", "random_only"),
+    ("screened", "rendered"),
     ("paste_matched", "paste_anywhere"),
     ("pair_rendered", "pair_real"),
 )

@@ -17,7 +17,15 @@ from torch import Tensor
 from datamodules.base import ImageDataModule
 from datamodules.batches import Augment, Batch, as_batch
 from datamodules.deeppcb import DeepPCB
-from datamodules.defect_patches import NUM_PASTED, boxed_set, faultless, known, synthetic_windows, test_windows
+from datamodules.defect_patches import (
+    NUM_PASTED,
+    boxed_set,
+    drawn_sets,
+    faultless,
+    known,
+    synthetic_windows,
+    test_windows,
+)
 from datamodules.inspection import Inspection
 from datamodules.patches.augmentation import PatchAugmentation, middle, window_side
 from datamodules.patches.composition import ComposedOrder, Composition
@@ -30,6 +38,7 @@ from datamodules.synthesis.reading import CLEAN, choose, clean_images, is_deeppc
 from datamodules.synthesis.recipe import read_recipe
 from docs.ledger.gain_network import PatchResNet
 from docs.ledger.gain_scores import scored
+from docs.ledger.screening_scores import SIDE, scores_of
 from generative.averaging import average_decay, averaged_copy, update_average
 from generative.rendering.images import from_uint8
 from generative.schedules import warmup_cosine
@@ -43,6 +52,7 @@ ARMS = {  # key: what the page calls it
     "rendered": "+ drawn, matched",
     "rendered_only": "drawn alone, matched",
     "random_only": "drawn alone, random shapes and places",
+    "screened": "+ drawn, matched, the worst fifth left out",
     "frozen": "real, frozen EfficientNet-Lite0 features",
     "pair_real": "real, image and faultless twin",
     "pair_rendered": "+ drawn, image and faultless twin",
@@ -59,7 +69,7 @@ HALF_LIFE = 1200  # images of the averaged weights
 LAST_STEPS = 30  # whose patches the training accuracy is of
 PICTURES = 80  # drawn by a recipe
 PER_PICTURE = (8, 12)
-FROZEN_SIDE = 96  # pixels that a patch is enlarged to for EfficientNet-Lite0
+KEPT = 0.8  # of the drawn pictures, in the arm `screened`
 PROBES = 1000  # added to the seed that drawn probes have
 NUM_WORST = 24  # drawn patches that are shown, of those that the classifier errs on most
 
@@ -148,6 +158,23 @@ class Bench:
         return self.drawn_by(num_real, seed, "matched", plan_seed=PROBES + seed)
 
     def drawn_by(self, num_real: int, seed: int, shapes: str, *, plan_seed: int) -> Windows:
+        folder = self.folder_drawn(num_real, seed, shapes, plan_seed)
+        return synthetic_windows(folder, self.source, window_side(self.protocol.size))
+
+    def screened(self, num_real: int, seed: int) -> Windows:
+        """The windows of :meth:`synthetic` without those of the worst pictures."""
+        side, size = window_side(self.protocol.size), self.protocol.size
+        drawn = [boxed for _, boxed in drawn_sets(self.folder_drawn(num_real, seed, "matched", seed), self.source)]
+        windows = [boxed.around(boxed.places(), side, real=False) for boxed in drawn]
+        kept = scores_of(list(zip(drawn, windows, strict=True)), self.real(num_real, seed), size).kept(KEPT)
+        firsts = np.cumsum([0, *(len(boxed.images) for boxed in drawn)])
+        parts = [
+            some.chosen(torch.from_numpy(np.isin(some.origins.numpy() + first, kept)))
+            for some, first in zip(windows, firsts, strict=False)
+        ]
+        return joined(parts)
+
+    def folder_drawn(self, num_real: int, seed: int, shapes: str, plan_seed: int) -> Path:
         folder = self.cache / f"{num_real}_{seed}_{shapes}{'_probes' if plan_seed != seed else ''}"
         if not (folder / "train.json").exists():
             recipe = self.recipe(num_real, seed)
@@ -158,7 +185,7 @@ class Bench:
             for number in drawing.missing():
                 drawing.draw(number)
             drawing.finish()
-        return synthetic_windows(folder, self.source, window_side(self.protocol.size))
+        return folder
 
     def recipe(self, num_real: int, seed: int) -> Path:
         path = self.cache / f"{num_real}_{seed}.yaml"
@@ -174,6 +201,8 @@ class Bench:
         if name.startswith("paste_"):
             how = name.removeprefix("paste_")
             return pasted(self.real(num_real, seed), self.clean, NUM_PASTED, how=how, seed=seed)
+        if name == "screened":
+            return self.screened(num_real, seed)
         if name.startswith(("rendered", "random")):
             return self.synthetic(num_real, seed, "random" if "random" in name else "matched")
         return None
@@ -246,7 +275,7 @@ class Bench:
     def extractor(self) -> Any:
         from metrics.features import EfficientNetLite
 
-        return EfficientNetLite(0, side=FROZEN_SIDE)
+        return EfficientNetLite(0, side=SIDE)
 
 
 def rows_of(windows: Windows) -> dict[str, Tensor]:

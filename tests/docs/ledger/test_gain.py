@@ -146,7 +146,7 @@ def words_for(boards: Path, *more: str) -> list[str]:
 
 
 def test_the_program_goes_on_and_its_first_line_is_the_answer(boards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    arms = ("real", "strong", "paste_matched", "rendered", "rendered_random", "pair_rendered")
+    arms = ("real", "strong", "paste_matched", "rendered", "rendered_random", "screened", "pair_rendered")
     gain.main(words_for(boards, "--arms", *arms))
     path = boards.parent / "gain.jsonl"
     lines = read_lines(path)

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from datamodules import synthesize
 from docs.ledger import screening
-from docs.ledger.screening import Scores
+from docs.ledger.screening_scores import Scores
 from tests.support.defects import write_parts
 
 COUNT = 20
