@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from docs.ledger import gain, gain_page
+from datamodules.defect_patches import drawn_sets
+from docs.ledger import gain, gain_arms, gain_page
 from docs.ledger.gain_answers import Cells, answer, compared, difference_lines, equal_number, read_lines, verdict
-from docs.ledger.gain_arms import ARMS
+from docs.ledger.gain_arms import ARMS, Bench, Protocol, source_of
 from docs.ledger.gain_scores import detection, missed, scored, threshold_at
 from docs.ledger.paired import PairedOrder
+from docs.ledger.screening_scores import Scores
 from tests.support.defects import write_boards, write_parts
 
 CLASSES = ["a", "b", "clean"]
@@ -146,7 +149,7 @@ def words_for(boards: Path, *more: str) -> list[str]:
 
 
 def test_the_program_goes_on_and_its_first_line_is_the_answer(boards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    arms = ("real", "strong", "paste_matched", "rendered", "rendered_random", "screened", "pair_rendered")
+    arms = ("real", "strong", "paste_matched", "rendered", "rendered_random", "pair_rendered")
     gain.main(words_for(boards, "--arms", *arms))
     path = boards.parent / "gain.jsonl"
     lines = read_lines(path)
@@ -166,6 +169,24 @@ def test_the_program_goes_on_and_its_first_line_is_the_answer(boards: Path, monk
     assert measured == ["pair_rendered"]
     again = json.loads(path.read_text().splitlines()[-1])
     assert again["named"] == lines[-1]["named"], "a cell is a function of its numbers"
+
+
+def test_an_arm_leaves_out_the_worst_pictures(boards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of ten pictures eight stay. The tenth is a set of its own, since `inspection` holds it out."""
+    bench = Bench(
+        boards, boards, source_of(boards), boards.parent / "screened", Protocol(size=32, steps=2, pictures=10)
+    )
+    whole = bench.synthetic(2, 0, "matched")
+    sizes = [len(boxed.images) for _, boxed in drawn_sets(boards.parent / "screened" / "2_0_matched", bench.source)]
+    assert sizes == [9, 1]
+    badness = np.array([0.0, 9, 1, 2, 3, 4, 5, 6, 7, 8])  # of the nine, and of the one
+    monkeypatch.setattr(gain_arms, "scores_of", lambda sets, real, size: Scores(badness, badness))
+    kept = bench.made("screened", 2, 0)
+    assert kept is not None
+    last = whole.origins[1:] < whole.origins[:-1]  # where the second set begins
+    count = int(last.nonzero()[0]) + 1
+    of_the_nine = whole.chosen(torch.arange(count)[whole.origins[:count] != 1])
+    assert torch.equal(kept.images, of_the_nine.images)
 
 
 @pytest.mark.parametrize(
