@@ -129,7 +129,10 @@ def test_the_critic_has_six_layers_of_slope_one(side: int) -> None:
     ("make", "message"),
     [
         (lambda: Critic(image_shape=(1, 20, 20)), "image size must be square and a multiple of 8, got 20 x 20"),
-        (lambda: Filler(image_shape=SHAPE, kernel_size=4), "kernel_size must be odd, so that a pixel has a middle, got 4"),
+        (
+            lambda: Filler(image_shape=SHAPE, kernel_size=4),
+            "kernel_size must be odd, so that a pixel has a middle, got 4",
+        ),
         (lambda: Filler(image_shape=SHAPE, downsampling=5), "downsampling=5 does not divide images of 32 x 32 pixels"),
         (lambda: Refiner(image_shape=SHAPE, normalization="layer"), "unknown normalization 'layer'"),
     ],
