@@ -132,10 +132,10 @@ class SampleGrid(Callback):
         self.prune()
 
     def inputs(self, method: Translates, count: int, labels: Tensor | None) -> Tensor:
-        """What a grid shows translations of, [count, C, H, W] in [-1, 1], grey where a mask says what is to change."""
+        """What a grid shows translations of, [count, C, H, W] in [-1, 1], in middle grey where a mask says what is to change."""
         images, masks = method.inputs_of(0, count, seed=self.seed, labels=labels)
         shown = from_uint8(images)
-        return shown if masks is None else torch.where(masks[:, None] > 0, BLANK, shown)
+        return shown if masks is None else torch.where(masks[:, None] > 0, 0.0, shown)
 
     def prune(self) -> None:
         """Delete the grids that a run of this length is not to keep."""
