@@ -5,7 +5,7 @@ So a step that looks at a batch in parts, or at fakes and at images in turn, has
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -53,7 +53,7 @@ def advance(network: nn.Module) -> None:
     """One power iteration of every weight of ``network`` that :func:`spectral` holds: once before a step."""
     for layer in network.modules():
         if parametrize.is_parametrized(layer, "weight"):
-            weight = layer.parametrizations["weight"]  # type: ignore[index]
+            weight: Any = layer.parametrizations["weight"]  # type: ignore[index]
             for part in weight:
                 if isinstance(part, Spectral):
                     part.advance(weight.original)

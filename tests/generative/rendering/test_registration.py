@@ -8,7 +8,7 @@ import pytest
 
 from generative.rendering.inspection.address import Address
 from generative.rendering.inspection.world import render
-from generative.rendering.registration import register
+from generative.rendering.registration import grey, offset, register
 
 SIZE = 192
 
@@ -55,12 +55,12 @@ def moved(picture: np.ndarray, shift: list[float], degrees: float) -> np.ndarray
 
 
 def test_the_twin_is_moved_back_in_grey_too(board: np.ndarray) -> None:
-    grey = board.mean(axis=2).astype(np.uint8)
-    found = register(grey, moved(grey, [-2.5, 1.25], 0.4))
+    pixels = board.mean(axis=2).astype(np.uint8)
+    found = register(pixels, moved(pixels, [-2.5, 1.25], 0.4))
     back = cv2.invertAffineTransform(motion([-2.5, 1.25], 0.4))
     assert farthest(motion(found.shift, found.degrees), back) < 0.3
-    assert found.twin.shape == grey.shape
-    same = register(grey, grey)
+    assert found.twin.shape == pixels.shape
+    same = register(pixels, pixels)
     assert farthest(motion(same.shift, same.degrees), motion([0, 0], 0)) < 0.02
 
 
@@ -88,3 +88,10 @@ def test_another_board_is_refused(board: np.ndarray) -> None:
         register(board, other)
     with pytest.raises(ValueError, match="a picture of 192 x 192 pixels and a twin of 100 x 192 make no pair"):
         register(board, board[:, :100])
+
+
+def test_phase_correlation_alone_finds_the_shift(board: np.ndarray) -> None:
+    """Rightwards and downwards, in this order: what turns are looked for from."""
+    fixed = grey(board)
+    found = offset(fixed, grey(moved(board, [3.0, -1.5], 0.0)))
+    assert found == pytest.approx((-3.0, 1.5), abs=0.15)
