@@ -160,7 +160,8 @@ def test_a_share_holds_the_first_images_of_the_whole(folder: Path, tmp_path: Pat
 def test_more_test_images_than_published(folder: Path) -> None:
     """The defective test images alone, in a set with a name of its own."""
     few, many = (rendered(folder, **settings).settings for settings in ({}, {"test_share": 2.0}))
-    assert many.counts("train") == few.counts("train") and many.name != few.name
+    assert many.counts("train") == few.counts("train")
+    assert many.name != few.name
     assert many.counts("test") == {kind: 2 * count for kind, count in COUNTS["test"].items()} | {CLEAN: 1}
 
 
