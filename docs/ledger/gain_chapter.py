@@ -10,7 +10,9 @@ from docs.ledger.inpainting_page import paragraph
 from generative.rendering.tables import markdown
 
 FOREIGN, EPOXY = "foreign_material", "epoxy"  # what the two sets are called by --name
-PRINTED: dict[str, dict[int, tuple[str, str]]] = {  # real, real + rendered: mean and deviation of three runs, in per cent
+PRINTED: dict[
+    str, dict[int, tuple[str, str]]
+] = {  # real, real + rendered: mean and deviation of three runs, in per cent
     FOREIGN: {
         20: ("81.92 ± 1.07", "89.82 ± 1.36"),
         40: ("88.39 ± 2.86", "96.29 ± 0.39"),

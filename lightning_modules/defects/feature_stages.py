@@ -67,9 +67,9 @@ class VGGStages(nn.Module):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        from torchvision.models import vgg16  # a second of a program's start, for those who use it only
+        from torchvision.models.vgg import cfgs, make_layers  # a second of a program's start, for those who use it only
 
-        layers = vgg16(weights=None).features
+        layers = make_layers(cfgs["D"])  # of VGG-16, without its fully connected layers
         weights = {
             name.removeprefix("features."): value
             for name, value in read_state_dict(path).items()
