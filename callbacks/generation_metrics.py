@@ -43,7 +43,8 @@ class GenerationMetrics(MeasuringInTraining):
     seed, None: all; ``num_images`` samples are drawn, None: as many as there are real images. The test stage measures
     ``test_metrics`` on samples of another seed against all the data, or ``test_num_images`` against
     ``test_num_reference``, and appends the result to ``run_dir/results.jsonl``, as ``evaluate.py checkpoint=...`` does.
-    Ranks share the samples and the real images; ``cache`` is a folder for the statistics of the latter.
+    Ranks share the samples and the real images; ``cache`` is a folder for the statistics of the latter. An empty list of
+    metrics: nothing is measured.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class GenerationMetrics(MeasuringInTraining):
         self.extractor: Extractor | None = None
 
     def setup(self, trainer: Trainer, method: Method, stage: str) -> None:  # type: ignore[override]
-        if not isinstance(method, Draws):
+        if not isinstance(method, Draws) or not [*self.metrics, *self.test_metrics]:
             return
         asked = [name for name in (*self.metrics, *self.test_metrics) if name in CLASS_METRICS]
         if asked and method.num_classes == 0:
@@ -145,7 +146,7 @@ class GenerationMetrics(MeasuringInTraining):
         )
 
     def whole_names(self, trainer: Trainer, method: Method) -> dict[str, str]:
-        if not isinstance(method, Draws):
+        if not isinstance(method, Draws) or not self.metrics:
             return {}
         datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
         return self.names(self.metrics, method=method, num_images=self.count_samples(datamodule))
@@ -163,7 +164,7 @@ class GenerationMetrics(MeasuringInTraining):
         )
 
     def on_test_epoch_end(self, trainer: Trainer, method: Method) -> None:  # type: ignore[override]
-        if not isinstance(method, Draws):
+        if not isinstance(method, Draws) or not self.test_metrics:
             return
         assert self.extractor is not None
         datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]
@@ -183,7 +184,7 @@ class GenerationMetrics(MeasuringInTraining):
         trainer.strategy.barrier("published metrics")
 
     def measure(self, trainer: Trainer, method: Method) -> None:
-        if not isinstance(method, Draws):
+        if not isinstance(method, Draws) or not self.metrics:
             return
         assert self.extractor is not None
         datamodule: ImageDataModule = trainer.datamodule  # type: ignore[attr-defined]

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from callbacks.loggers.entries import log_picture
 from datamodules.base import ImageDataModule
-from generative.rendering.images import GREY, as_floats, image_grid
-from lightning_modules.base import Draws, Method
+from generative.rendering.images import GREY, as_floats, from_uint8, image_grid, side_by_side
+from lightning_modules.base import Draws, Method, Translates
 from records.run_files import REAL_IMAGES, grid_facts, grid_name, grids
 
 MAX_SIDE_PIXELS = 96  # of one image of a grid: small images are enlarged, each pixel to a square, up to this
@@ -58,7 +58,7 @@ class SampleGrid(Callback):
     Columns are classes where there are any. An empty ``image_sizes`` means the data's own size only; other sizes
     need a method that draws any resolution. Of a long run ``most_kept`` grids of each size stay on disk, spread over its
     time. Beside them ``real_images.png`` shows training images of the same classes in the same places, written once.
-    Methods that do not generate are left alone.
+    Methods that do not generate are left alone; those that translate show their inputs beside their grids.
     """
 
     def __init__(
@@ -124,9 +124,18 @@ class SampleGrid(Callback):
                 0, count, seed=self.seed, labels=labels, image_size=None if size == method.image_shape[1] else size
             )
             picture = self.picture(images)
+            if isinstance(method, Translates):
+                inputs = self.picture(self.inputs(method, count, labels))
+                picture = side_by_side([("inputs", inputs), ("translations", picture)])
             picture.save(path)
             log_picture(trainer, method, f"samples/{size}px", picture)
         self.prune()
+
+    def inputs(self, method: Translates, count: int, labels: Tensor | None) -> Tensor:
+        """What a grid shows translations of, [count, C, H, W] in [-1, 1], in middle grey where a mask says what is to change."""
+        images, masks = method.inputs_of(0, count, seed=self.seed, labels=labels)
+        shown = from_uint8(images)
+        return shown if masks is None else torch.where(masks[:, None] > 0, 0.0, shown)
 
     def prune(self) -> None:
         """Delete the grids that a run of this length is not to keep."""

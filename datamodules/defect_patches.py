@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from datamodules.base import ImageDataModule
@@ -15,12 +16,14 @@ from datamodules.inspection import Inspection
 from datamodules.patches.augmentation import AUGMENTATIONS, PatchAugmentation, jitter, window_side
 from datamodules.patches.composition import ComposedOrder, Composition
 from datamodules.patches.paste import PASTES, pasted
-from datamodules.patches.windows import BoxedSet, Windows, joined
+from datamodules.patches.twins import registered
+from datamodules.patches.windows import BoxedSet, Windows, changed, joined
 from generative.rendering.pictures import read_header
 
 NUM_CLEAN = 1400  # faultless training windows
 CLEAN_A_TEST_IMAGE = 4
 NUM_PASTED = 150  # of a class
+MASKS = ("given", "changed")
 
 
 class DefectPatches(ImageDataModule):
@@ -34,7 +37,12 @@ class DefectPatches(ImageDataModule):
     lines, hidden borders, contrast).
 
     Batches hold "image" [B, C, S, S], "label" [B], "real" [B] (0 for made ones), and "template" [B, C, S, S], the faultless
-    twin, where the set has twins. The rows of the training split are windows with the room that shifts and turns need.
+    twin, where the set has twins. "mask" uint8 [B, S, S] is 1 on the patch's defect: where the set has masks with
+    ``masks=given``, else, with ``masks=changed``, what differs from the twin within the box, or the box. The rows of the
+    training split are windows with the room that shifts and turns need.
+
+    ``register``: training twins are moved onto their images first (:func:`generative.rendering.registration.register`), and
+    images whose twin does not fit are left out.
     """
 
     def __init__(
@@ -49,6 +57,8 @@ class DefectPatches(ImageDataModule):
         synthetic_share: float = 0.5,
         augmentation: str = "basic",
         paste: str = "none",
+        masks: str = "given",
+        register: bool = False,
         **given: Any,
     ) -> None:
         super().__init__(**given)
@@ -68,12 +78,16 @@ class DefectPatches(ImageDataModule):
             raise ValueError(f"datamodule.paste is one of none, {', '.join(PASTES)}, got {paste!r}")
         if synthetic and paste != "none":
             raise ValueError(f"synthetic={synthetic} and paste={paste} are two ways of making patches: choose one")
+        if masks not in MASKS:
+            raise ValueError(f"datamodule.masks is one of {', '.join(MASKS)}, got {masks!r}")
         self.source = source(batch_size=self.batch_size, seed=self.seed)
         if not self.source.target_classes:
             raise ValueError(f"{self.source.name} has no boxes: give a source with some, such as deeppcb or inspection")
         self.size, self.num_real, self.subset_seed = size, num_real, subset_seed
         self.synthetic = None if synthetic is None else Path(synthetic).expanduser()
-        self.paste = paste
+        self.paste, self.masks, self.register = paste, masks, register
+        if masks == "changed":
+            self.target_classes = ("faultless", "defect")
         self.name = f"{self.source.name}_patches"
         self.num_classes = len(self.source.target_classes) + 1
         self.image_shape = (self.source.image_shape[0], size, size)
@@ -85,6 +99,8 @@ class DefectPatches(ImageDataModule):
     def training(self) -> Windows:
         """Windows of the known defects, of the made ones, and faultless ones."""
         side, boxed = window_side(self.size), boxed_set(self.source, "train")
+        if self.register:
+            boxed = registered(boxed)
         real = known(boxed, self.source.target_classes, side, num_real=self.num_real, seed=self.subset_seed)
         clean = faultless(boxed, self.size)
         parts = [real, clean]
@@ -107,7 +123,10 @@ class DefectPatches(ImageDataModule):
 
     def targets(self, split: str) -> Mapping[str, Rows]:
         found = self.windows(split)
-        return {"real": found.real} | ({} if found.twins is None else {"template": found.twins})
+        given: dict[str, Rows | None] = {"template": found.twins, "mask": found.masks}
+        if self.masks == "changed":
+            given["mask"] = changed(found).to(torch.uint8)
+        return {"real": found.real} | {name: rows for name, rows in given.items() if rows is not None}
 
     def order(self) -> Order:
         return ComposedOrder(self.training, self.composition, block=self.batch_size, seed=self.seed)

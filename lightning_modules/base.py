@@ -1,9 +1,8 @@
 """What callbacks, tasks and programs may ask of a method.
 
-A :class:`Method` has a clock and losses. What it can do are capabilities, small classes to inherit, one or several: it
-:class:`Draws`, :class:`HasLatents`, is :class:`Invertible`, :class:`Reconstructs`, :class:`Classifies`, :class:`HasMaps`,
-:class:`Segments`, :class:`Detects`, :class:`Translates`, :class:`HasCritic`. Each names its measures with their
-direction; whoever shows or measures a method asks for a capability, never for a class.
+A :class:`Method` has a clock and losses. What it can do are capabilities, small classes to inherit: it :class:`Draws`,
+:class:`HasLatents`, is :class:`Invertible`, :class:`Reconstructs`, :class:`Classifies`, :class:`HasMaps`, :class:`Segments`,
+:class:`Detects`, :class:`Translates`, :class:`HasCritic`. Each names its measures; whoever shows a method asks for one of them.
 """
 
 from __future__ import annotations
@@ -62,10 +61,9 @@ class ImageData(Protocol):
 class Method(ManualSteps):
     """A training recipe with manual optimisation.
 
-    ``image_shape`` (channels, height, width) and ``num_classes`` come from the data module, ``seed`` from the
-    run; a constructor that takes ``target_classes`` gets the names of the classes of masks or boxes. A training step
-    hands its losses to :meth:`record` and must end with :meth:`count_images`. ``weights``: last.ckpt of another run, whose
-    weights :meth:`take_weights` starts this one from.
+    ``image_shape`` (channels, height, width) and ``num_classes`` come from the data module, ``seed`` from the run; a constructor
+    that takes ``target_classes`` gets the names of the classes of masks or boxes. A training step hands its losses to
+    :meth:`record` and must end with :meth:`count_images`. ``weights``: last.ckpt of another run, where :meth:`take_weights` starts.
     """
 
     measures: ClassVar[Measures] = {}  # what is measured of it by name, beside what its other capabilities state
@@ -137,10 +135,7 @@ class Method(ManualSteps):
         return {}
 
     def conclude(self, datamodule: ImageData) -> None:
-        """What the end of the training adds to the weights, before the last checkpoint: statistics, a bank of latents.
-
-        Every rank calls it. What trains stays as it is: a run may go on from here to a larger budget.
-        """
+        """What every rank adds to the weights at the end of a run, as a bank of latents; what trains stays, to go on from here."""
 
     @classmethod
     def directions(cls) -> dict[str, Direction]:
@@ -390,11 +385,15 @@ class Detects(Method):
         """Images [B, C, H, W] in [-1, 1] -> "boxes" [K, 4] in pixels, "labels" [K] and "scores" [K] of each."""
 
 
-class Translates(Method):
-    """It makes an image of one domain out of one of another, under its averaged weights."""
-
-    domains: tuple[str, ...]
+class Translates(Draws):
+    """It makes images of one domain out of those of another, under its averaged weights; a sample is a translated input."""
 
     @abstractmethod
-    def translate(self, images: Tensor, *, to: str) -> Tensor:
-        """Images [B, C, H, W] in [-1, 1] -> their counterparts in the domain ``to``, of the same shape."""
+    def translate(
+        self, images: Tensor, *, masks: Tensor | None, labels: Tensor | None, first: int, seed: int
+    ) -> Tensor:
+        """Images [B, C, H, W] in [-1, 1], number ``first ..`` of ``seed`` -> theirs of the classes ``labels`` [B], in ``masks``."""
+
+    @abstractmethod
+    def inputs_of(self, first: int, count: int, *, seed: int, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """What samples of the ``labels`` [count] are made of: uint8 [count, C, H, W], and masks uint8 [count, H, W] or None."""

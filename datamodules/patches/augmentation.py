@@ -35,7 +35,8 @@ def window_side(size: int) -> int:
 class PatchAugmentation:
     """Windows as patches ``size`` wide: ``strong`` in every way of this file, else shifted, mirrored and turned by quarters.
 
-    How is a function of the seed and the patch's number in the run. A twin moves with its picture.
+    How is a function of the seed and the patch's number in the run. A twin and a mask move with their picture; lines that are
+    made thicker do not make a mask larger.
     """
 
     seed: int
@@ -46,16 +47,24 @@ class PatchAugmentation:
         uniform = Stream(self.seed, "augment").uniform(first_number, len(rows["image"]), DRAWS)
         shown = dict(rows)
         for name, pictures in rows.items():
-            if pictures.ndim == 4:
+            if name == "mask":
+                shown[name] = moved_masks(pictures, uniform, self.size, strong=self.strong)
+            elif pictures.ndim == 4:
                 patches = moved(from_uint8(pictures), uniform, self.size, strong=self.strong)
                 shown[name] = distorted(patches, uniform) if self.strong else patches
         return shown
 
 
-def moved(pictures: Tensor, uniform: Tensor, size: int, *, strong: bool) -> Tensor:
+def moved_masks(masks: Tensor, uniform: Tensor, size: int, *, strong: bool) -> Tensor:
+    """Masks uint8 [B, W, W] as :func:`moved` moves their pictures, by the nearest pixel: uint8 [B, size, size]."""
+    return moved(masks[:, None].float(), uniform, size, strong=strong, mode="nearest")[:, 0].round().to(torch.uint8)
+
+
+def moved(pictures: Tensor, uniform: Tensor, size: int, *, strong: bool, mode: str = "bilinear") -> Tensor:
     """Windows [B, C, W, W] of floats -> patches [B, C, size, size]: shifted, mirrored, turned.
 
-    ``strong``: by any angle, scaled and sheared. ``uniform`` [B, 16] says by what; the same row moves a twin alike.
+    ``strong``: by any angle, scaled and sheared, between pixels by ``mode``. ``uniform`` [B, 16] says by what; the same row
+    moves a twin alike.
     """
     side = pictures.shape[-1]
     room = min(jitter(size), (side - size) // 2)
@@ -81,7 +90,7 @@ def moved(pictures: Tensor, uniform: Tensor, size: int, *, strong: bool) -> Tens
         flat = (rows * side + columns)[:, None].expand(-1, pictures.shape[1], -1)
         return pictures.flatten(2).gather(2, flat).view(len(pictures), -1, size, size)
     return F.grid_sample(
-        pictures, (found * 2 / side).view(-1, size, size, 2), mode="bilinear", padding_mode="reflection", align_corners=False
+        pictures, (found * 2 / side).view(-1, size, size, 2), mode=mode, padding_mode="reflection", align_corners=False
     )  # fmt: skip
 
 

@@ -68,3 +68,18 @@ def test_a_run_shows_real_images_once_and_thins_its_grids(conditional: bool, sma
         )
         shown = grid[2 + row * side :, 2 + column * side :][:48:6, :48:6]
         assert np.array_equal(shown, expected.numpy().astype(np.uint8))
+
+
+def test_translations_stand_beside_their_inputs(small_run: Callable) -> None:
+    """Two panels: what a filler is given, with holes in middle grey, and what it makes of it; nothing is measured on request."""
+    settings = ("+callbacks.samples.num_rows=2", "+callbacks.samples.num_columns=3")
+    nothing = ("callbacks.metrics.metrics=[]", "callbacks.metrics.test_metrics=[]")
+    folder, measured = small_run("method=defects_filler", "max_kimg=0.016", *settings, *nothing)
+    assert not [name for name in measured if name.startswith("fd")]
+    picture = Image.open(sorted((folder / "samples").glob("kimg_*.png"))[0])
+    real = Image.open(folder / "samples" / "real_images.png")
+    assert picture.width > 2 * real.width
+    pixels = np.asarray(picture.convert("L"))
+    left, right = pixels[20:, : picture.width // 2], pixels[20:, picture.width // 2 :]
+    assert (left == 128).mean() > 0.01
+    assert (right == 128).mean() < 0.6 * (left == 128).mean(), "the digits have some of this grey themselves"

@@ -33,6 +33,12 @@ SMALLER = {  # than published, for made-up images
     "deeppcb": ["datamodule.resolution=32"],
     "defect_patches": ["datamodule.source.resolution=32", "datamodule.size=8"],
     "inspection": ["datamodule.resolution=48"],
+    "refinement_pairs": [
+        "datamodule.data_dir=${oc.env:POLYMORPH_DATA}/boards",
+        "datamodule.size=64",
+        "datamodule.num_real=2",
+        "datamodule.num_test=1",
+    ],
     "rendered_inspection": ["datamodule.resolution=64", "datamodule.share=0.03"],
 }
 SEGMENTED = ["voc2012", "cityscapes", "image_masks"]
@@ -194,7 +200,7 @@ def test_no_image_is_in_two_splits(name: str) -> None:
     assert sum(len(part) for part in seen) == len(set().union(*seen))
 
 
-NEED_NO_FOLDER = ("digit", "rendered", "defect_patches")  # the last names that of its source
+NEED_NO_FOLDER = ("digit", "rendered", "defect_patches", "refinement_pairs")  # the last ones name that of their source
 
 
 @pytest.mark.parametrize("name", [name for name in DATAMODULES if not name.startswith(NEED_NO_FOLDER)])

@@ -8,19 +8,23 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from datamodules.deeppcb import DeepPCB
-from datamodules.defect_patches import DefectPatches
+from datamodules.defect_patches import DefectPatches, boxed_set
 from datamodules.digits import Digits
+from datamodules.inspection import Inspection
+from datamodules.patches.twins import registered
+from datamodules.patches.windows import BoxedSet
 from datamodules.synthesis.drawing import Drawing, Plan
 from datamodules.synthesis.fitting import fit
 from datamodules.synthesis.reading import choose, clean_images, read_examples
 from datamodules.synthesis.recipe import read_recipe
 from generative.rendering.images import from_uint8
-from tests.support.defects import KINDS, SIDE
+from tests.support.defects import KINDS, SIDE, write_parts
 
 CLEAN = len(KINDS)
 
@@ -116,6 +120,7 @@ def test_the_seed_of_the_subset_is_not_that_of_the_run(boards_folder: Path) -> N
         ({"synthetic_share": 0.0}, "synthetic_share must be above 0 and at most 1, got 0.0"),
         ({"subset_seed": -1}, "subset_seed must be at least 0, got -1"),
         ({"augmentation": "mild"}, "augmentation is one of basic, strong, got 'mild'"),
+        ({"masks": "drawn"}, "masks is one of given, changed, got 'drawn'"),
         ({"paste": "inside"}, "paste is one of none, anywhere, matched, got 'inside'"),
         ({"paste": "matched", "synthetic": "x"}, "synthetic=x and paste=matched are two ways of making patches"),
         (
@@ -140,3 +145,57 @@ def test_order_is_that_of_the_composition(boards_folder: Path) -> None:
     order = data.order()
     assert order is not None
     assert np.array_equal(batch_of(data)["index"], order(np.arange(24)))
+
+
+def test_masks_of_what_changed_cover_it(boards_folder: Path) -> None:
+    """Turned and shifted with the picture: beside the mask picture and twin are alike, but for noise of the JPEG files."""
+    assert "mask" not in batch_of(patches(boards_folder)), "this set has none of its own"
+    data = patches(boards_folder, masks="changed")
+    assert data.target_classes == ("faultless", "defect")
+    batch = batch_of(data)
+    mask, differs = batch["mask"].bool(), (batch["image"] - batch["template"]).abs()[:, 0] > 1
+    defective = batch["label"] < CLEAN
+    assert batch["mask"].dtype == torch.uint8
+    assert mask.shape == (24, 32, 32)
+    assert mask[defective].flatten(1).any(dim=1).all()
+    assert not mask[~defective].any()
+    assert (differs & ~mask)[defective].float().mean() < 0.01
+    assert (differs & mask)[defective].sum() > 0.8 * mask[defective].sum()
+
+
+def test_masks_of_a_set_are_shown(tmp_path: Path) -> None:
+    write_parts(tmp_path, twins=True)
+    source = partial(Inspection, data_dir=str(tmp_path), classes=["fibre", "excess epoxy"], resolution=SIDE)
+    batch = batch_of(DefectPatches(source=source, size=64, batch_size=12, seed=0))
+    mask, differs = batch["mask"].bool(), (batch["image"] - batch["template"]).abs().amax(dim=1) > 0.3
+    defective = batch["label"] < 2
+    assert not mask[~defective].any()
+    assert (differs & mask)[defective].sum() > 0.9 * mask[defective].sum()
+    assert mask[defective].float().mean() > 0.02
+
+
+def test_twins_are_registered_and_those_that_do_not_fit_leave_with_their_images(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_parts(tmp_path, twins=True)
+    for number, file in enumerate(sorted((tmp_path / "clean").glob("*.png"))):
+        pixels = cv2.imread(str(file))
+        shift = np.float32([[1, 0, 20 if number == 0 else 2.5], [0, 1, -1.5]])
+        cv2.imwrite(str(file), cv2.warpAffine(pixels, shift, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE))
+    source = partial(Inspection, data_dir=str(tmp_path), classes=["fibre", "excess epoxy"], resolution=SIDE)
+    given = boxed_set(source(batch_size=1, seed=0), "train")
+    moved = registered(given)
+    assert given.twins is not None
+    assert moved.twins is not None
+    assert (len(given.images), len(moved.images), len(moved.boxes)) == (12, 11, 11)
+    assert "1 of 12 images are left out, the first since the twin" in capsys.readouterr().err
+
+    def away(boxed: BoxedSet) -> float:
+        assert boxed.twins is not None
+        assert boxed.masks is not None
+        differences = (
+            (boxed.images[torch.arange(1, 11)].float() - boxed.twins[torch.arange(1, 11)].float()).abs().mean(dim=1)
+        )
+        return float(differences[boxed.masks[torch.arange(1, 11)] == 0].mean())
+
+    assert away(moved) < 0.7 * away(given)

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from datamodules.preparation import prepare
+from tests.support.defects import write_boards
 
 PER_CLASS = {"train": 6, "test": 2}
 WNIDS = [
@@ -187,6 +188,7 @@ def write_all(root: Path) -> None:
     (root / "arrays").mkdir()
     np.savez(root / "arrays" / "train.npz", images=noise(40, 32, 32, 3, seed=3), labels=np.zeros(40, np.int64))
     write_deeppcb(root / "deeppcb")
+    write_boards(root / "boards", count=4)
     write_inspection(root / "inspection")
     write_voc(root / "voc2012" / "VOCdevkit" / "VOC2012")
     write_cityscapes(root / "cityscapes")

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.patches.augmentation import DRAWS, PatchAugmentation, distorted, jitter, middle, moved, window_side
+from datamodules.patches.augmentation import (
+    DRAWS,
+    PatchAugmentation,
+    distorted,
+    jitter,
+    middle,
+    moved,
+    moved_masks,
+    window_side,
+)
 from generative.randomness import Stream
 from generative.rendering.images import from_uint8
 
@@ -80,3 +89,23 @@ def test_a_patch_is_a_function_of_its_number_and_its_twin_moves_with_it(windows:
     last = augment({name: values[2:] for name, values in rows.items()}, 42)
     assert torch.allclose(last["image"], whole["image"][2:], atol=1e-6)
     assert not torch.allclose(augment(rows, 41)["image"], whole["image"])
+
+
+@pytest.mark.parametrize("strong", [False, True])
+def test_masks_move_with_their_pictures(strong: bool) -> None:
+    """A picture that is its own mask: every patch shows the two alike, but for what is between pixels."""
+    side = window_side(SIZE)
+    masks = torch.zeros(24, side, side, dtype=torch.uint8)
+    masks[:, side // 2 - 2 : side // 2 + 5, side // 2 - 6 : side // 2 + 1] = 1
+    rows = {"image": 255 * masks[:, None], "mask": masks, "label": torch.zeros(24)}
+    uniform = Stream(3, "augment").uniform(0, 24, DRAWS)
+    found = moved_masks(masks, uniform, SIZE, strong=strong)
+    assert found.dtype == torch.uint8
+    assert found.shape == (24, SIZE, SIZE)
+    pictures = moved(from_uint8(rows["image"]), uniform, SIZE, strong=strong)[:, 0] > 0
+    agreed = (pictures == found.bool()).flatten(1).float().mean(dim=1)
+    assert agreed.min() > (0.95 if strong else 0.9999)
+    assert found.flatten(1).float().mean(dim=1).min() > 0.05
+    shown = PatchAugmentation(3, SIZE, strong)(rows, 0)
+    assert torch.equal(shown["mask"], found)
+    assert torch.equal(PatchAugmentation(3, SIZE, strong)({k: v[8:] for k, v in rows.items()}, 8)["mask"], found[8:])
