@@ -74,6 +74,7 @@ def test_generators_leave_no_such_record(small_run: Callable) -> None:
     assert "metric/accuracy" not in metrics
 
 
+@pytest.mark.soak
 def test_two_ranks_count_every_image_once(program: Callable, tmp_path: Path) -> None:
     """359 images are 180 and 179: the same counts as on one rank, and one record."""
     settings = ("experiment=none", *SMALL, "datamodule.batch_size=16", "num_threads=1", "+datamodule.crop_padding=1")

@@ -118,6 +118,7 @@ def test_a_signal_reaches_the_trial_and_ends_the_multirun(multirun: list[str], t
     assert only[1:] == ["seed=60", "run_dir='runs/60'"], "a folder that was given is kept"
 
 
+@pytest.mark.soak
 def test_two_trials_of_two_ranks_each_start_once(program: Program, tmp_path: Path) -> None:
     probe = (
         "+callbacks.probe._target_=tests.support.rank_probe.StartProbe",

@@ -449,6 +449,7 @@ def test_killed_while_a_checkpoint_is_written(whole: Path, program: Callable, sm
     assert_same_run(folder, whole)
 
 
+@pytest.mark.soak
 def test_two_ranks_end_together_and_go_on(program: Callable, tmp_path: Path) -> None:
     """A signal to one rank; then its death, while the other waits for its gradients; then the same bits."""
     common = [*SMALL_RUN, *TWENTY_STEPS, *TWO_RANKS]
