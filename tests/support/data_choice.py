@@ -1,4 +1,4 @@
-"""Which of the digits' data modules a method trains on in tests: those with masks where it asks for their classes."""
+"""Which of the digits' data modules a method trains on in tests: those with masks or boxes where it asks for their classes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from omegaconf import OmegaConf
 
 from launch.build import takes_target_classes
 from launch.compose import CONFIGS
+from launch.constructors import find_target
+from lightning_modules.base import Detects
 
 
 def data_for(*overrides: str) -> str:
@@ -14,4 +16,6 @@ def data_for(*overrides: str) -> str:
     if not chosen:
         return "datamodule=digits"
     target = OmegaConf.select(OmegaConf.load(CONFIGS / "method" / f"{chosen[-1]}.yaml"), "_target_")
+    if issubclass(find_target(target, "method"), Detects):
+        return "datamodule=digit_boxes"
     return "datamodule=digit_masks" if takes_target_classes({"_target_": target}) else "datamodule=digits"
