@@ -31,6 +31,7 @@ SMALLER = {  # than published, for made-up images
     "cityscapes": ["datamodule.resolution=40", "datamodule.crop_size=32"],
     "image_masks": ["datamodule.resolution=48", "datamodule.crop_size=32"],
     "deeppcb": ["datamodule.resolution=32"],
+    "defect_crops": ["datamodule.source.resolution=32", "datamodule.size=16"],
     "defect_patches": ["datamodule.source.resolution=32", "datamodule.size=8"],
     "inspection": ["datamodule.resolution=48"],
     "rendered_inspection": ["datamodule.resolution=64", "datamodule.share=0.03"],
@@ -194,7 +195,7 @@ def test_no_image_is_in_two_splits(name: str) -> None:
     assert sum(len(part) for part in seen) == len(set().union(*seen))
 
 
-NEED_NO_FOLDER = ("digit", "rendered", "defect_patches")  # the last names that of its source
+NEED_NO_FOLDER = ("digit", "rendered", "defect_patches", "defect_crops")  # the last two name that of their source
 
 
 @pytest.mark.parametrize("name", [name for name in DATAMODULES if not name.startswith(NEED_NO_FOLDER)])
