@@ -159,6 +159,6 @@ class Backbone(nn.Module):
     def load_classifier(self, weights: Weights) -> None:
         """The trunk of a trained classifier of the same architecture; ValueError where it does not fit."""
         state = weights.of("network") or weights.state
-        trunk = {name.removeprefix(TRUNK): value for name, value in state.items()}
+        trunk = {name.removeprefix(TRUNK).removeprefix("features."): value for name, value in state.items()}
         own = self.body.state_dict()
-        load(self.body, {name: trunk[name] for name in own if name in trunk}, path=weights.path, part="backbone")
+        load(self.body, {name: trunk[name] for name in own if name in trunk}, path=weights.path, part="network.backbone")
