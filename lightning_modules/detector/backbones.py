@@ -141,6 +141,8 @@ class Backbone(nn.Module):
         self.body = trunk.body
         extra = LastLevelMaxPool() if levels > len(STRIDES) else None
         self.pyramid = FeaturePyramidNetwork(list(trunk.channels), width, extra)
+        for unused in range(levels, len(STRIDES)):
+            self.pyramid.layer_blocks[unused] = nn.Identity()
         for stage in trunk.stages[:frozen_stages]:
             for part in stage:
                 part.requires_grad_(False)
