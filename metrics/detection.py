@@ -110,16 +110,24 @@ def hits(image: Inspected, *, overlap: float = OVERLAP) -> NDArray[np.bool_]:
 
     Class for class, as COCO does it: "nearest" is the largest intersection over union, of at least ``overlap``.
     """
+    return paired(image, overlap)[0]
+
+
+def stood_for(image: Inspected, *, overlap: float = OVERLAP) -> NDArray[np.bool_]:
+    """Which given boxes a found one stands for (:func:`hits`), bool [M]."""
+    return paired(image, overlap)[1]
+
+
+def paired(image: Inspected, overlap: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     stands = np.zeros(len(image.found), dtype=bool)
-    if not len(image.given):
-        return stands
-    shared = overlaps(image.found, image.given) * (image.names[:, None] == image.given_names)
     free = np.ones(len(image.given), dtype=bool)
-    for row in np.argsort(-image.scores, kind="stable"):
-        nearest = int(np.argmax(shared[row] * free))
-        if free[nearest] and shared[row, nearest] >= overlap:
-            stands[row], free[nearest] = True, False
-    return stands
+    if len(image.given):
+        shared = overlaps(image.found, image.given) * (image.names[:, None] == image.given_names)
+        for row in np.argsort(-image.scores, kind="stable"):
+            nearest = int(np.argmax(shared[row] * free))
+            if free[nearest] and shared[row, nearest] >= overlap:
+                stands[row], free[nearest] = True, False
+    return stands, ~free
 
 
 def recall_at_false_calls(

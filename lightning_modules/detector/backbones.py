@@ -163,4 +163,6 @@ class Backbone(nn.Module):
         state = weights.of("network") or weights.state
         trunk = {name.removeprefix(TRUNK).removeprefix("features."): value for name, value in state.items()}
         own = self.body.state_dict()
-        load(self.body, {name: trunk[name] for name in own if name in trunk}, path=weights.path, part="network.backbone")
+        load(
+            self.body, {name: trunk[name] for name in own if name in trunk}, path=weights.path, part="network.backbone"
+        )
