@@ -52,7 +52,7 @@ def detections(
     scale = pixel_scale(pictures.shape[2])
     panels = [("given", torch.stack(given)), ("found", torch.stack(found))]
     sheet = side_by_side([(title, image_grid(shown, num_columns=1, scale=scale)) for title, shown in panels])
-    names: list[Named] = list(zip(method.target_classes, colours, strict=True))  # type: ignore[arg-type]
+    names: list[Named] = list(zip(method.target_classes, colours, strict=True))
     return [
         save_picture(above(sheet, legend([*names, FOUND, FALSE, MISSED], width=sheet.width)), output, "detections.png")
     ]
