@@ -14,8 +14,12 @@ from metrics.measures import COMPANIONS, Direction, better, joined
 
 
 def direction_of(measure: str, method: Method) -> Direction:
-    """Which way ``measure`` is better, as the method or one of its capabilities says; ValueError where none does."""
+    """Which way ``measure`` is better, as the method or one of its capabilities says; ValueError where none does.
+
+    ``name:part``, such as that of one class, has the direction of ``name``.
+    """
     directions = joined(method.directions(), COMPANIONS)
+    measure = measure.partition(":")[0]
     if measure not in directions:
         kind = type(method).__name__
         raise ValueError(

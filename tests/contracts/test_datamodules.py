@@ -31,6 +31,7 @@ SMALLER = {  # than published, for made-up images
     "cityscapes": ["datamodule.resolution=40", "datamodule.crop_size=32"],
     "image_masks": ["datamodule.resolution=48", "datamodule.crop_size=32"],
     "deeppcb": ["datamodule.resolution=32"],
+    "defect_crops": ["datamodule.source.resolution=32", "datamodule.size=16"],
     "defect_patches": ["datamodule.source.resolution=32", "datamodule.size=8"],
     "inspection": ["datamodule.resolution=48"],
     "refinement_pairs": [
@@ -200,7 +201,8 @@ def test_no_image_is_in_two_splits(name: str) -> None:
     assert sum(len(part) for part in seen) == len(set().union(*seen))
 
 
-NEED_NO_FOLDER = ("digit", "rendered", "defect_patches", "refinement_pairs")  # the last ones name that of their source
+# The last ones name the folder of their source.
+NEED_NO_FOLDER = ("digit", "rendered", "defect_patches", "defect_crops", "refinement_pairs")
 
 
 @pytest.mark.parametrize("name", [name for name in DATAMODULES if not name.startswith(NEED_NO_FOLDER)])

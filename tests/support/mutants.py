@@ -40,6 +40,9 @@ PGGAN = "tests/lightning_modules/pggan"
 RESTORATION = "tests/lightning_modules/tasks/test_restoration.py"
 COMBINATIONS = "tests/metrics/test_combinations.py"
 LATENTS = "tests/generative/latents"
+DETECTION = "tests/metrics/test_detection.py"
+DETECTOR = "tests/lightning_modules/detector"
+CROPS = "tests/datamodules/test_defect_crops.py"
 RATES = f"{RECIPE}::test_both_rates_fall_over_the_last_share_of_the_budget"
 
 
@@ -55,6 +58,69 @@ class Mutant:
 
 
 MUTANTS = (
+    Mutant(
+        "boxes of one score are called one by one",
+        "metrics/detection.py",
+        "np.diff(scores[order]) != 0, True",
+        "np.diff(scores[order]) < 2, True",
+        f"{DETECTION}::test_recall_by_hand",
+    ),
+    Mutant(
+        "a given box is found twice",
+        "metrics/detection.py",
+        "stands[row], free[nearest] = True, False",
+        "stands[row], free[nearest] = True, True",
+        f"{DETECTION}::test_nearest_first_class_for_class",
+    ),
+    Mutant(
+        "thresholds of recall in float32",
+        "metrics/detection.py",
+        "np.linspace(0.0, 1.0, 101).tolist()",
+        "np.linspace(0.0, 1.0, 101, dtype=np.float32).tolist()",
+        f"{DETECTION}::test_averages_are_cocos_own",
+    ),
+    Mutant(
+        "found classes counted from the background",
+        "lightning_modules/detector/networks.py",
+        'one["labels"] - 1}',
+        'one["labels"]}',
+        f"{DETECTOR}/test_networks.py::test_it_finds_what_torchvisions_finds",
+    ),
+    Mutant(
+        "a detector's losses are means over samples",
+        "lightning_modules/detector/networks.py",
+        "(len(counts) * number.clamp(min=1).to(like.dtype))",
+        "number.sum().expand(len(counts)).to(like.dtype)",
+        f"{DETECTOR}/test_networks.py::test_the_losses_of_a_batch_are_means_over_its_images",
+    ),
+    Mutant(
+        "anchors of all images drawn alike",
+        "lightning_modules/detector/networks.py",
+        "torch.Generator().manual_seed(seed)",
+        "torch.Generator().manual_seed(0)",
+        f"{DETECTOR}/test_networks.py::test_samples_are_functions_of_their_seed_and_leave_the_global_generator_alone",
+    ),
+    Mutant(
+        "mirrored crops with the boxes of those that are not",
+        "datamodules/patches/crops.py",
+        "(size - right, size - left)",
+        "(left, right)",
+        f"{CROPS}::test_turned_boxes_bound_what_was_turned",
+    ),
+    Mutant(
+        "half of a box is enough",
+        "datamodules/patches/crops.py",
+        "clipped > VISIBLE * whole",
+        "clipped >= VISIBLE * whole",
+        f"{CROPS}::test_half_of_a_box_is_not_enough",
+    ),
+    Mutant(
+        "crops beyond the border of a small picture",
+        "datamodules/patches/crops.py",
+        "height, width = extent.tolist()",
+        "height, width = picture.shape[1:]",
+        f"{CROPS}::test_made_pictures_have_their_share_and_lie_within_their_own_border",
+    ),
     Mutant(
         "labels of samples shifted by one",
         "metrics/samples.py",

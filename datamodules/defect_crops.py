@@ -1,0 +1,150 @@
+"""Crops around defects with their boxes, of any set with boxes: what teaches a detector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from datamodules.base import ImageDataModule
+from datamodules.batches import Order, Rows
+from datamodules.defect_patches import boxed_set, drawn_sets
+from datamodules.patches.crops import CanvasRows, CropOrder, DefectCrop, check_scale, padded
+from datamodules.patches.windows import BoxedSet
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Whole pictures [N, C, H, W] with boxes [N, K, 4], their classes [N, K], and ``real`` [N], 0 for made ones."""
+
+    images: CanvasRows
+    boxes: Tensor
+    labels: Tensor
+    real: Tensor
+
+
+class DefectCrops(ImageDataModule):
+    """Crops of ``size`` pixels around the defects of ``source``, each class as often, at a scale between the two of ``scale``.
+
+    ``num_real`` defects of each class are chosen (None: all), at most one an image while they last; fewer of a
+    ``subset_seed`` are among more of it. The images that hold one of them are trained on, with all of their boxes, and no
+    others. Of the crops ``synthetic_share`` are of ``synthetic``, a folder in COCO's format that
+    ``python -m datamodules.synthesize draw`` made. ``turned``: crops are turned by quarters and mirrored.
+
+    Training batches hold "image" [B, C, S, S], "boxes" [B, K, 4], cut at the rim and kept where more than half is visible,
+    "box_label" [B, K], -1 where there is none, and "real" [B] (0 for made ones). The rows of the training split are the whole
+    pictures that crops are cut from.
+
+    The test split shows whole images. So no box is cut by a tile or seen in two, every box counts once, and a rate of false
+    calls is one of a board.
+    """
+
+    def __init__(
+        self,
+        *,
+        source: Callable[..., ImageDataModule],
+        size: int,
+        num_real: int | None = None,
+        subset_seed: int = 0,
+        synthetic: str | None = None,
+        synthetic_share: float = 0.5,
+        scale: list[float],
+        turned: bool = True,
+        batch_size: int,
+        seed: int,
+        num_workers: int = 0,
+    ) -> None:
+        super().__init__(batch_size=batch_size, seed=seed, num_workers=num_workers)
+        if size < 8 or size % 8:
+            raise ValueError(f"datamodule.size must be a multiple of 8, got {size}")
+        if num_real is not None and num_real < 1:
+            raise ValueError(f"datamodule.num_real must be at least 1, got {num_real}")
+        if subset_seed < 0:
+            raise ValueError(f"datamodule.subset_seed must be at least 0, got {subset_seed}")
+        if not 0 < synthetic_share <= 1:
+            raise ValueError(f"datamodule.synthetic_share must be above 0 and at most 1, got {synthetic_share}")
+        self.source = source(batch_size=batch_size, seed=seed)
+        if not self.source.target_classes:
+            raise ValueError(f"{self.source.name} has no boxes: give a source with some, such as deeppcb or inspection")
+        if size > min(self.source.image_shape[1:]):
+            raise ValueError(
+                f"datamodule.size={size} is larger than the images of {self.source.name}, "
+                f"{' x '.join(map(str, self.source.image_shape[1:]))} pixels: give a smaller one"
+            )
+        self.num_real, self.subset_seed = num_real, subset_seed
+        self.synthetic = None if synthetic is None else Path(synthetic).expanduser()
+        self.made_share = 0.0 if synthetic is None else synthetic_share
+        self.name = f"{self.source.name}_crops"
+        self.num_classes = 0
+        self.target_classes = self.source.target_classes
+        self.image_shape = (self.source.image_shape[0], size, size)
+        self.augmentation = DefectCrop(seed, size, check_scale(scale), len(self.target_classes), turned)
+
+    @property
+    def test_size(self) -> tuple[int, int]:
+        return self.source.image_shape[1:]
+
+    @cached_property
+    def training(self) -> Pictures:
+        """The pictures that are known, and those that were made."""
+        real = boxed_set(self.source, "train")
+        made = [] if self.synthetic is None else [one for _, one in drawn_sets(self.synthetic, self.source)]
+        taken = [(real, known_images(real, self.target_classes, num_real=self.num_real, seed=self.subset_seed))]
+        taken += [(one, with_boxes(one)) for one in made if len(with_boxes(one))]
+        most = max(one.boxes.shape[1] for one, _ in taken)
+        boxes, labels = zip(*(padded(one.boxes[rows], one.box_labels[rows], most) for one, rows in taken), strict=True)
+        is_real = torch.cat([torch.full((len(rows),), int(one is real)) for one, rows in taken])
+        images = CanvasRows([(one.images, rows) for one, rows in taken])
+        return Pictures(images, torch.cat(boxes), torch.cat(labels), is_real)
+
+    def load(self, split: str) -> tuple[Rows, Tensor]:
+        images = self.training.images if split == "train" else self.source.split(split)[0]
+        return images, torch.zeros(len(images), dtype=torch.int64)
+
+    def targets(self, split: str) -> Mapping[str, Rows]:
+        if split == "train":
+            found = self.training
+            return {"boxes": found.boxes, "box_label": found.labels, "real": found.real}
+        given = self.source.targets(split)
+        real = torch.ones(len(self.source.split(split)[1]), dtype=torch.int64)
+        return {"boxes": given["boxes"], "box_label": given["box_label"], "real": real}
+
+    def rows(self, split: str) -> Mapping[str, Rows]:
+        rows = super().rows(split)
+        return {**rows, "extent": self.training.images.extents} if split == "train" else rows
+
+    def order(self) -> Order:
+        found = self.training
+        return CropOrder(found.labels, found.real, self.target_classes, made_share=self.made_share, seed=self.seed)
+
+
+def with_boxes(boxed: BoxedSet) -> Tensor:
+    """The numbers of the images with a box, int64 [N]."""
+    return (boxed.box_labels >= 0).any(dim=1).nonzero()[:, 0]
+
+
+def known_images(boxed: BoxedSet, names: tuple[str, ...], *, num_real: int | None, seed: int) -> Tensor:
+    """The numbers of the images with one of ``num_real`` chosen defects of each class (None: any defect), int64 [N], rising.
+
+    ValueError where a class has not so many defects, or none at all.
+    """
+    counts = [int((boxed.box_labels == label).sum()) for label in range(len(names))]
+    if not any(counts):
+        raise ValueError("no training image has a box: label some, by a tool that exports COCO's format")
+    for name, count in zip(names, counts, strict=True):
+        if not count:
+            raise ValueError(
+                f"the class {name!r} has no training example: label one, or take it off datamodule.source.classes"
+            )
+        if num_real is not None and count < num_real:
+            raise ValueError(
+                f"num_real={num_real} is more than the {count} training defects of {name!r}: give num_real={count} or fewer"
+            )
+    if num_real is None:
+        return with_boxes(boxed)
+    chosen = [boxed.of_class(label, seed=seed, name=name)[:num_real, 0] for label, name in enumerate(names)]
+    return torch.cat(chosen).unique()

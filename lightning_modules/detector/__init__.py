@@ -1,0 +1,1 @@
+"""Faster R-CNN: boxes, classes and scores of the objects on an image."""
