@@ -98,10 +98,13 @@ def published(config: dict[str, Any], records: list[dict[str, Any]]) -> list[dic
 
 
 def data_name(config: dict[str, Any]) -> str:
-    """What results of a run call its data set, of which it may have taken some ``classes`` alone."""
+    """What results of a run call its data set: of which it may have taken some ``classes`` alone, or patches or crops."""
     settings = config["datamodule"]
     name = str(settings["_target_"].rpartition(".")[2].lower())
-    return "_".join([name, *map(str, settings.get("classes") or [])])
+    if "source" in settings:
+        return f"{data_name({'datamodule': settings['source']})}_{name.removeprefix('defect')}"
+    numbers = [one for one in settings.get("classes") or [] if isinstance(one, int)]  # names are all that boxes have
+    return "_".join([name, *map(str, numbers)])
 
 
 def of_all_capabilities(records: list[dict[str, Any]]) -> dict[str, Any]:

@@ -112,6 +112,9 @@ def test_the_result_of_a_run_takes_the_place_of_that_of_its_seed(tmp_path: Path,
 def test_some_classes_of_a_set_are_called_as_their_data_module_calls_itself() -> None:
     config = plain(compose("train", ["experiment=pggan/cifar10_automobile", "run_dir=run"]))
     assert data_name(config) == build(config)[0].name == "cifar10_1"
+    for words in (["experiment=detector/deeppcb"], ["experiment=classifier/inspection_patches"]):
+        config = plain(compose("train", words))
+        assert data_name(config) == build(config)[0].name
 
 
 def test_a_method_that_draws_and_classifies_is_published_by_its_samples_with_its_other_measures() -> None:
