@@ -20,6 +20,7 @@ from generative.randomness import Stream
 CONTROL = "real"
 RESAMPLES = 2000
 MEASURE = "balanced_accuracy"
+NO_DIFFERENCE = "it makes no difference that shows here"
 CLOSE = 1e-6  # real defects: the logarithm's rounding
 
 
@@ -139,7 +140,7 @@ def verdict(order: PairedOrder) -> str:
     if len(order.differences) < 2:
         return "one seed decides nothing: measure more"
     _, low, high = order.difference()
-    return "use it here" if low > 0 else "do not use it here" if high < 0 else "it makes no difference that shows here"
+    return "use it here" if low > 0 else "do not use it here" if high < 0 else NO_DIFFERENCE
 
 
 def answer(cells: Cells, num_real: int) -> str:
@@ -148,10 +149,11 @@ def answer(cells: Cells, num_real: int) -> str:
     if order is None:
         return ""
     worth = cells.worth(num_real)
-    as_much = "" if worth is None or worth.most < 1 else f", {worth.words()}"  # of the most real ones nothing is known
+    said = verdict(order)
+    # Of the most real ones nothing is known, and what does not show is worth nothing that shows.
+    as_much = "" if worth is None or worth.most < 1 or said == NO_DIFFERENCE else f", {worth.words()}"
     return (
-        f"With {num_real} real defects a class synthesis changes balanced accuracy by {span(order)}{as_much}: "
-        f"{verdict(order)}."
+        f"With {num_real} real defects a class synthesis changes balanced accuracy by {span(order)}{as_much}: {said}."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from statistics import fmean
 
 from docs.ledger.gain_answers import CONTROL, Cells, deviating, span
 from docs.ledger.gain_arms import ARMS, ASKED
@@ -52,7 +53,7 @@ def section(name: str, cells: Cells) -> Iterator[str]:
         return
     yield from paragraph(
         f"{WORLD[name]} The set was chosen by the accuracy with real ones alone, which should lie within 5 points of the "
-        "chapter's, and was left as it is before anything was drawn for it."
+        f"chapter's, and was left as it is before anything was drawn for it. {farthest(name, cells)}"
     )
     yield f"```bash\n{MADE[name]}\n{MEASURED.format(name=name, numbers=' '.join(map(str, PRINTED[name])))}\n```\n"
     yield from paragraph(
@@ -63,13 +64,21 @@ def section(name: str, cells: Cells) -> Iterator[str]:
     for number, (real, rendered) in PRINTED[name].items():
         own = [spread(cells, arm, number) for arm in (CONTROL, ASKED)]
         order = cells.difference(ASKED, CONTROL, number)
-        gain = f"{mean_of(rendered) - mean_of(real):+.1f}"
+        gain = f"{round(mean_of(rendered) - mean_of(real), 1) + 0.0:+.1f}"  # no minus before 0
         rows.append([str(number), real, own[0], rendered, own[1], gain, "-" if order is None else span(order)])
     yield markdown(
         ("real defects", "chapter, real", "here", "chapter, + rendered", "here", "chapter's gain", "gain here"), rows
     )
     if name == FOREIGN:
         yield from without_real(cells)
+
+
+def farthest(name: str, cells: Cells) -> str:
+    """How far the accuracy with real ones alone lies from the chapter's at most."""
+    own = {number: list(cells.scores(CONTROL, number).values()) for number in PRINTED[name]}
+    apart = {number: fmean(values) - mean_of(PRINTED[name][number][0]) for number, values in own.items() if values}
+    number = max(apart, key=lambda one: abs(apart[one]))
+    return f"At most it is {apart[number]:+.1f} points off, at {number}."
 
 
 def without_real(cells: Cells) -> Iterator[str]:

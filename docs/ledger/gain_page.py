@@ -183,19 +183,21 @@ def curve(cells: Cells) -> Figure:
 
     figure = Figure(figsize=(9.0, 4.6), layout="constrained")
     axes = figure.subplots()
-    for place, (arm, title) in enumerate(ARMS.items()):
+    shown = [arm for arm in ARMS if any(cells.scores(arm, number) for number in cells.numbers)]
+    for place, arm in enumerate(shown):
         points = [(number, list(scores.values())) for number in cells.numbers if (scores := cells.scores(arm, number))]
         if points:
             sizes = [interval(values)[1] if len(values) > 1 else 0.0 for _, values in points]
+            aside = 1.015 ** (place - len(shown) / 2)  # arms lie side by side, not one on another
             axes.errorbar(
-                [number * 1.015 ** (place - 5) for number, _ in points],
+                [number * aside for number, _ in points],
                 [fmean(values) for _, values in points],
                 yerr=sizes,
                 fmt="o-" if arm in (CONTROL, ASKED) else "o--",
                 linewidth=2.2 if arm in (CONTROL, ASKED) else 1.0,
                 markersize=4,
                 capsize=2,
-                label=title,
+                label=ARMS[arm],
             )
     axes.set_xscale("log")
     axes.set_xticks(cells.numbers, [str(number) for number in cells.numbers])

@@ -51,11 +51,15 @@ def errors(cells: Cells, line: Line, patches: Tensor) -> list[tuple[str, Image.I
         shown = rows[:SHOWN]
         words = f"{ARMS[line['arm']]}: {title}, {len(rows)} of {int((~is_defect if 'called a' in title else is_defect).sum())}"
         if len(shown):
-            panels.append((f"{words}\n{legend(cells, named, shown)}", grid(patches[torch.from_numpy(shown)])))
+            names = legend(cells, named, shown)
+            panels.append((f"{words}\n{names}" if names else words, grid(patches[torch.from_numpy(shown)])))
     return panels
 
 
 def legend(cells: Cells, named: np.ndarray, shown: np.ndarray) -> str:
+    """The names of patches, and what they were called; empty where there is one class of defects."""
+    if len(cells.classes) == 2:
+        return ""
     return ", ".join(
         cells.classes[named[row]]
         if cells.labels[row] == len(cells.classes) - 1
@@ -69,7 +73,7 @@ def worst(cells: Cells, line: Line, bench: Bench) -> Image.Image:
     """The drawn defects whose own class the classifier finds least likely, under their names."""
     made = bench.synthetic(line["num_real"], line["seed"], "matched")
     rows = line["worst"]
-    names = [cells.classes[int(made.labels[row])] for row in rows]
+    names = [cells.classes[int(made.labels[row])] for row in rows] if len(cells.classes) > 2 else []
     panels = [
         (", ".join(names[first : first + SHOWN]), grid(made.images[torch.tensor(rows[first : first + SHOWN])]))
         for first in range(0, len(rows), SHOWN)

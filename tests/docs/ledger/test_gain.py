@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from datamodules.defect_patches import drawn_sets
-from docs.ledger import gain, gain_arms, gain_page
+from docs.ledger import gain, gain_answers, gain_arms, gain_page
 from docs.ledger.gain_answers import Cells, answer, compared, difference_lines, equal_number, read_lines, verdict
 from docs.ledger.gain_arms import ARMS, Bench, Protocol, source_of
 from docs.ledger.gain_scores import detection, missed, scored, threshold_at
@@ -93,13 +93,17 @@ def test_worth_is_the_number_at_which_real_ones_do_as_well() -> None:
     assert cells(*lines[:1]).worth(5) is None
 
 
-def test_the_answer_is_one_sentence() -> None:
+def test_the_answer_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [cell("real", number, seed, LOW) for seed in range(5) for number in (5, 20)]
     better = cells(*lines, *(cell("rendered", 5, seed, HIGH) for seed in range(5)))
     assert answer(better, 5).startswith(
         "With 5 real defects a class synthesis changes balanced accuracy by +33.3 points"
     )
-    assert "more than 15 further real ones a class would" in answer(better, 5)
+    assert answer(better, 5).endswith("it makes no difference that shows here."), "three images decide nothing"
+    assert "further real ones" not in answer(better, 5)
+    with monkeypatch.context() as patch:
+        patch.setattr(gain_answers, "verdict", lambda order: "use it here")
+        assert answer(better, 5).endswith(", more than 15 further real ones a class would: use it here.")
     assert answer(better, 20) == ""
     assert "one seed decides nothing" in answer(cells(lines[0], cell("rendered", 5, 0, HIGH)), 5)
     for sign, words in ((1, "use it here"), (-1, "do not use it here"), (0, "it makes no difference that shows here")):
