@@ -22,7 +22,7 @@ import torch
 from datamodules.patches.windows import Windows, changed
 from docs.ledger.gain_arms import ASKED, Bench, clean_of, predicted, source_of
 from docs.ledger.gain_scores import threshold_at
-from docs.ledger.inpainting_page import paragraph
+from docs.ledger.inpainting_page import bullet, paragraph
 from docs.ledger.results import DOCS, RESULTS, Line, read_results, write_results
 from generative.rendering.tables import markdown
 from launch.errors import one_line_errors
@@ -94,8 +94,27 @@ def section() -> Iterator[str]:
         rows.append([*told, SOURCES[line["source"]], str(len(line["hits"])), share, *numbers])
     heads = ("set", "N", "false calls", "seed", "defects", "number", "found, %", "a90, px", "a90/95, px")
     yield markdown(heads, rows)
+    for name in dict.fromkeys(line["set"] for line in lines):
+        shares = {
+            source: found_of([line for line in lines if (line["set"], line["source"]) == (name, source)])
+            for source in SOURCES
+        }
+        yield bullet(
+            f"**{name}.** Of the real defects {shares['real']:.1f} % are found, of the probes {shares['probes']:.1f} %."
+        )
+    yield ""
+    yield from paragraph(
+        "Probes stand for real defects only as far as the two agree. They are drawn by the recipe that the classifier learned "
+        "from, so what the recipe has not seen is missing among them."
+    )
     yield f"`{COMMAND}` measures a set.\n"
     yield "![curves of drawn probes and of real defects](defects/detection_curves.png)\n"
+
+
+def found_of(lines: Sequence[Line]) -> float:
+    """The share of the defects of all seeds that were found, in per cent."""
+    hits = "".join(line["hits"] for line in lines)
+    return 100 * hits.count("1") / len(hits)
 
 
 def chart(lines: Sequence[Line]) -> Figure:

@@ -83,6 +83,8 @@ def test_the_section_and_the_chart(lines: list[Line], monkeypatch: pytest.Monkey
     text = "\n".join(section())
     assert "| boards | 2 | 25 % | 0 | real defects of the test split | 12 |" in text
     assert "22.2 | 25.0 |" in text
+    share = 100 * lines[1]["hits"].count("1") / len(lines[1]["hits"])
+    assert f"of the probes {share:.1f} %." in " ".join(text.split())
     chart([fitted, lines[1]]).savefig(tmp_path / "chart.png")
     monkeypatch.setattr(detection_curves, "read_results", lambda name: [])
     assert list(section()) == []
