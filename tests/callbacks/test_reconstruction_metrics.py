@@ -75,6 +75,7 @@ def test_one_that_draws_and_reconstructs_is_measured_as_both(small_run: Callable
     assert [set(record["metrics"]) for record in records] == [{"fd"}, {"psnr", "mae"}]
 
 
+@pytest.mark.soak
 def test_two_ranks_measure_what_one_does_and_leave_one_record(program: Callable, tmp_path: Path) -> None:
     settings = [*instead_of_classifier(Echo, ERRORS), *OFTEN, "experiment=none", "datamodule=digits", "num_threads=1"]
     for name, trainer in {"one": ["trainer=cpu"], "two": ["trainer=ddp", "trainer.accelerator=cpu"]}.items():

@@ -91,6 +91,7 @@ def small(submit: Submit, script: str, *arguments: str, **environment: str) -> s
     return submit(*options, f"examples/slurm/{script}", *SMALL_RUN, "trainer.accelerator=cpu", *settings, **names)
 
 
+@pytest.mark.soak
 def test_a_job_that_was_killed_goes_on_when_it_is_requeued(submit: Submit, tmp_path: Path) -> None:
     """A node dies after a checkpoint: no signal, no farewell; two ranks."""
     last = tmp_path / "runs" / f"slurm-{JOB}" / "checkpoints" / "last.ckpt"

@@ -63,6 +63,7 @@ class Pictures(torch.utils.data.Dataset[torch.Tensor]):
         return self.images[index]
 
 
+@pytest.mark.soak
 def test_inception_agrees_with_torch_fidelity_from_end_to_end(inception_weights: Path) -> None:
     """Its own program on the same file and the same 20 images against 12 others: FID and Inception score."""
     first, second = noise(20, 3, 48, 48), (0.7 * noise(12, 3, 48, 48, seed=1).float() + 40).to(torch.uint8)

@@ -116,6 +116,7 @@ def check_is_the_table(run: OfflineRun, run_dir: Path, *, after: float = -1.0) -
         assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n", kimg
 
 
+@pytest.mark.soak
 def test_an_offline_run_is_whole_resumes_and_is_pushed_later(
     program: Callable, small_run: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -138,6 +138,7 @@ def test_two_trials_of_two_ranks_each_start_once(program: Program, tmp_path: Pat
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["multirun"]
 
 
+@pytest.mark.soak
 def test_submitit_runs_the_trials(program: Program, tmp_path: Path) -> None:
     """Its local executor is the one of SLURM but for who starts the job's process."""
     sweep = ("hydra/launcher=submitit_local", "seed=0,1", "hydra.sweep.dir=runs/seeds")

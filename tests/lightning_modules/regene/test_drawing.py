@@ -15,7 +15,10 @@ from tests.support.banks import Data, Identity
 from tests.support.banks import identity as method
 
 
-@pytest.mark.parametrize("name", [*SAMPLERS, "convex_2_filtered"])
+SLOW = pytest.param("flow", marks=pytest.mark.soak)  # it is fitted first
+
+
+@pytest.mark.parametrize("name", [*(SLOW if name == "flow" else name for name in SAMPLERS), "convex_2_filtered"])
 def test_an_image_is_a_function_of_its_number_seed_and_class(name: str) -> None:
     drawing = method(sampling=name)
     whole = drawing.sample(0, 12, seed=3)
