@@ -14,7 +14,6 @@ from lightning_modules.regene.drawing import SAMPLERS, Checked, thresholds
 from tests.support.banks import Data, Identity
 from tests.support.banks import identity as method
 
-
 SLOW = pytest.param("flow", marks=pytest.mark.soak)  # it is fitted first
 
 
