@@ -91,6 +91,7 @@ def on_two_ranks(*arguments: str) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+@pytest.mark.soak
 def test_two_ranks_give_what_one_gives(run: Path, tmp_path: Path) -> None:
     checkpoint = str(run / "checkpoints" / "last.ckpt")
     script = "tests.support.metrics_on_ranks"
@@ -277,6 +278,7 @@ def test_a_model_without_classes_has_no_labels_to_choose(small_run: Callable[...
         evaluated(f"checkpoint={folder}/checkpoints/last.ckpt", "labels=balanced", "metrics=[fd]")
 
 
+@pytest.mark.soak
 def test_where_one_rank_fails_all_end(tmp_path: Path) -> None:
     save_digits(tmp_path / "a", slice(0, 40))
     content = (tmp_path / "a" / "0020.png").read_bytes()
