@@ -14,6 +14,7 @@ from datamodules.base import ImageDataModule
 from datamodules.batches import Order, Rows
 from datamodules.defect_patches import boxed_set, drawn_sets
 from datamodules.patches.crops import CanvasRows, CropOrder, DefectCrop, check_scale, padded
+from datamodules.patches.known import check_settings, known_places, with_boxes
 from datamodules.patches.windows import BoxedSet
 
 
@@ -59,17 +60,8 @@ class DefectCrops(ImageDataModule):
         num_workers: int = 0,
     ) -> None:
         super().__init__(batch_size=batch_size, seed=seed, num_workers=num_workers)
-        if size < 8 or size % 8:
-            raise ValueError(f"datamodule.size must be a multiple of 8, got {size}")
-        if num_real is not None and num_real < 1:
-            raise ValueError(f"datamodule.num_real must be at least 1, got {num_real}")
-        if subset_seed < 0:
-            raise ValueError(f"datamodule.subset_seed must be at least 0, got {subset_seed}")
-        if not 0 < synthetic_share <= 1:
-            raise ValueError(f"datamodule.synthetic_share must be above 0 and at most 1, got {synthetic_share}")
-        self.source = source(batch_size=batch_size, seed=seed)
-        if not self.source.target_classes:
-            raise ValueError(f"{self.source.name} has no boxes: give a source with some, such as deeppcb or inspection")
+        check_settings(size=size, num_real=num_real, subset_seed=subset_seed, synthetic_share=synthetic_share)
+        self.source = with_boxes(source, batch_size=batch_size, seed=seed)
         if size > min(self.source.image_shape[1:]):
             raise ValueError(
                 f"datamodule.size={size} is larger than the images of {self.source.name}, "
@@ -94,7 +86,7 @@ class DefectCrops(ImageDataModule):
         real = boxed_set(self.source, "train")
         made = [] if self.synthetic is None else [one for _, one in drawn_sets(self.synthetic, self.source)]
         taken = [(real, known_images(real, self.target_classes, num_real=self.num_real, seed=self.subset_seed))]
-        taken += [(one, with_boxes(one)) for one in made if len(with_boxes(one))]
+        taken += [(one, showing_defects(one)) for one in made if len(showing_defects(one))]
         most = max(one.boxes.shape[1] for one, _ in taken)
         boxes, labels = zip(*(padded(one.boxes[rows], one.box_labels[rows], most) for one, rows in taken), strict=True)
         is_real = torch.cat([torch.full((len(rows),), int(one is real)) for one, rows in taken])
@@ -122,7 +114,7 @@ class DefectCrops(ImageDataModule):
         return CropOrder(found.labels, found.real, self.target_classes, made_share=self.made_share, seed=self.seed)
 
 
-def with_boxes(boxed: BoxedSet) -> Tensor:
+def showing_defects(boxed: BoxedSet) -> Tensor:
     """The numbers of the images with a box, int64 [N]."""
     return (boxed.box_labels >= 0).any(dim=1).nonzero()[:, 0]
 
@@ -132,19 +124,9 @@ def known_images(boxed: BoxedSet, names: tuple[str, ...], *, num_real: int | Non
 
     ValueError where a class has not so many defects, or none at all.
     """
-    counts = [int((boxed.box_labels == label).sum()) for label in range(len(names))]
-    if not any(counts):
+    if not len(showing_defects(boxed)):
         raise ValueError("no training image has a box: label some, by a tool that exports COCO's format")
-    for name, count in zip(names, counts, strict=True):
-        if not count:
-            raise ValueError(
-                f"the class {name!r} has no training example: label one, or take it off datamodule.source.classes"
-            )
-        if num_real is not None and count < num_real:
-            raise ValueError(
-                f"num_real={num_real} is more than the {count} training defects of {name!r}: give num_real={count} or fewer"
-            )
+    places = known_places(boxed, names, num_real=num_real, seed=seed)
     if num_real is None:
-        return with_boxes(boxed)
-    chosen = [boxed.of_class(label, seed=seed, name=name)[:num_real, 0] for label, name in enumerate(names)]
-    return torch.cat(chosen).unique()
+        return showing_defects(boxed)
+    return torch.cat([of_class[:, 0] for of_class in places]).unique()

@@ -15,6 +15,7 @@ from datamodules.batches import Order, Rows
 from datamodules.inspection import Inspection
 from datamodules.patches.augmentation import AUGMENTATIONS, PatchAugmentation, jitter, window_side
 from datamodules.patches.composition import ComposedOrder, Composition
+from datamodules.patches.known import check_settings, known_places, with_boxes
 from datamodules.patches.paste import PASTES, pasted
 from datamodules.patches.twins import registered
 from datamodules.patches.windows import BoxedSet, Windows, changed, joined
@@ -62,16 +63,9 @@ class DefectPatches(ImageDataModule):
         **given: Any,
     ) -> None:
         super().__init__(**given)
-        if size < 8 or size % 8:
-            raise ValueError(f"datamodule.size must be a multiple of 8, got {size}")
-        if num_real is not None and num_real < 1:
-            raise ValueError(f"datamodule.num_real must be at least 1, got {num_real}")
-        if subset_seed < 0:
-            raise ValueError(f"datamodule.subset_seed must be at least 0, got {subset_seed}")
+        check_settings(size=size, num_real=num_real, subset_seed=subset_seed, synthetic_share=synthetic_share)
         if not 0 < clean_share < 1:
             raise ValueError(f"datamodule.clean_share must lie between 0 and 1, got {clean_share}")
-        if not 0 < synthetic_share <= 1:
-            raise ValueError(f"datamodule.synthetic_share must be above 0 and at most 1, got {synthetic_share}")
         if augmentation not in AUGMENTATIONS:
             raise ValueError(f"datamodule.augmentation is one of {', '.join(AUGMENTATIONS)}, got {augmentation!r}")
         if paste not in ("none", *PASTES):
@@ -80,9 +74,7 @@ class DefectPatches(ImageDataModule):
             raise ValueError(f"synthetic={synthetic} and paste={paste} are two ways of making patches: choose one")
         if masks not in MASKS:
             raise ValueError(f"datamodule.masks is one of {', '.join(MASKS)}, got {masks!r}")
-        self.source = source(batch_size=self.batch_size, seed=self.seed)
-        if not self.source.target_classes:
-            raise ValueError(f"{self.source.name} has no boxes: give a source with some, such as deeppcb or inspection")
+        self.source = with_boxes(source, batch_size=self.batch_size, seed=self.seed)
         self.size, self.num_real, self.subset_seed = size, num_real, subset_seed
         self.synthetic = None if synthetic is None else Path(synthetic).expanduser()
         self.paste, self.masks, self.register = paste, masks, register
@@ -140,20 +132,8 @@ def boxed_set(source: ImageDataModule, split: str) -> BoxedSet:
 
 def known(boxed: BoxedSet, names: tuple[str, ...], side: int, *, num_real: int | None, seed: int) -> Windows:
     """Windows of ``num_real`` defects of each class (None: all); ValueError where a class has not so many."""
-    parts = []
-    for label, name in enumerate(names):
-        places = boxed.of_class(label, seed=seed, name=name)
-        count = len(places)
-        if not count:
-            raise ValueError(
-                f"the class {name!r} has no training example: label one, or take it off datamodule.source.classes"
-            )
-        if num_real is not None and count < num_real:
-            raise ValueError(
-                f"num_real={num_real} is more than the {count} training defects of {name!r}: give num_real={count} or fewer"
-            )
-        parts.append(boxed.around(places[:num_real], side, real=True))
-    return joined(parts)
+    places = known_places(boxed, names, num_real=num_real, seed=seed)
+    return joined([boxed.around(of_class, side, real=True) for of_class in places])
 
 
 def faultless(boxed: BoxedSet, size: int) -> Windows:
