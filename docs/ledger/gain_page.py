@@ -51,6 +51,7 @@ HOW_TO_READ = (
     "{level:g} an order is stated. `unseen`: test patches of kinds of boards that no training image shows. Misses: defects that "
     "are taken for faultless where one in a hundred, and one in twenty, faultless patches is called a defect."
 )
+COLOURS = (*(f"C{number}" for number in range(10)), "black", "goldenrod")  # as many as there are arms
 GATE = 95.0  # per cent of the training patches that an arm should name right
 
 
@@ -196,6 +197,7 @@ def curve(cells: Cells) -> Figure:
                 fmt="o-" if arm in (CONTROL, ASKED) else "o--",
                 linewidth=2.2 if arm in (CONTROL, ASKED) else 1.0,
                 markersize=4,
+                color=COLOURS[place],
                 capsize=2,
                 label=ARMS[arm],
             )

@@ -113,6 +113,10 @@ def test_the_answer_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
         assert verdict(PairedOrder("x", differences)) == words
 
 
+def test_every_arm_has_a_colour_of_its_own() -> None:
+    assert len(set(gain_page.COLOURS)) == len(ARMS)
+
+
 def test_an_arm_is_decided_from_five_seeds_on() -> None:
     few = cells(*(cell(arm, 5, seed, named) for seed in range(3) for arm, named in (("real", LOW), ("strong", HIGH))))
     ((number, arm, _, p),) = compared(few, ["real", "strong"])
