@@ -28,6 +28,8 @@ from datamodules.rare import check_rare, known_rows
 from datamodules.splits import REST, WHOLE, check_part, chosen_rows, lies_in_part
 from generative.rendering.images import to_uint8
 
+VALIDATION = "validation"  # a split that some sets hold out of training, to look at while a method trains
+
 
 class ImageDataModule(LightningDataModule):
     """Base of all data modules. A subclass states the class attributes and :meth:`load`.
@@ -44,6 +46,7 @@ class ImageDataModule(LightningDataModule):
     name: str  # what results call the set
     image_shape: tuple[int, int, int]  # channels, height, width
     num_classes: int  # 0: no labels
+    label_names: tuple[str, ...] = ()  # names of the classes of images, where the set states them
     target_classes: tuple[str, ...] = ()  # names of the classes of a mask's pixels or of boxes
     splits: tuple[str, ...] = ("train", "test")
 
@@ -229,13 +232,17 @@ class ImageDataModule(LightningDataModule):
         )
         return self.loader(stream)
 
-    def test_dataloader(self) -> Iterable[Batch]:
+    def evaluation_batches(self, split: str) -> Iterable[Batch]:
+        """Every image of ``split`` once, over all ranks together."""
         trainer = self.trainer
         assert trainer is not None
         batches = EvaluationBatches(
-            self.rows("test"), batch_size=self.batch_size, rank=trainer.global_rank, world_size=trainer.world_size
+            self.rows(split), batch_size=self.batch_size, rank=trainer.global_rank, world_size=trainer.world_size
         )
         return self.loader(batches)
+
+    def test_dataloader(self) -> Iterable[Batch]:
+        return self.evaluation_batches("test")
 
 
 class ImagesOnDisk(ImageDataModule):

@@ -81,7 +81,8 @@ class DefectPatches(ImageDataModule):
         if masks == "changed":
             self.target_classes = ("faultless", "defect")
         self.name = f"{self.source.name}_patches"
-        self.num_classes = len(self.source.target_classes) + 1
+        self.label_names = (*self.source.target_classes, "faultless")
+        self.num_classes = len(self.label_names)
         self.image_shape = (self.source.image_shape[0], size, size)
         made = synthetic_share if synthetic or paste != "none" else 0.0
         self.composition = Composition(len(self.source.target_classes), clean_share, made)

@@ -91,7 +91,7 @@ class RefinementPairs(ImageDataModule):
         self.name = "refinement_pairs"
         self.image_shape = (channels, size, size)
         self.num_classes = len(self.classes)
-        self.target_classes = ("faultless", "defect")
+        self.label_names, self.target_classes = self.classes, ("faultless", "defect")
         self.augmentation = PairAugmentation(self.seed, size, light)
 
     @cached_property

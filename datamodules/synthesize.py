@@ -8,8 +8,9 @@ python -m datamodules.synthesize figures DATA --clean FOLDER -o FOLDER
 DATA is DeepPCB's folder, or one with boxes in COCO's format (train.json and train/, masks as polygons or run lengths, faultless
 twins of the same names in clean/). `fit` writes what it learned of at most so many defects a class, and fit.png beside it.
 `draw` writes a set in COCO's format (train.json, train/, clean/, parameters.jsonl, sheet.png); started again it goes on where
-it was. `check` compares the boxes that the recipe would give with those of defects that it was not learned from. `figures`
-draws the steps: rendered fibres, fits of curves, blends, polygons and their fill.
+it was. With --refine CHECKPOINT what is drawn passes through a network that has learned from the real ones. `check` compares
+the boxes that the recipe would give with those of defects that it was not learned from. `figures` draws the steps: rendered
+fibres, fits of curves, blends, polygons and their fill.
 """
 
 from __future__ import annotations
@@ -65,6 +66,19 @@ def read_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     )
     two.add_argument("--shapes", default="matched", choices=SHAPES, help="random: of no real defect, the comparison's")
     two.add_argument("--place", choices=PLACES, help="instead of what the recipe says of each class")
+    two.add_argument(
+        "--refine",
+        type=Path,
+        metavar="CHECKPOINT",
+        help="of experiment=defects/refiner, filler, style_transfer or cycle",
+    )
+    two.add_argument(
+        "--named-by",
+        type=Path,
+        metavar="CHECKPOINT",
+        help="a classifier of patches, for what --refine drew of any class",
+    )
+    two.add_argument("--least-chance", type=float, default=0.9, help="of the class that it names; else it is left out")
     two.add_argument("-o", "--output", type=Path, required=True, help="a new folder, or one that this command began")
     three = commands.add_parser("check", help="boxes of other real defects against those that the recipe would give")
     three.add_argument("recipe", type=Path)
@@ -118,17 +132,32 @@ def run_draw(given: argparse.Namespace) -> None:
     style = Style(given.renderer, given.alpha, given.whole_tile, given.shapes, given.place)
     low, high = given.per_image
     plan = Plan(given.count, given.seed, (low, high), style)
-    drawing = Drawing(given.recipe, recipe, clean_images(given.clean), plan, given.output)
+    translation = None
+    if given.refine is not None:
+        from launch.translation import translation_of  # takes seconds, and most drawing needs none
+
+        translation = translation_of(
+            given.refine, recipe, seed=given.seed, named_by=given.named_by, least_chance=given.least_chance
+        )
+    elif given.named_by is not None:
+        raise ValueError("--named-by names what --refine drew: give both, or leave it out")
+    drawing = Drawing(given.recipe, recipe, clean_images(given.clean), plan, given.output, translation)
     done = drawing.start()
     for number in tqdm(drawing.missing(), initial=done, total=given.count, desc="draw", unit="pictures"):
         drawing.draw(number)
     counts = drawing.finish()
+    refused = drawing.refused()
+    if refused and not counts:
+        raise ValueError(
+            f"none of {refused.total()} defects shows after {given.refine}: train it longer, and look at its samples first"
+        )
     rows = [drawing.rows[number] for number in range(given.count)]
     drawn_sheet(rows, given.output, drawing.names).save(given.output / "sheet.png")
     failed = drawing.failed()
     for name in drawing.names:
         without = f", {failed[name]} more found no place that fits" if failed[name] else ""
-        print(f"{name}: {counts[name]} drawn{without}")
+        unseen = f", {refused[name]} more show nothing or too much after {given.refine}" if refused[name] else ""
+        print(f"{name}: {counts[name]} drawn{without}{unseen}")
     print(
         f"{given.output} is ready: {given.count} pictures, {sum(counts.values())} defects, {time.perf_counter() - start:.1f} s"
     )

@@ -80,8 +80,7 @@ class Method(ManualSteps):
         **given: Any,
     ) -> None:
         super().__init__(**given)
-        self.image_shape = image_shape
-        self.num_classes = num_classes
+        self.image_shape, self.num_classes = image_shape, num_classes
         self.seed = seed
         self.weights = weights
         self.images_seen = 0  # by all ranks together, over the whole run: the clock of everything
@@ -387,6 +386,8 @@ class Detects(Method):
 
 class Translates(Draws):
     """It makes images of one domain out of those of another, under its averaged weights; a sample is a translated input."""
+
+    given: ClassVar[str]  # what it translates: a defect "drawn" on an image, a "hole" in one, or a "faultless" one
 
     @abstractmethod
     def translate(

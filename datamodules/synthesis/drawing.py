@@ -22,6 +22,7 @@ from PIL import Image, JpegImagePlugin
 from datamodules.synthesis.painting import Instance, Painter, Scene, Style
 from datamodules.synthesis.reading import pixels_of
 from datamodules.synthesis.recipe import Recipe, cutouts_of, fingerprint
+from datamodules.synthesis.translating import Translation
 from generative.randomness import permutation
 from generative.rendering.defects.boxes import tight
 from generative.rendering.defects.draws import generator
@@ -56,16 +57,27 @@ class Plan:
 
 
 class Drawing:
-    """Draws the pictures of a plan into the folder ``output``."""
+    """Draws the pictures of a plan into the folder ``output``; the last step of each is ``translation``, where there is one."""
 
-    def __init__(self, recipe_file: Path, recipe: Recipe, cleans: Sequence[Path], plan: Plan, output: Path) -> None:
+    def __init__(
+        self,
+        recipe_file: Path,
+        recipe: Recipe,
+        cleans: Sequence[Path],
+        plan: Plan,
+        output: Path,
+        translation: Translation | None = None,
+    ) -> None:
         self.recipe, self.cleans, self.plan, self.output = recipe, list(cleans), plan, output
+        self.translation = translation
         self.painter = Painter(recipe, cutouts_of(recipe_file), plan.style, seed=plan.seed)
         self.names = list(recipe.classes)
         self.head = {
             "recipe": fingerprint(recipe_file), "seed": plan.seed, "per_image": list(plan.per_image), "style": asdict(plan.style),
             "clean": hashlib.sha256("\n".join(path.name for path in self.cleans).encode()).hexdigest()[:16],
         }  # fmt: skip
+        if translation is not None:
+            self.head["translation"] = dict(translation.facts)
         self.rows: dict[int, dict[str, Any]] = {}
 
     def start(self) -> int:
@@ -82,7 +94,8 @@ class Drawing:
         head, *lines = whole.decode().splitlines() or ["{}"]
         if json.loads(head) != self.head:
             raise ValueError(
-                f"{self.output} was begun with another recipe, seed, setting or clean folder: give another -o, or remove it"
+                f"{self.output} was begun with another recipe, seed, setting, checkpoint or clean folder: give another -o, or "
+                "remove it"
             )
         self.rows = {row["number"]: row for row in map(json.loads, lines) if row["number"] < self.plan.count}
         journal.write_bytes(whole + b"\n")
@@ -95,13 +108,19 @@ class Drawing:
         """Draw picture ``number`` and write it, its faultless twin, and its line of the journal."""
         clean = self.clean_of(number)
         scene, instances, failed = self.compose(number, clean)
+        picture, refused = scene.picture, []
+        if self.translation is not None:
+            found = self.translation(scene, instances, first=number * self.plan.per_image[1])
+            picture, instances, refused = found.picture, found.instances, found.refused
         name = f"{number:06d}{clean.suffix.lower() if clean.suffix.lower() in JPEGS else '.png'}"
-        save_like(scene.picture, clean, self.output / FOLDER / name)
+        save_like(picture, clean, self.output / FOLDER / name)
         keep_twin(scene.clean, clean, self.output / CLEAN / name)
         row = {
             "number": number, "file_name": name, "clean": clean.name, "size": list(scene.clean.shape[:2]), "failed": failed,
             "instances": [row_of(instance, scene.clean.shape) for instance in instances],
         }  # fmt: skip
+        if refused:
+            row["refused"] = refused
         self.rows[number] = row
         with (self.output / JOURNAL).open("a") as file:
             file.write(json.dumps(row) + "\n")
@@ -140,6 +159,10 @@ class Drawing:
                 )
         replace_text(self.output / "parameters.jsonl", "\n".join(lines) + "\n")
         return Counter(instance["parameters"]["class"] for row in rows for instance in row["instances"])
+
+    def refused(self) -> Counter[str]:
+        """The classes whose translations show no defect, by how often."""
+        return Counter(name for row in self.rows.values() for name in row.get("refused", []))
 
     def failed(self) -> Counter[str]:
         """The classes that found no place, by how often."""

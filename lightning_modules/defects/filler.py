@@ -35,6 +35,7 @@ class Filler(Translator):
     """
 
     needs = ("mask",)
+    given = "hole"
 
     def __init__(self, *, margin: int = 2, reconstruction_weight: float = 10.0, **given: Any) -> None:
         super().__init__(**given)

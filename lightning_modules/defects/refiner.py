@@ -21,6 +21,8 @@ class Refiner(Translator):
     ``reconstruction_weight`` weighs the squared distance of both in the generator's loss.
     """
 
+    given = "drawn"
+
     def __init__(self, *, reconstruction_weight: float = 10.0, **given: Any) -> None:
         super().__init__(**given)
         check_at_least(0, reconstruction_weight=reconstruction_weight)
