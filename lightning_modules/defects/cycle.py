@@ -26,6 +26,9 @@ class Cycle(Translator):
     As the text has it, the critic judges defects alone: what takes them away learns from the reconstruction only, by the
     distance ``l2``, what draws them from both. ``symmetric``: the usual one (Zhu et al. 2017), where defective images are
     made faultless, judged by ``clean_critic``, and defective again. ``cycle_weight`` weighs reconstructions.
+
+    ``identity_weight``, 0 in the text, weighs how far a real defect of the class that is asked for comes back changed:
+    without it nothing keeps the tone (section 5.2 of Zhu et al.).
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
@@ -38,14 +41,16 @@ class Cycle(Translator):
         symmetric: bool = False,
         distance: str = "l2",
         cycle_weight: float = 10.0,
+        identity_weight: float = 0.0,
         **given: Any,
     ) -> None:
         super().__init__(critic=critic, **given)
         check_choice("distance", distance, tuple(DISTANCES))
-        check_at_least(0, cycle_weight=cycle_weight)
+        check_at_least(0, cycle_weight=cycle_weight, identity_weight=identity_weight)
         self.back_generator = back_generator(image_shape=self.image_shape, num_classes=0)
         self.clean_critic = critic(image_shape=self.image_shape, num_classes=0) if symmetric else None
         self.distance, self.cycle_weight = DISTANCES[distance], cycle_weight
+        self.identity_weight = identity_weight
 
     def configure_optimizers(self) -> list[Optimizer]:
         critics = [self.critic] if self.clean_critic is None else [self.critic, self.clean_critic]
@@ -66,9 +71,13 @@ class Cycle(Translator):
         self.count_images(batch["image"])
 
     def clean(self, part: dict[str, Any]) -> Tensor:
-        """A faultless image for each of a part, turned and mirrored by its number: other places than those of its images."""
+        """A faultless image for each of a part, turned and mirrored by its number: of another place than its image.
+
+        Where the data have twins, it is that of some image of the same class, so that the class fits the place.
+        """
         first, count = part["first_number"], len(part["image"])
-        rows = self.inputs.drawn(first, count, seed=self.seed, name="faultless images")
+        own = self.classes(part["label"]) if self.inputs.has_classes else None
+        rows = self.inputs.drawn(first, count, seed=self.seed, name="faultless images", labels=own)
         return turned(from_uint8(rows), first, seed=self.seed).to(part["image"])
 
     def draw(self, images: Tensor, part: dict[str, Any], *, name: str = "noise of translations") -> Tensor:
@@ -94,7 +103,13 @@ class Cycle(Translator):
         clean = self.clean(part)
         fake = self.draw(clean, part)
         cycle = self.distance(at_least_float32(self.back_generator(fake)), clean)
-        loss = self.weigh(self.cycle_weight * cycle, fake, self.classes(part["label"]))
+        reconstruction = self.cycle_weight * cycle
+        if self.identity_weight > 0:
+            kept = self.draw(part["image"], part, name="noise of what is kept")
+            reconstruction = reconstruction + self.identity_weight * self.distance(
+                at_least_float32(kept), part["image"]
+            )
+        loss = self.weigh(reconstruction, fake, self.classes(part["label"]))
         return loss if self.clean_critic is None else loss + self.way_back(part)
 
     def way_back(self, part: dict[str, Any]) -> Tensor:

@@ -35,10 +35,17 @@ class Bank(nn.Module):
     def is_filled(self) -> bool:
         return bool((self.labels >= 0).all())
 
+    @property
+    def has_classes(self) -> bool:
+        """Whether rows are of several classes."""
+        return bool((self.labels != self.labels[0]).any())
+
     def fill(self, rows: Tensor, labels: Tensor) -> None:
-        """Keep as many of ``rows`` [N, ...] as there is room for, in an order that is always the same, some twice if N is less."""
+        """Keep as many of ``rows`` [N, ...] as there is room for, of each class in turn; always the same, some twice."""
         order = torch.from_numpy(permutation(0, 0, len(rows), name="inputs"))
-        chosen = order[torch.arange(len(self.rows)) % len(order)]
+        of_class = [order[labels[order] == label] for label in labels.unique().tolist()]
+        turns = [divmod(k, len(of_class)) for k in range(len(self.rows))]
+        chosen = torch.stack([of_class[label][turn % len(of_class[label])] for turn, label in turns])
         self.rows.copy_(rows[chosen])
         self.labels.copy_(labels[chosen])
 
@@ -67,6 +74,7 @@ class Translator(Translates, HasCritic):
     """
 
     needs: ClassVar[tuple[str, ...]] = ("template",)
+    given = "faultless"
 
     def __init__(
         self,
@@ -119,7 +127,10 @@ class Translator(Translates, HasCritic):
             self.keep_inputs(self.trainer.datamodule)  # type: ignore[attr-defined]
 
     def keep_inputs(self, datamodule: ImageData) -> None:
-        """Keep training images that samples are translations of: faultless twins, or images of the last class without any."""
+        """Keep training images that samples are translations of: faultless twins, or images of the last class without any.
+
+        A twin has the class of its image: it shows where such a defect can be.
+        """
         images, labels = datamodule.split("train")
         targets = datamodule.targets("train")
         if "template" in targets:
@@ -158,7 +169,8 @@ class Translator(Translates, HasCritic):
 
     def inputs_of(self, first: int, count: int, *, seed: int, labels: Tensor | None) -> tuple[Tensor, Tensor | None]:
         self.have_inputs()
-        return self.inputs.drawn(first, count, seed=seed, name="inputs of samples"), None
+        own = labels if self.inputs.has_classes else None
+        return self.inputs.drawn(first, count, seed=seed, name="inputs of samples", labels=own), None
 
     @torch.no_grad()
     def sample(

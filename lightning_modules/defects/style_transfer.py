@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from generative.adversarial.gram import style_loss
 from generative.checks import check_at_least
@@ -17,11 +18,20 @@ from lightning_modules.defects.drawing import Translator
 from lightning_modules.defects.feature_stages import check_features, stages_of
 
 
+def critic_of_pairs(
+    critic: Callable[..., nn.Module], *, image_shape: tuple[int, int, int], num_classes: int
+) -> nn.Module:
+    """A critic of images beside their differences, of twice the channels."""
+    return critic(image_shape=(2 * image_shape[0], *image_shape[1:]), num_classes=num_classes)
+
+
 class StyleTransfer(Translator):
     """Learns from aligned pairs: "template", the faultless twin, and "image", the defective one.
 
     ``features``: the network that both are compared in, ``efficientnet_lite0``, ``vgg16`` (of the file ``features_file``) or
-    ``random``, which nobody trained. ``style_weight`` weighs the difference of Gram matrices, ``perceptual_weight`` the
+    ``random``, which nobody trained. ``sees_twin``: whether the critic is shown what differs from the faultless twin beside the
+    image, so that a defect is all that there is to see (as in pix2pix, Isola et al. 2017); the text's sees the image alone.
+    ``style_weight`` weighs the difference of Gram matrices, ``perceptual_weight`` the
     distance of the features themselves.
     """
 
@@ -30,14 +40,16 @@ class StyleTransfer(Translator):
         *,
         features: str = "efficientnet_lite0",
         features_file: str | None = None,
+        sees_twin: bool = False,
+        critic: Callable[..., nn.Module],
         style_weight: float = 10.0,
         perceptual_weight: float = 10.0,
         **given: Any,
     ) -> None:
-        super().__init__(**given)
+        super().__init__(critic=partial(critic_of_pairs, critic) if sees_twin else critic, **given)
         check_features(features, features_file)
         check_at_least(0, style_weight=style_weight, perceptual_weight=perceptual_weight)
-        self.features, self.features_file = features, features_file
+        self.features, self.features_file, self.sees_twin = features, features_file, sees_twin
         self.style_weight, self.perceptual_weight = style_weight, perceptual_weight
         if features == "efficientnet_lite0":
             self.trained_against = (features,)
@@ -70,14 +82,19 @@ class StyleTransfer(Translator):
     def critic_objective(self, part: dict[str, Any]) -> Tensor:
         with torch.no_grad():
             fake = self.draw(part)
-        return self.tell_apart(part["image"], fake, self.classes(part["label"]))
+        real, fake = (self.shown(images, part) for images in (part["image"], fake))
+        return self.tell_apart(real, fake, self.classes(part["label"]))
+
+    def shown(self, images: Tensor, part: dict[str, Any]) -> Tensor:
+        """What the critic sees of a part's images [B, C, H, W]: [B, 2 C, H, W] with the difference of their twins, if asked."""
+        return torch.cat([images, images - part["template"]], dim=1) if self.sees_twin else images
 
     def generator_objective(self, part: dict[str, Any]) -> Tensor:
         fake = self.draw(part)
         style, perceptual = self.compare(at_least_float32(fake), part["image"])
         self.record({"loss/style": style, "loss/perceptual": perceptual})
         texture = self.style_weight * style + self.perceptual_weight * perceptual
-        return self.weigh(texture, fake, self.classes(part["label"]))
+        return self.weigh(texture, self.shown(fake, part), self.classes(part["label"]))
 
     def compare(self, drawn: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
         """The style loss and the perceptual distance of images [B, C, H, W], each a mean over the images."""

@@ -86,14 +86,29 @@ def test_the_cycle_by_either_distance() -> None:
 def test_faultless_images_of_the_cycle_are_addressed() -> None:
     method = built("cycle")
     method.have_inputs()
-    whole = method.clean(part(6))
-    assert torch.equal(whole[2:5], method.clean(part(3, first=2)))
+    given = part(6)
+    later = {name: rows[2:5] if isinstance(rows, Tensor) else 2 for name, rows in given.items()}
+    whole = method.clean(given)
+    assert torch.equal(whole[2:5], method.clean(later))
     images = torch.rand(16, 1, 5, 5)
     found = turned(images, 0, seed=1)
     for one, image in zip(found, images, strict=True):
         turns = [torch.rot90(shown, k, (1, 2)) for shown in (image, image.flip(2)) for k in range(4)]
         assert sum(torch.equal(one, turn) for turn in turns) == 1
     assert not torch.equal(found, turned(images, 0, seed=2))
+
+
+def test_what_a_cycle_is_to_keep_is_weighed() -> None:
+    """A real defect of its own class should stay: by twice the weight the loss has twice as much more."""
+    losses = {}
+    for weight in (0.0, 1.0, 2.0):
+        method = built("cycle", f"method.identity_weight={weight}", "method.distance=l1")
+        method.have_inputs()
+        losses[weight] = float(method.generator_objective(part()).detach())
+    assert losses[1.0] > losses[0.0]
+    assert losses[2.0] - losses[0.0] == pytest.approx(2 * (losses[1.0] - losses[0.0]), rel=1e-4)
+    with pytest.raises(ValueError, match="identity_weight"):
+        built("cycle", "method.identity_weight=-1")
 
 
 def test_a_filler_leaves_what_is_not_masked() -> None:
@@ -149,6 +164,24 @@ def test_style_transfer_compares_texture_and_features_with_the_real_one() -> Non
     assert not torch.allclose(drawn[0], drawn[2])
 
 
+def test_a_critic_that_sees_the_twin_sees_what_differs() -> None:
+    method = built("style_transfer", "method.sees_twin=true", "method.style_weight=0", "method.perceptual_weight=0")
+    assert method.critic.stem.weight.shape[1] == 2
+    given = part()
+    shown = method.shown(given["image"], given)
+    assert torch.equal(shown[:, :1], given["image"])
+    assert torch.equal(shown[:, 1:], given["image"] - given["template"])
+    plain = built("style_transfer")
+    assert plain.critic.stem.weight.shape[1] == 1
+    assert plain.shown(given["image"], given) is given["image"]
+    seen: list[Tensor] = []
+    method.critic.register_forward_pre_hook(lambda _, words: seen.append(words[0]))
+    method.stages = lambda images: [images]
+    method.critic_objective(given)
+    method.generator_objective(given)
+    assert [tuple(images.shape[1:]) for images in seen] == [(2, 8, 8)] * 3
+
+
 def test_networks_of_features(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="unknown features 'vgg19'"):
         check_features("vgg19", None)
@@ -181,6 +214,14 @@ def test_a_bank_draws_by_number_and_class() -> None:
     assert torch.equal(of_class % 3, labels)
     assert len(set(of_class.tolist())) == 6
     assert bank.drawn(0, 2, seed=1, name="x", labels=torch.tensor([7, 1]))[0].tolist() == [0, 0]
+    uneven = Bank(9, (1,))
+    uneven.fill(
+        torch.arange(100, dtype=torch.uint8)[:, None], (torch.arange(100) < 2).long() + (torch.arange(100) < 1).long()
+    )
+    assert uneven.labels.bincount().tolist() == [3, 3, 3], "each class in turn, however few it has"
+    assert uneven.has_classes
+    uneven.fill(torch.arange(4, dtype=torch.uint8)[:, None], torch.full((4,), 2))
+    assert not uneven.has_classes
 
 
 @pytest.mark.parametrize("name", METHODS)
