@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.base import ImageDataModule
+from datamodules.base import VALIDATION, ImageDataModule
 from datamodules.batches import Order, Rows
 from datamodules.defect_patches import boxed_set, drawn_sets
 from datamodules.patches.crops import CanvasRows, CropOrder, DefectCrop, check_scale, padded
 from datamodules.patches.known import check_settings, known_places, with_boxes
 from datamodules.patches.windows import BoxedSet
+from generative.rendering.images import to_uint8
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,9 @@ class DefectCrops(ImageDataModule):
     "box_label" [B, K], -1 where there is none, and "real" [B] (0 for made ones). The rows of the training split are the whole
     pictures that crops are cut from.
 
+    With ``num_validation`` there is a split ``validation``: so many crops at scale 1, of training images that are not known and
+    so not trained on, the same ones for every seed of a run.
+
     The test split shows whole images. So no box is cut by a tile or seen in two, every box counts once, and a rate of false
     calls is one of a board.
     """
@@ -55,6 +60,7 @@ class DefectCrops(ImageDataModule):
         synthetic_share: float = 0.5,
         scale: list[float],
         turned: bool = True,
+        num_validation: int = 0,
         batch_size: int,
         seed: int,
         num_workers: int = 0,
@@ -67,6 +73,15 @@ class DefectCrops(ImageDataModule):
                 f"datamodule.size={size} is larger than the images of {self.source.name}, "
                 f"{' x '.join(map(str, self.source.image_shape[1:]))} pixels: give a smaller one"
             )
+        if num_validation < 0:
+            raise ValueError(f"datamodule.num_validation must be at least 0, got {num_validation}")
+        if num_validation and num_real is None:
+            raise ValueError(
+                f"num_validation={num_validation} crops need images that are not trained on: give datamodule.num_real"
+            )
+        self.num_validation = num_validation
+        if num_validation:
+            self.splits = ("train", VALIDATION, "test")
         self.num_real, self.subset_seed = num_real, subset_seed
         self.synthetic = None if synthetic is None else Path(synthetic).expanduser()
         self.made_share = 0.0 if synthetic is None else synthetic_share
@@ -93,7 +108,28 @@ class DefectCrops(ImageDataModule):
         images = CanvasRows([(one.images, rows) for one, rows in taken])
         return Pictures(images, torch.cat(boxes), torch.cat(labels), is_real)
 
+    @cached_property
+    def validation(self) -> dict[str, Tensor]:
+        """Crops uint8 [N, C, S, S] of images that are not known, with their boxes; ValueError where a class has none."""
+        boxed = boxed_set(self.source, "train")
+        known = known_images(boxed, self.target_classes, num_real=self.num_real, seed=self.subset_seed)
+        others = showing_defects(boxed)
+        others = others[~torch.isin(others, known)]
+        boxes, labels = boxed.boxes[others], boxed.box_labels[others]
+        real = torch.ones(len(others), dtype=torch.int64)
+        pictures = CanvasRows([(boxed.images, others)])
+        numbers = np.arange(self.num_validation)
+        chosen = torch.from_numpy(CropOrder(labels, real, self.target_classes, made_share=0.0, seed=0)(numbers))
+        rows = {
+            "image": pictures[chosen], "boxes": boxes[chosen], "box_label": labels[chosen], "extent": pictures.extents[chosen],
+            "real": real[chosen],
+        }  # fmt: skip
+        crops = DefectCrop(0, self.image_shape[1], (1.0, 1.0), len(self.target_classes), turned=False)(rows, 0)
+        return crops | {"image": to_uint8(crops["image"])}
+
     def load(self, split: str) -> tuple[Rows, Tensor]:
+        if split == VALIDATION:
+            return self.validation["image"], torch.zeros(self.num_validation, dtype=torch.int64)
         images = self.training.images if split == "train" else self.source.split(split)[0]
         return images, torch.zeros(len(images), dtype=torch.int64)
 
@@ -101,6 +137,8 @@ class DefectCrops(ImageDataModule):
         if split == "train":
             found = self.training
             return {"boxes": found.boxes, "box_label": found.labels, "real": found.real}
+        if split == VALIDATION:
+            return {name: self.validation[name] for name in ("boxes", "box_label", "real")}
         given = self.source.targets(split)
         real = torch.ones(len(self.source.split(split)[1]), dtype=torch.int64)
         return {"boxes": given["boxes"], "box_label": given["box_label"], "real": real}

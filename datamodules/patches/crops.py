@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from datamodules.batches import Rows
+from datamodules.notices import warn_once
 from generative.randomness import Stream
 from generative.rendering.images import from_uint8
 
@@ -34,7 +35,8 @@ class CropOrder:
     """Crop number k of a run -> the picture that it is cut from: one of (:func:`shown_class`, :func:`is_made`), by (seed, k).
 
     Pictures with more defects of the class come more often, as each of the defects is as likely. ``labels`` int64 [N, K]: the
-    classes on each of N pictures, ``real`` [N] 0 for made ones. ValueError where a class has no picture to show.
+    classes on each of N pictures, ``real`` [N] 0 for made ones. ValueError where a class has no picture to show; one that
+    was not drawn is shown by real ones alone, with a warning.
     """
 
     def __init__(self, labels: Tensor, real: Tensor, names: tuple[str, ...], *, made_share: float, seed: int) -> None:
@@ -44,7 +46,10 @@ class CropOrder:
         for label, name in enumerate(names):
             for made in kinds:
                 found = ((labels == label) & (real == int(not made))[:, None]).nonzero()[:, 0].numpy()
-                if not len(found):
+                if not len(found) and made and made_share < 1:
+                    warn_once(f"the class {name!r} has no drawn example: real ones are shown in their place")
+                    found = self.pictures[label, False]
+                elif not len(found):
                     kind, remedy = ("drawn", "draw some") if made else ("training", "label one")
                     raise ValueError(
                         f"the class {name!r} has no {kind} example: {remedy}, or take it off datamodule.source.classes"

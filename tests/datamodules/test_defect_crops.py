@@ -258,4 +258,20 @@ def test_what_is_missing_names_itself(synthetic: Path, tmp_path: Path) -> None:
         (tmp_path / "train" / file.name).write_bytes(file.read_bytes())
     (tmp_path / "train.json").write_text(json.dumps(without))
     with pytest.raises(ValueError, match="the class 'grey' has no drawn example: draw some"):
-        crops(synthetic=str(tmp_path)).order()
+        crops(synthetic=str(tmp_path), synthetic_share=1.0).order()
+
+
+def test_a_class_that_was_not_drawn_is_shown_by_real_ones(
+    synthetic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts = json.loads((synthetic / "train.json").read_text())
+    facts["annotations"] = [row for row in facts["annotations"] if row["category_id"] != 2]
+    (tmp_path / "train").symlink_to(synthetic / "train")
+    (tmp_path / "train.json").write_text(json.dumps(facts))
+    data = crops(synthetic=str(tmp_path))
+    numbers = np.arange(60)
+    shown = torch.from_numpy(data.order()(numbers))
+    real = data.training.real[shown].numpy().astype(bool)
+    assert real[numbers % 3 == 1].all()
+    assert real[numbers % 3 != 1].mean() == 0.5
+    assert "the class 'grey' has no drawn example: real ones are shown in their place" in capsys.readouterr().err
