@@ -5,8 +5,9 @@ python -m docs.ledger.template_differences --data FOLDER --name rendered_inspect
 
 DATA is DeepPCB's folder, or one with boxes in COCO's format and aligned faultless pictures of the same names in DATA/clean. The
 setting is chosen on training images, each of its values in turn and twice over, by the F2 score of boxes at an overlap of 0.5:
-a miss weighs as much as four false calls. Then the test images are measured once. That takes some CPU minutes. The line goes to
-docs/results/defects/template_differences.jsonl, in place of the earlier one of that set.
+a miss weighs as much as four false calls. From there the search goes on for a miss that weighs as much as a false call: that
+setting finds the boxes of images that a network drew. Then the test images are measured once by both. That takes some CPU
+minutes. The line goes to docs/results/defects/template_differences.jsonl, in place of the earlier one of that set.
 """
 
 from __future__ import annotations
@@ -75,7 +76,8 @@ HIT, MISS, FALSE = (
 INTRODUCTION = (
     "Where each image has a faultless template, what differs from it is a defect. Nothing is learned but the setting of the "
     "comparison. It is chosen on training images, where a miss weighs as much as four false calls, and the test images are "
-    f"measured once. A given box is found where a box of its own overlaps it by {OVERLAP:g} or more (intersection over union), "
+    "measured once. Balanced is a second setting, for which a miss weighs as much as a false call; it labels what networks draw. "
+    f"A given box is found where a box of its own overlaps it by {OVERLAP:g} or more (intersection over union), "
     "whatever its class. Touched are those that meet any found box. In brackets are 95 % intervals of a bootstrap over images. "
     "The test boards of DeepPCB were seen twice: moving boards onto their templates, and the weight of a miss, came after a first "
     "look at what was missed there, so that row flatters a little."
@@ -150,15 +152,15 @@ def pair(one: Inspected, template: Path, channels: int, group: str = "") -> Pair
     return Pair(one.image, template, np.array(one.boxes, dtype=np.float64).reshape(-1, 4), one.labels, channels, group)
 
 
-def f_score(hits: int, given: int, found: int) -> float:
-    """F_b = (1 + b^2) P R / (b^2 P + R) = (1 + b^2) hits / (b^2 given + found), b = BETA (van Rijsbergen 1979); 0 of nothing.
+def f_score(hits: int, given: int, found: int, *, beta: float = BETA) -> float:
+    """F_b = (1 + b^2) P R / (b^2 P + R) = (1 + b^2) hits / (b^2 given + found), b = ``beta`` (van Rijsbergen 1979); 0 of nothing.
 
     R = hits / given is the recall and P = hits / found the precision.
     """
-    return (1 + BETA**2) * hits / (BETA**2 * given + found) if given + found else 0.0
+    return (1 + beta**2) * hits / (beta**2 * given + found) if given + found else 0.0
 
 
-def best_margin(pairs: Sequence[Pair], setting: DifferenceSetting) -> tuple[float, int]:
+def best_margin(pairs: Sequence[Pair], setting: DifferenceSetting, *, beta: float = BETA) -> tuple[float, int]:
     """The highest F score that ``setting`` has with one of MARGINS, and that margin.
 
     Of equals the one whose boxes overlap the given ones most, so that an easy set does not end at the edge of what counts.
@@ -179,16 +181,18 @@ def best_margin(pairs: Sequence[Pair], setting: DifferenceSetting) -> tuple[floa
             hits[margin] += int(is_hit.sum())
             overlapped[margin] += float(overlaps(one.boxes, wide)[is_hit, matched[is_hit]].sum())
     margin = max(MARGINS, key=lambda margin: (hits[margin], overlapped[margin]))
-    return f_score(hits[margin], given, found), margin
+    return f_score(hits[margin], given, found, beta=beta), margin
 
 
-def choose(pairs: Sequence[Pair]) -> tuple[DifferenceSetting, float]:
-    """The setting with the best F score on ``pairs``, by coordinate search over GRID, and that score.
+def choose(
+    pairs: Sequence[Pair], *, start: DifferenceSetting | None = None, beta: float = BETA
+) -> tuple[DifferenceSetting, float]:
+    """The setting with the best F score on ``pairs``, by coordinate search over GRID from ``start`` on, and that score.
 
     An equal score does not replace what was chosen, so that what stands first in a row is preferred.
     """
-    chosen = DifferenceSetting()
-    score, margin = best_margin(pairs, chosen)
+    chosen = start or DifferenceSetting()
+    score, margin = best_margin(pairs, chosen, beta=beta)
     chosen = replace(chosen, margin=margin)
     known = {replace(chosen, margin=0): score}
     steps = [(name, value) for _ in range(ROUNDS) for name, values in GRID.items() for value in values]
@@ -196,10 +200,10 @@ def choose(pairs: Sequence[Pair]) -> tuple[DifferenceSetting, float]:
         for name, value in bar:
             asked = replace(chosen, **{name: value}, margin=0)  # type: ignore[arg-type]
             if asked not in known:
-                known[asked], margin = best_margin(pairs, asked)
+                known[asked], margin = best_margin(pairs, asked, beta=beta)
                 if known[asked] > score:
                     score, chosen = known[asked], replace(asked, margin=margin)
-            bar.set_postfix_str(f"F{BETA} {score:.3f}")
+            bar.set_postfix_str(f"F{beta:g} {score:.3f}")
     return chosen, score
 
 
@@ -287,6 +291,9 @@ def measured(pairs: Pairs, chosen_on: Sequence[Pair], name: str) -> tuple[Line, 
         line["seen"] = rates(tested.counts[seen]) if seen.any() else None
         line["unseen"] = rates(tested.counts[~seen])
     line |= {"setting": asdict(setting), "chosen_on": len(chosen_on), f"f{BETA}": round(score, 4)}
+    balanced, f1 = choose(chosen_on, start=setting, beta=1)
+    counts = Findings.of(pairs.test, balanced).counts
+    line["balanced"] = rates(counts) | {"setting": asdict(balanced), "f1": round(f1, 4)}
     line |= {"cpu_seconds": round(tested.seconds / len(pairs.test), 4)}
     machine = {"processor": environment("cpu")["processor"], "threads": torch.get_num_threads()}
     return line | {"environment": machine}, tested
@@ -335,6 +342,7 @@ def section() -> list[str]:
 def rows_of(line: Mapping[str, Any]) -> Iterator[list[str]]:
     """The row of a set, and those of its boards of kinds that training images show and do not show."""
     parts = {"": line, ", kinds seen in training": line.get("seen"), ", kinds unseen": line.get("unseen")}
+    parts |= {", balanced": line.get("balanced")}
     for what, rates_of in parts.items():
         if rates_of:
             cells = [in_brackets(rates_of[name]) for name in ("recall", "precision", "false_calls", "touched")]
