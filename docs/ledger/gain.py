@@ -29,6 +29,7 @@ from docs.ledger.gain_answers import CONTROL, Cells, answer, difference_lines, r
 from docs.ledger.gain_arms import ARMS, ASKED, OF_PAIRS, PICTURES, SIZE, STEPS, Bench, Protocol, clean_of, source_of
 from docs.ledger.gain_page import FOLDER, PAGE, page, write_own_page
 from docs.ledger.gain_pictures import show
+from docs.ledger.learned_sets import METHODS
 from docs.ledger.results import Line, write_results
 from launch.errors import one_line_errors
 from records.environment import environment
@@ -44,7 +45,9 @@ def cells_of(given: argparse.Namespace) -> list[Cell]:
 def bench_of(given: argparse.Namespace) -> Bench:
     protocol = Protocol(given.size, given.steps, given.pictures)
     clean = clean_of(given.data, given.clean)
-    return Bench(given.data, clean, source_of(given.data), given.cache / name_of(given), protocol)
+    return Bench(
+        given.data, clean, source_of(given.data), given.cache / name_of(given), protocol, precision=given.precision
+    )
 
 
 def measure(given: argparse.Namespace, path: Path) -> Bench:
@@ -157,10 +160,13 @@ def read_arguments(given: Sequence[str] | None) -> argparse.Namespace:
         "--num-real", type=int, nargs="+", default=[5, 20, 10], help="defects of each class that are known"
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    drawn = [arm for arm in ARMS if arm not in METHODS]
+    help_ = f"default: all but {', '.join(METHODS)}, which train a network for each number and seed"
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=drawn, help=help_)
     parser.add_argument("--size", type=int, default=SIZE, help="pixels of a patch")
     parser.add_argument("--steps", type=int, default=STEPS, help="of every arm")
     parser.add_argument("--pictures", type=int, default=PICTURES, help="drawn by each recipe")
+    parser.add_argument("--precision", default="32-true", help="in which these networks train, such as bf16-mixed")
     parser.add_argument("--jobs", type=int, default=1, help="cells at a time, each in a process of its own")
     parser.add_argument("--threads", type=int, default=1, help="of the processor")
     parser.add_argument("--cache", type=Path, default=Path("runs/gain"), help="where drawn pictures are kept")

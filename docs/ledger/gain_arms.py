@@ -36,6 +36,7 @@ from datamodules.synthesis.fitting import fit
 from datamodules.synthesis.painting import Style
 from datamodules.synthesis.reading import CLEAN, choose, clean_images, is_deeppcb, pixels_of, read_examples
 from datamodules.synthesis.recipe import read_recipe
+from docs.ledger import learned_sets
 from docs.ledger.gain_network import PatchResNet
 from docs.ledger.gain_scores import scored
 from docs.ledger.screening_scores import SIDE, scores_of
@@ -53,6 +54,10 @@ ARMS = {  # key: what the page calls it
     "rendered_only": "drawn alone, matched",
     "random_only": "drawn alone, random shapes and places",
     "screened": "+ drawn, matched, the worst fifth left out",
+    "refined": "+ drawn, matched, then refined",
+    "filled": "+ holes in drawn shapes, filled",
+    "style_transfer": "+ style transfer",
+    "cycle": "+ Cycle GAN",
     "frozen": "real, frozen EfficientNet-Lite0 features",
     "pair_real": "real, image and faultless twin",
     "pair_rendered": "+ drawn, image and faultless twin",
@@ -106,7 +111,10 @@ def clean_of(data: Path, asked: Path | None) -> Path:
 
 @dataclass
 class Bench:
-    """The set in the folder ``data``, read once by ``source``; on pictures of ``faultless`` is drawn, into ``cache``."""
+    """The set in the folder ``data``, read once by ``source``; on pictures of ``faultless`` is drawn, into ``cache``.
+
+    ``precision``: in which networks train that learn to draw (docs/ledger/learned_sets.py), as Lightning names it.
+    """
 
     data: Path
     faultless: Path
@@ -114,6 +122,7 @@ class Bench:
     cache: Path
     protocol: Protocol = field(default_factory=Protocol)
     drawn: dict[tuple[int, int, str], Windows] = field(default_factory=dict)
+    precision: str = "32-true"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -179,13 +188,16 @@ class Bench:
         if not (folder / "train.json").exists():
             recipe = self.recipe(num_real, seed)
             style = Style(shapes=shapes, place="anywhere" if shapes == "random" else None)
-            plan = Plan(self.protocol.pictures, plan_seed, PER_PICTURE, style)
+            plan = self.plan(plan_seed, style)
             drawing = Drawing(recipe, read_recipe(recipe), clean_images(self.faultless), plan, folder)
             drawing.start()
             for number in drawing.missing():
                 drawing.draw(number)
             drawing.finish()
         return folder
+
+    def plan(self, seed: int, style: Style | None = None) -> Plan:
+        return Plan(self.protocol.pictures, seed, PER_PICTURE, style or Style())
 
     def recipe(self, num_real: int, seed: int) -> Path:
         path = self.cache / f"{num_real}_{seed}.yaml"
@@ -203,6 +215,9 @@ class Bench:
             return pasted(self.real(num_real, seed), self.clean, NUM_PASTED, how=how, seed=seed)
         if name == "screened":
             return self.screened(num_real, seed)
+        if name in learned_sets.METHODS:
+            folder = learned_sets.learned_folder(self, name, num_real, seed)
+            return synthetic_windows(folder, self.source, window_side(self.protocol.size))
         if name.startswith(("rendered", "random")):
             return self.synthetic(num_real, seed, "random" if "random" in name else "matched")
         return None

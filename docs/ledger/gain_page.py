@@ -51,7 +51,15 @@ HOW_TO_READ = (
     "{level:g} an order is stated. `unseen`: test patches of kinds of boards that no training image shows. Misses: defects that "
     "are taken for faultless where one in a hundred, and one in twenty, faultless patches is called a defect."
 )
-COLOURS = (*(f"C{number}" for number in range(10)), "black", "goldenrod")  # as many as there are arms
+COLOURS = (
+    *(f"C{number}" for number in range(10)),
+    "black",
+    "gold",
+    "navy",
+    "lime",
+    "teal",
+    "coral",
+)  # as many as there are arms
 GATE = 95.0  # per cent of the training patches that an arm should name right
 
 

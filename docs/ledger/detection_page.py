@@ -1,0 +1,210 @@
+"""The text of docs/results/detection.md: Tables 3.3 and 3.4 of chapter 3 at our scale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from statistics import fmean
+
+from docs.ledger.gain_answers import deviating, read_lines
+from docs.ledger.inpainting_page import paragraph
+from docs.ledger.results import RESULTS, Line, interval, read_results
+from docs.ledger.template_differences import FILE as DIFFERENCES
+from generative.rendering.tables import markdown
+
+FOLDER = RESULTS / "detection"
+REALNESS = RESULTS / "realness"
+PAGE = RESULTS / "detection.md"
+COMMAND = "python -m docs.ledger.detection_arms --data FOLDER --num-real 5 20 --seeds 0 1 2"
+CONTROL = "real"
+ARMS = {  # key: what the page calls it
+    CONTROL: "real",
+    "rendered": "+ drawn, matched",
+    "refined": "+ drawn and refined",
+    "style_transfer": "+ style transfer",
+    "cycle": "+ Cycle GAN",
+    "pasted": "+ real ones pasted where the rim fits",
+}
+MEASURES = {"map": "mAP 0.5:0.95", "map_50": "0.5", "map_75": "0.75"}
+RECALL = "recall_at_1_false_calls"
+SOON = "kimg"
+ENDS = ("points", "low", "high")
+DIFFERENCES_OF = "_differences"  # ends the name of the file of :func:`difference_lines`
+NEAR = 0.95  # of the best value on validation crops
+INTRODUCTION = (
+    "A few real defects of each class are known. Faster R-CNN on EfficientNet-Lite0 learns from crops of the boards that "
+    "hold them, half of the crops of what an arm adds. All arms take as many steps and start from the same weights; the "
+    "last state is tested on whole boards. All made pictures have the same boards, classes and places, those of the drawn "
+    "set: networks trained on the known defects alone make theirs of it, and the boxes of what style transfer and the Cycle "
+    "GAN draw are found from differences. Values are means over seeds, each with other known defects, and in brackets the "
+    "95 % interval of the difference from `real`, paired by seed (Student's t), in hundredths."
+)
+REAL = (
+    "A classifier of patches is trained to tell made defects from real ones of the test boards, on half of the boards, and "
+    "tested on the others: 0.5 says that it cannot, 1 that it always can (mean and 95 % interval over seeds). The "
+    "background is that of the patches, beside the defects: of drawn defects JPEG alone changes it. FD and KID are "
+    "distances from the real patches in features of EfficientNet-Lite0. `python -m docs.ledger.realness --data FOLDER` "
+    "measures it."
+)
+ITERATIONS = (
+    "Table 3.4 of the chapter gives the iteration of the best test performance. Here it is found on crops of training "
+    "boards that no detector learns from: images after which the mean average precision first reaches 95 % of its best "
+    "there."
+)
+
+
+def page() -> str:
+    """The text, of all sets that were measured."""
+    lines = ["# What synthetic defects teach a detector", "", *paragraph(INTRODUCTION), ""]
+    for path in sorted(FOLDER.glob("*.jsonl")):
+        if not path.stem.endswith(DIFFERENCES_OF):
+            lines += [*section(read_lines(path)), ""]
+    lines += [f"`{COMMAND}` measures a set.", ""]
+    return "\n".join(lines)
+
+
+def difference_lines(cells: Sequence[Line]) -> list[Line]:
+    """What claims state: each arm's difference from the control in hundredths, and in the thousand images of :func:`soon`."""
+    found: list[Line] = []
+    for number in sorted({line["num_real"] for line in cells}):
+        own = [line for line in cells if line["num_real"] == number and "scores" in line]
+        for arm in ARMS:
+            for measure in (*MEASURES, RECALL, SOON):
+                of_arm, control = scores(own, arm, measure), scores(own, CONTROL, measure)
+                both = sorted(set(of_arm) & set(control))
+                if arm == CONTROL or len(both) < 2:
+                    continue
+                by = 1 if measure == SOON else 100
+                mean, half = interval([by * (of_arm[seed] - control[seed]) for seed in both])
+                line = {"num_real": number, "arm": arm, "against": CONTROL, "measure": measure, "seeds": len(both)}
+                found.append(
+                    line
+                    | {key: round(part, 3) for key, part in zip(ENDS, (mean, mean - half, mean + half), strict=True)}
+                )
+    return found
+
+
+def section(cells: Sequence[Line]) -> Iterator[str]:
+    """A set: a table for each number of real defects, and one of how soon detectors are as good as they get."""
+    yield f"## {cells[0]['set']}"
+    for number in sorted({line["num_real"] for line in cells}):
+        yield ""
+        yield f"### {number} real defects of each class"
+        yield ""
+        yield table([line for line in cells if line["num_real"] == number], cells[0]["set"])
+    name = cells[0]["set"]
+    if (FOLDER / f"{name}.png").exists():
+        yield ""
+        yield f"![the same places faultless, drawn, and as each arm made them](detection/{name}.png)"
+    yield from realness_section(name)
+    yield ""
+    yield "### How soon"
+    yield ""
+    yield from paragraph(ITERATIONS)
+    yield ""
+    yield iteration_table(cells)
+    machine = cells[0]["environment"]
+    seconds = sum(line.get("seconds", 0) for line in cells)
+    yield ""
+    yield from paragraph(
+        f"Detectors saw {cells[0]['kimg']:g} thousand crops. Hardware: {machine['threads']} core of {machine['processor']}, "
+        f"{seconds / 3600:.1f} hours of two busy cores together with the networks."
+    )
+
+
+def realness_section(name: str) -> Iterator[str]:
+    """How real the made defects look, where that was measured."""
+    lines = read_lines(REALNESS / f"{name}.jsonl")
+    if not lines:
+        return
+    yield from ("", "### How real they look", "", *paragraph(REAL), "")
+    rows = []
+    for number in sorted({line["num_real"] for line in lines if "num_real" in line}):
+        for arm, title in ARMS.items():
+            own = [line for line in lines if line["arm"] == arm and line.get("num_real") == number and "fd" in line]
+            if not own:
+                continue
+            mean, half = interval([line["auroc"] for line in own])
+            told = f"{mean:.3f}" if len(own) < 2 else f"{mean:.3f} ({mean - half:.3f} to {mean + half:.3f})"
+            decibels = deviating([line["psnr"] for line in own])
+            rows.append(
+                [title, str(number), str(len(own)), told, decibels, *(mean_of(own, key) for key in ("fd", "kid"))]
+            )
+    for line in lines:
+        if line["arm"] == "floor":
+            rows.append(["real against real", "-", "-", "-", "-", f"{line['fd']:.1f}", f"{line['kid']:.3f}"])
+    titles = ("arm", "real ones known", "seeds", "AUROC", "background, dB", "FD", "KID")
+    yield markdown(titles, rows)
+
+
+def mean_of(lines: Sequence[Line], key: str) -> str:
+    return f"{fmean(line[key] for line in lines):.{1 if key == 'fd' else 3}f}"
+
+
+def scores(cells: Sequence[Line], arm: str, measure: str) -> dict[int, float]:
+    """Seed -> a score of an arm, where it has a detector."""
+    own = [line for line in cells if line["arm"] == arm and "scores" in line]
+    return {line["seed"]: soon(line) if measure == SOON else line["scores"][measure] for line in own}
+
+
+def table(cells: Sequence[Line], name: str) -> str:
+    rows = []
+    for arm, title in ARMS.items():
+        own = [line for line in cells if line["arm"] == arm]
+        if not own:
+            continue
+        if failed := [line for line in own if "failed" in line]:
+            title += f" ({len(failed)} of {len(own)} seeds: {failed[0]['failed']})"
+        shown = [in_hundredths(cells, arm, measure) for measure in (*MEASURES, RECALL)]
+        made = fmean(sum(line["made"].values()) for line in own)
+        rows.append([title, str(len(own)), f"{made:.0f}", *shown])
+    rows += [row for line in read_results(DIFFERENCES) if line["set"] == name for row in template_rows(line)]
+    titles = ("arm", "seeds", "made defects", *MEASURES.values(), "recall at 1 false call an image")
+    return markdown(titles, rows)
+
+
+def template_rows(line: Line) -> Iterator[list[str]]:
+    """What a comparison with the template finds: it names no class, so that it has a recall and no average precision."""
+    recall, calls = line["recall"][0], line["false_calls"][0]
+    yield [
+        "template difference, nothing learned, no names",
+        "-",
+        "-",
+        "-",
+        "-",
+        "-",
+        f"{100 * recall:.1f} at {calls:.2f}",
+    ]
+
+
+def in_hundredths(cells: Sequence[Line], arm: str, measure: str) -> str:
+    own, control = scores(cells, arm, measure), scores(cells, CONTROL, measure)
+    if not own:
+        return "-"
+    shown = f"{100 * fmean(own.values()):.1f}"
+    both = [seed for seed in own if seed in control]
+    if arm == CONTROL or len(both) < 2:
+        return shown
+    mean, half = interval([100 * (own[seed] - control[seed]) for seed in both])
+    return f"{shown} ({mean:+.1f}: {mean - half:.1f} to {mean + half:.1f})"
+
+
+def soon(line: Line) -> float:
+    """Thousand images after which the precision on validation crops first reaches 95 % of its best."""
+    best = max(value for _, value in line["validation"])
+    return float(next(kimg for kimg, value in line["validation"] if value >= NEAR * best))
+
+
+def iteration_table(cells: Sequence[Line]) -> str:
+    numbers = sorted({line["num_real"] for line in cells})
+    rows = []
+    for arm, title in ARMS.items():
+        row = [title]
+        for number in numbers:
+            own = [line for line in cells if line["arm"] == arm and line["num_real"] == number and "scores" in line]
+            best = [100 * max(value for _, value in line["validation"]) for line in own]
+            row += [deviating([soon(line) for line in own]) if own else "-", deviating(best) if own else "-"]
+        rows.append(row)
+    titles = ["arm"]
+    for number in numbers:
+        titles += [f"kimg, {number} real", "best mAP on validation"]
+    return markdown(titles, rows)
