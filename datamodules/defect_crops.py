@@ -36,7 +36,9 @@ class DefectCrops(ImageDataModule):
     ``num_real`` defects of each class are chosen (None: all), at most one an image while they last; fewer of a
     ``subset_seed`` are among more of it. The images that hold one of them are trained on, with all of their boxes, and no
     others. Of the crops ``synthetic_share`` are of ``synthetic``, a folder in COCO's format that
-    ``python -m datamodules.synthesize draw`` made. ``turned``: crops are turned by quarters and mirrored.
+    ``python -m datamodules.synthesize draw`` made. ``turned``: crops are turned by quarters and mirrored. The share
+    ``anywhere_share`` of the crops is from any place of their picture, with a defect or without: what never comes into a
+    crop around a defect is called one more easily.
 
     Training batches hold "image" [B, C, S, S], "boxes" [B, K, 4], cut at the rim and kept where more than half is visible,
     "box_label" [B, K], -1 where there is none, and "real" [B] (0 for made ones). The rows of the training split are the whole
@@ -60,6 +62,7 @@ class DefectCrops(ImageDataModule):
         synthetic_share: float = 0.5,
         scale: list[float],
         turned: bool = True,
+        anywhere_share: float = 0.0,
         num_validation: int = 0,
         batch_size: int,
         seed: int,
@@ -73,6 +76,8 @@ class DefectCrops(ImageDataModule):
                 f"datamodule.size={size} is larger than the images of {self.source.name}, "
                 f"{' x '.join(map(str, self.source.image_shape[1:]))} pixels: give a smaller one"
             )
+        if not 0 <= anywhere_share < 1:
+            raise ValueError(f"datamodule.anywhere_share must be at least 0 and below 1, got {anywhere_share}")
         if num_validation < 0:
             raise ValueError(f"datamodule.num_validation must be at least 0, got {num_validation}")
         if num_validation and num_real is None:
@@ -89,7 +94,7 @@ class DefectCrops(ImageDataModule):
         self.num_classes = 0
         self.target_classes = self.source.target_classes
         self.image_shape = (self.source.image_shape[0], size, size)
-        self.augmentation = DefectCrop(seed, size, check_scale(scale), len(self.target_classes), turned)
+        self.augmentation = DefectCrop(seed, size, check_scale(scale), len(self.target_classes), turned, anywhere_share)
 
     @property
     def test_size(self) -> tuple[int, int]:

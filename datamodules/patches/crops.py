@@ -70,8 +70,9 @@ class DefectCrop:
     """Pictures as crops of ``size`` pixels around a defect of :func:`shown_class`, at a scale between the two of ``scale``.
 
     The scale is uniform, and at least such that the crop lies within its picture. The defect's middle lies at most a quarter
-    of the crop's side from that of the crop, nearer to the rim only at the picture's border. ``turned``: by quarters, and
-    mirrored. All of it is a function of the seed and the crop's number in the run.
+    of the crop's side from that of the crop, nearer to the rim only at the picture's border. Of the crops ``anywhere`` are
+    from any place of the picture, so that what lies far from all defects is shown too. ``turned``: by quarters, and mirrored.
+    All of it is a function of the seed and the crop's number in the run.
     """
 
     seed: int
@@ -79,17 +80,19 @@ class DefectCrop:
     scale: tuple[float, float]
     num_classes: int
     turned: bool
+    anywhere: float = 0.0
 
     def __call__(self, rows: dict[str, Tensor], first_number: int) -> dict[str, Tensor]:
         """ "image" uint8 [B, C, H, W] -> float [B, C, size, size], with "boxes" and "box_label"; uses up "extent"."""
         count = len(rows["image"])
         uniform = Stream(self.seed, "crops").uniform(first_number, count, DRAWS)
         labels = shown_class(np.arange(first_number, first_number + count), self.num_classes).tolist()
+        free = Stream(self.seed, "crops from anywhere").uniform(first_number, count, 1)[:, 0] < self.anywhere
         crops, boxes, names = [], [], []
         for i, label in enumerate(labels):
             crop, edges = self.cut(
                 rows["image"][i], rows["boxes"][i], (rows["box_label"][i] == label).nonzero()[:, 0],
-                extent=rows["extent"][i], uniform=uniform[i],
+                extent=rows["extent"][i], uniform=uniform[i], anywhere=bool(free[i]),
             )  # fmt: skip
             kept = visible(edges, self.size) & (rows["box_label"][i] >= 0)
             crops.append(crop)
@@ -99,11 +102,12 @@ class DefectCrop:
         return shown | {"image": torch.stack(crops), "boxes": torch.stack(boxes), "box_label": torch.stack(names)}
 
     def cut(
-        self, picture: Tensor, boxes: Tensor, around: Tensor, *, extent: Tensor, uniform: Tensor
+        self, picture: Tensor, boxes: Tensor, around: Tensor, *, extent: Tensor, uniform: Tensor, anywhere: bool = False
     ) -> tuple[Tensor, Tensor]:
         """One crop [C, size, size] in [-1, 1], and all boxes [K, 4] in its pixels, not clipped.
 
-        ``around``: the numbers of the boxes, one of which it is around. ``extent``: height and width of the picture [C, H, W].
+        ``around``: the numbers of the boxes, one of which it is around, unless it is from ``anywhere``. ``extent``: height and
+        width of the picture [C, H, W].
         """
         draws = uniform.tolist()
         left, top, right, bottom = boxes[around[int(draws[0] * len(around))]].tolist()
@@ -111,7 +115,9 @@ class DefectCrop:
         scale = self.scale[0] + (self.scale[1] - self.scale[0]) * draws[1]
         side = max(1, min(round(self.size / scale), height, width))
         corner = [
-            min(max(round(middle + (2 * draw - 1) * REACH * side - side / 2), 0), most - side)
+            round(draw * (most - side))
+            if anywhere
+            else min(max(round(middle + (2 * draw - 1) * REACH * side - side / 2), 0), most - side)
             for middle, draw, most in (((left + right) / 2, draws[2], width), ((top + bottom) / 2, draws[3], height))
         ]
         x, y = corner

@@ -144,6 +144,23 @@ def test_each_class_is_shown_as_often_and_scales_are_between_their_bounds() -> N
     assert 1.6 < max(sides) < 2.01
 
 
+def test_a_share_of_the_crops_is_from_anywhere() -> None:
+    """As often as asked, of every part of a picture, by numbers of their own: the others stay as they were."""
+    before, after = batches(crops(turned=False), 20), batches(crops(turned=False, anywhere_share=0.25), 20)
+    moved, without = [], 0
+    for one, other in zip(before, after, strict=True):
+        assert torch.equal(one["index"], other["index"])
+        moved += [not torch.equal(a, b) for a, b in zip(one["image"], other["image"], strict=True)]
+        without += int((other["box_label"] < 0).all(dim=1).sum())
+        assert all((labels >= 0).any() for labels in one["box_label"])
+    # Of 480 crops a quarter, to four standard deviations.
+    assert len(moved) == 480
+    assert 82 < sum(moved) < 158
+    assert without > 20
+    with pytest.raises(ValueError, match="anywhere_share must be at least 0 and below 1"):
+        crops(anywhere_share=1.0)
+
+
 def test_a_scale_of_one_copies_pixels() -> None:
     data = crops(scale=[1.0, 1.0], turned=False)
     batch = batches(data, 1)[0]
