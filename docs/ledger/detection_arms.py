@@ -27,7 +27,7 @@ from docs.ledger.detection_pictures import show
 from docs.ledger.gain import append, name_of
 from docs.ledger.gain_answers import read_lines
 from docs.ledger.gain_arms import Bench, Protocol, clean_of, source_of
-from docs.ledger.learned_sets import folder_of, run_program, source_settings
+from docs.ledger.learned_sets import counts_of, folder_of, run_program, source_settings
 from docs.ledger.results import Line, write_results
 from launch.errors import one_line_errors
 from records.environment import environment
@@ -43,16 +43,6 @@ Cell = tuple[str, int, int]
 def cells_of(given: argparse.Namespace) -> list[Cell]:
     """(arm, number of real defects, seed), all arms of a number and a seed one after the other."""
     return [(arm, number, seed) for seed in given.seeds for number in given.num_real for arm in given.arms]
-
-
-def counts_of(folder: Path) -> dict[str, int]:
-    """How many defects of each class a set in COCO's format has."""
-    facts = json.loads((folder / "train.json").read_text())
-    names = {row["id"]: row["name"] for row in facts["categories"]}
-    found = dict.fromkeys(names.values(), 0)
-    for row in facts["annotations"]:
-        found[names[row["category_id"]]] += 1
-    return found
 
 
 def detected(bench: Bench, given: argparse.Namespace, cell: Cell) -> Line:

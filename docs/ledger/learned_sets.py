@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -68,6 +69,16 @@ def learned_folder(bench: Bench, arm: str, num_real: int, seed: int) -> Path:
             drawing.draw(number)
         drawing.finish()
     return folder
+
+
+def counts_of(folder: Path) -> dict[str, int]:
+    """How many defects of each class a set in COCO's format has."""
+    facts = json.loads((folder / "train.json").read_text())
+    names = {row["id"]: row["name"] for row in facts["categories"]}
+    found = dict.fromkeys(names.values(), 0)
+    for row in facts["annotations"]:
+        found[names[row["category_id"]]] += 1
+    return found
 
 
 def trained(bench: Bench, method: str, recipe: Recipe, num_real: int, seed: int) -> Path:

@@ -34,7 +34,7 @@ from docs.ledger.gain import append, name_of
 from docs.ledger.gain_answers import read_lines
 from docs.ledger.gain_arms import BATCH, Bench, Protocol, clean_of, predicted, source_of, train
 from docs.ledger.gain_network import PatchResNet
-from docs.ledger.learned_sets import folder_of
+from docs.ledger.learned_sets import counts_of, folder_of
 from docs.ledger.results import Line
 from docs.ledger.screening_scores import SIDE
 from launch.errors import one_line_errors
@@ -163,23 +163,18 @@ def measure(given: argparse.Namespace, path: Path) -> None:
         arm, number, seed = cell
         folder = folder_of(bench, arm, number, seed)
         assert folder is not None
+        line: Line = {"arm": arm, "num_real": number, "seed": seed}
+        if not any(counts_of(folder).values()):
+            append(path, told | line | {"failed": "no defect shows"})
+            continue
         made = patches(bench, folder)
         errors = [background_error(boxed, bench.protocol.size) for _, boxed in drawn_sets(folder, bench.source)]
         mean = sum(squares for squares, _ in errors) / sum(count for _, count in errors)
         psnr = math.inf if mean == 0 else 10 * math.log10(255**2 / mean)
+        line |= {"patches": len(made), "classes": len(made.labels.unique()), "psnr": round(psnr, 2)}
         of_real, made = alike(real, made)
-        line: Line = {"arm": arm, "num_real": number, "seed": seed, "patches": len(made), "psnr": round(psnr, 2)}
-        if not len(made):
-            append(path, told | line | {"failed": "no defect shows"})
-            continue
-        line["classes"] = len(made.labels.unique())
-        append(
-            path,
-            told
-            | line
-            | {"auroc": round(told_apart(of_real, made, bench, seed=seed), 4)}
-            | distances.of(of_real, made),
-        )
+        auroc = round(told_apart(of_real, made, bench, seed=seed), 4)
+        append(path, told | line | {"auroc": auroc} | distances.of(of_real, made))
 
 
 def read_arguments(given: Sequence[str] | None) -> argparse.Namespace:
