@@ -27,6 +27,7 @@ ARMS = {  # key: what the page calls it
 MEASURES = {"map": "mAP 0.5:0.95", "map_50": "0.5", "map_75": "0.75"}
 RECALL = "recall_at_1_false_calls"
 SOON = "kimg"
+LEAST_SEEDS = 3  # of an interval
 ENDS = ("points", "low", "high")
 DIFFERENCES_OF = "_differences"  # ends the name of the file of :func:`difference_lines`
 NEAR = 0.95  # of the best value on validation crops
@@ -36,7 +37,8 @@ INTRODUCTION = (
     "last state is tested on whole boards. All made pictures have the same boards, classes and places, those of the drawn "
     "set: networks trained on the known defects alone make theirs of it, and the boxes of what style transfer and the Cycle "
     "GAN draw are found from differences. Values are means over seeds, each with other known defects, and in brackets the "
-    "95 % interval of the difference from `real`, paired by seed (Student's t), in hundredths."
+    "95 % interval of the difference from `real`, paired by seed (Student's t), in hundredths; of fewer than three seeds "
+    "the difference alone."
 )
 REAL = (
     "A classifier of patches is trained to tell made defects from real ones of the test boards, on half of the boards, and "
@@ -48,13 +50,13 @@ REAL = (
 ITERATIONS = (
     "Table 3.4 of the chapter gives the iteration of the best test performance. Here it is found on crops of training "
     "boards that no detector learns from: images after which the mean average precision first reaches 95 % of its best "
-    "there."
+    "there. Near the end of a run that says that the detector was still learning."
 )
 
 
 def page() -> str:
     """The text, of all sets that were measured."""
-    lines = ["# What synthetic defects teach a detector", "", *paragraph(INTRODUCTION), ""]
+    lines = ["# What synthetic defects teach a detector", "", *paragraph(INTRODUCTION)]
     for path in sorted(FOLDER.glob("*.jsonl")):
         if not path.stem.endswith(DIFFERENCES_OF):
             lines += [*section(read_lines(path)), ""]
@@ -71,7 +73,7 @@ def difference_lines(cells: Sequence[Line]) -> list[Line]:
             for measure in (*MEASURES, RECALL, SOON):
                 of_arm, control = scores(own, arm, measure), scores(own, CONTROL, measure)
                 both = sorted(set(of_arm) & set(control))
-                if arm == CONTROL or len(both) < 2:
+                if arm == CONTROL or len(both) < LEAST_SEEDS:
                     continue
                 by = 1 if measure == SOON else 100
                 mean, half = interval([by * (of_arm[seed] - control[seed]) for seed in both])
@@ -100,7 +102,6 @@ def section(cells: Sequence[Line]) -> Iterator[str]:
     yield "### How soon"
     yield ""
     yield from paragraph(ITERATIONS)
-    yield ""
     yield iteration_table(cells)
     machine = cells[0]["environment"]
     seconds = sum(line.get("seconds", 0) for line in cells)
@@ -116,7 +117,7 @@ def realness_section(name: str) -> Iterator[str]:
     lines = read_lines(REALNESS / f"{name}.jsonl")
     if not lines:
         return
-    yield from ("", "### How real they look", "", *paragraph(REAL), "")
+    yield from ("", "### How real they look", "", *paragraph(REAL))
     rows = []
     for number in sorted({line["num_real"] for line in lines if "num_real" in line}):
         for arm, title in ARMS.items():
@@ -124,7 +125,7 @@ def realness_section(name: str) -> Iterator[str]:
             if not own:
                 continue
             mean, half = interval([line["auroc"] for line in own])
-            told = f"{mean:.3f}" if len(own) < 2 else f"{mean:.3f} ({mean - half:.3f} to {mean + half:.3f})"
+            told = f"{mean:.3f}" if len(own) < LEAST_SEEDS else f"{mean:.3f} ({mean - half:.3f} to {mean + half:.3f})"
             decibels = deviating([line["psnr"] for line in own])
             rows.append(
                 [title, str(number), str(len(own)), told, decibels, *(mean_of(own, key) for key in ("fd", "kid"))]
@@ -182,9 +183,11 @@ def in_hundredths(cells: Sequence[Line], arm: str, measure: str) -> str:
         return "-"
     shown = f"{100 * fmean(own.values()):.1f}"
     both = [seed for seed in own if seed in control]
-    if arm == CONTROL or len(both) < 2:
+    if arm == CONTROL or not both:
         return shown
     mean, half = interval([100 * (own[seed] - control[seed]) for seed in both])
+    if len(both) < LEAST_SEEDS:
+        return f"{shown} ({mean:+.1f})"
     return f"{shown} ({mean:+.1f}: {mean - half:.1f} to {mean + half:.1f})"
 
 

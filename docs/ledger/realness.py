@@ -82,11 +82,12 @@ def background(mask: Tensor, places: Sequence[tuple[int, int]], side: int) -> Te
 
 
 def alike(real: Windows, made: Windows) -> tuple[Windows, Windows]:
-    """Both of the classes that were made alone, numbered from 0 on."""
-    classes = made.labels.unique()
-    of_class = real.chosen(torch.isin(real.labels, classes).nonzero()[:, 0])
-    real_labels, made_labels = (torch.searchsorted(classes, some.labels) for some in (of_class, made))
-    return replace(of_class, labels=real_labels), replace(made, labels=made_labels)
+    """Both of the classes alone that boards of even and of odd numbers show made ones of, numbered from 0 on."""
+    halves = [set(made.labels[made.origins % 2 == rest].tolist()) for rest in (0, 1)]
+    classes = torch.tensor(sorted(set.intersection(*halves)))
+    kept = [some.chosen(torch.isin(some.labels, classes).nonzero()[:, 0]) for some in (real, made)]
+    one, other = (replace(some, labels=torch.searchsorted(classes, some.labels)) for some in kept)
+    return one, other
 
 
 def told_apart(real: Windows, made: Windows, bench: Bench, *, seed: int) -> float:
@@ -171,8 +172,8 @@ def measure(given: argparse.Namespace, path: Path) -> None:
         errors = [background_error(boxed, bench.protocol.size) for _, boxed in drawn_sets(folder, bench.source)]
         mean = sum(squares for squares, _ in errors) / sum(count for _, count in errors)
         psnr = math.inf if mean == 0 else 10 * math.log10(255**2 / mean)
-        line |= {"patches": len(made), "classes": len(made.labels.unique()), "psnr": round(psnr, 2)}
         of_real, made = alike(real, made)
+        line |= {"patches": len(made), "classes": len(made.labels.unique()), "psnr": round(psnr, 2)}
         auroc = round(told_apart(of_real, made, bench, seed=seed), 4)
         append(path, told | line | {"auroc": auroc} | distances.of(of_real, made))
 
