@@ -26,7 +26,7 @@ class Validation(MeasuringInTraining):
         if VALIDATION not in datamodule.splits:
             raise ValueError(
                 f"callbacks.validation measures on images that are held out, and {datamodule.name} holds out none: give "
-                "datamodule.num_validation where it has one, or callbacks.validation.every_kimg=0"
+                "+datamodule.num_validation=120 where it has one, or callbacks.validation.every_kimg=0"
             )
         if not method.test_tasks():
             raise ValueError(

@@ -58,7 +58,7 @@ def detected(bench: Bench, given: argparse.Namespace, cell: Cell) -> Line:
     words = [
         "experiment=detector/deeppcb", f"run_dir={run.resolve()}", "resume=auto", f"max_kimg={given.kimg}", f"seed={seed}",
         f"num_threads={given.threads}", f"datamodule.num_real={num_real}", f"datamodule.subset_seed={seed}",
-        f"datamodule.num_validation={NUM_VALIDATION}", f"callbacks.validation.every_kimg={VALIDATED}",
+        f"+datamodule.num_validation={NUM_VALIDATION}", f"callbacks.validation.every_kimg={VALIDATED}",
         *source_settings(bench),
     ]  # fmt: skip
     run_program("train.py", [*words, *([] if folder is None else [f"datamodule.synthetic='{folder.resolve()}'"])])

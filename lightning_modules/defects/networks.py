@@ -157,6 +157,10 @@ class Critic(nn.Module):
     ) -> None:
         super().__init__()
         check_at_least(1, width=width, max_width=max_width)
+        if width > max_width:
+            raise ValueError(
+                f"a critic begins with width={width} channels and has no more than max_width={max_width}: give more"
+            )
         channels, height, side = image_shape
         if height != side or side < 8 or side % 8:
             raise ValueError(f"image size must be square and a multiple of 8, got {height} x {side}")

@@ -24,7 +24,7 @@ def boards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(boards: Path, folder: Path, *words: str) -> list[dict[str, float]]:
     settings = [
         "experiment=none", "method=detector", "datamodule=defect_crops", f"datamodule.source.data_dir={boards}",
-        "datamodule.source.resolution=192", "datamodule.size=32", "datamodule.num_real=2", "datamodule.num_validation=6",
+        "datamodule.source.resolution=192", "datamodule.size=32", "datamodule.num_real=2", "+datamodule.num_validation=6",
         "datamodule.batch_size=4", "num_threads=1", "callbacks.validation.every_kimg=0.008", f"run_dir={folder}",
     ]  # fmt: skip
     train(compose("train", [*settings, *words]))
@@ -56,7 +56,7 @@ def test_a_resumed_run_goes_on_with_the_best(boards: Path, tmp_path: Path) -> No
 
 
 def test_what_cannot_be_validated_says_so(boards: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"holds out none: give datamodule.num_validation where it has one"):
+    with pytest.raises(ValueError, match=r"holds out none: give \+datamodule.num_validation=120 where it has one"):
         run(boards, tmp_path / "none", "datamodule.num_validation=0", "max_kimg=0.008")
     with pytest.raises(ValueError, match="num_validation=6 crops need images that are not trained on"):
         run(boards, tmp_path / "all", "datamodule.num_real=null", "max_kimg=0.008")

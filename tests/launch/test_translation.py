@@ -23,7 +23,7 @@ from train import train
 NAMES = ",".join(f"'{name}'" for name in KINDS)
 TINY = (
     "max_kimg=0.028", "num_threads=1", "datamodule.batch_size=14", "datamodule.num_real=4", "method.num_inputs=6",
-    "method.generator.width=8", "method.critic.max_width=8",
+    "method.generator.width=8", "method.critic.width=8", "method.critic.max_width=8",
 )  # fmt: skip
 
 

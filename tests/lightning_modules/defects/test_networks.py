@@ -128,6 +128,10 @@ def test_the_critic_has_six_layers_of_slope_one(side: int) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (
+            lambda: Critic(image_shape=(1, 32, 32), width=16, max_width=8),
+            "begins with width=16 channels and has no more than",
+        ),
         (lambda: Critic(image_shape=(1, 20, 20)), "image size must be square and a multiple of 8, got 20 x 20"),
         (
             lambda: Filler(image_shape=SHAPE, kernel_size=4),
