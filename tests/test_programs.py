@@ -69,6 +69,7 @@ def test_generate_every_task_and_evaluate_its_images(program: Callable, run: Pat
     assert (tmp_path / "again" / "grid_16px.png").read_bytes() == first
 
 
+@pytest.mark.soak
 def test_evaluate_folder_zip_and_data_module(program: Callable, tmp_path: Path) -> None:
     from sklearn.datasets import load_digits
 

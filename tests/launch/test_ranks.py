@@ -173,6 +173,7 @@ def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment)
 
 
+@pytest.mark.soak
 def test_torchrun_trains_one_run_in_one_folder_and_one_line_ends_it(tmp_path: Path) -> None:
     probe = ("+callbacks.probe._target_=tests.support.rank_probe.RankProbe", f"+callbacks.probe.folder={tmp_path}")
     done = torchrun(*probe)
