@@ -27,7 +27,7 @@ from docs.ledger.detection_pictures import show
 from docs.ledger.gain import append, name_of
 from docs.ledger.gain_answers import read_lines
 from docs.ledger.gain_arms import Bench, Protocol, clean_of, source_of
-from docs.ledger.learned_sets import counts_of, folder_of, run_program, source_settings
+from docs.ledger.learned_sets import METHODS, counts_of, folder_of, run_program, source_settings
 from docs.ledger.results import Line, write_results
 from launch.errors import one_line_errors
 from records.environment import environment
@@ -52,6 +52,8 @@ def detected(bench: Bench, given: argparse.Namespace, cell: Cell) -> Line:
     folder = folder_of(bench, arm, num_real, seed)
     made = {} if folder is None else counts_of(folder)
     line: Line = {"arm": arm, "num_real": num_real, "seed": seed, "made": made}
+    if arm in METHODS:
+        line["precision"] = given.precision
     if made and not any(made.values()):
         return line | {"failed": "no defect was drawn that shows"}
     run = bench.cache / f"{num_real}_{seed}_{arm}_detector"
@@ -140,8 +142,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if given.data is not None:
             path = given.lines or FOLDER / f"{name_of(given)}.jsonl"
             measure(given, path)
-            if given.lines is None:
-                write_results(f"detection/{path.stem}{DIFFERENCES_OF}", difference_lines(read_lines(path)))
+            differences = difference_lines(read_lines(path))
+            if given.lines is None and differences:
+                write_results(f"detection/{path.stem}{DIFFERENCES_OF}", differences)
             show(bench_of(given), max(given.num_real), given.seeds[0], path.with_suffix(".png"))
         PAGE.write_text(page())
         print(PAGE)

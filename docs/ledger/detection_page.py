@@ -44,7 +44,8 @@ REAL = (
     "A classifier of patches is trained to tell made defects from real ones of the test boards, on half of the boards, and "
     "tested on the others: 0.5 says that it cannot, 1 that it always can (mean and 95 % interval over seeds). The "
     "background is that of the patches, beside the defects: of drawn defects JPEG alone changes it. FD and KID are "
-    "distances from the real patches in features of EfficientNet-Lite0. `python -m docs.ledger.realness --data FOLDER` "
+    "distances from the real patches in features of EfficientNet-Lite0. FD is larger where fewer patches are compared, as "
+    "of real ones against real ones, halves; KID is not. `python -m docs.ledger.realness --data FOLDER` "
     "measures it."
 )
 ITERATIONS = (
@@ -108,7 +109,11 @@ def section(cells: Sequence[Line]) -> Iterator[str]:
     yield ""
     yield from paragraph(
         f"Detectors saw {cells[0]['kimg']:g} thousand crops. Hardware: {machine['threads']} core of {machine['processor']}, "
-        f"{seconds / 3600:.1f} hours of two busy cores together with the networks."
+        f"{seconds / 3600:.1f} hours of two busy cores together with the networks"
+        + "".join(
+            f", which trained in {one}" for one in sorted({line["precision"] for line in cells if "precision" in line})
+        )
+        + "."
     )
 
 

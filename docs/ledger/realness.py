@@ -29,10 +29,11 @@ from datamodules.patches.augmentation import PatchAugmentation, middle, window_s
 from datamodules.patches.composition import ComposedOrder, Composition
 from datamodules.patches.paste import grown
 from datamodules.patches.windows import BoxedSet, Windows, joined
+from docs.ledger.detection_arms import bench_of
 from docs.ledger.detection_page import ARMS, CONTROL, REALNESS
 from docs.ledger.gain import append, name_of
 from docs.ledger.gain_answers import read_lines
-from docs.ledger.gain_arms import BATCH, Bench, Protocol, clean_of, predicted, source_of, train
+from docs.ledger.gain_arms import BATCH, Bench, predicted, train
 from docs.ledger.gain_network import PatchResNet
 from docs.ledger.learned_sets import counts_of, folder_of
 from docs.ledger.results import Line
@@ -142,12 +143,6 @@ class Distances:
 def distances_of(one: Tensor, other: Tensor) -> dict[str, float]:
     fd = frechet_distance(Gaussian.of(one), Gaussian.of(other))
     return {"fd": round(fd, 2), "kid": round(polynomial_mmd(one, other), 5)}
-
-
-def bench_of(given: argparse.Namespace) -> Bench:
-    clean = clean_of(given.data, given.clean)
-    cache = given.cache / name_of(given)
-    return Bench(given.data, clean, source_of(given.data), cache, Protocol(), precision=given.precision)
 
 
 def measure(given: argparse.Namespace, path: Path) -> None:

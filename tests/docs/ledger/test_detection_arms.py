@@ -164,12 +164,13 @@ def test_cells_are_measured_once(
 ) -> None:
     """What a run writes is read; a second call measures what the first one lacks."""
     calls: list[list[str]] = []
+    measured = {"map": 0.25, "map_50": 0.5, "map_75": 0.125, detection_page.RECALL: 0.75}
 
     def run(script: str, words: Sequence[str]) -> None:
         calls.append([script, *words])
         folder = Path(next(word for word in words if word.startswith("run_dir=")).partition("=")[2])
         folder.mkdir(parents=True)
-        (folder / "results.jsonl").write_text(json.dumps({"metrics": {"map": 0.25}}) + "\n")
+        (folder / "results.jsonl").write_text(json.dumps({"metrics": measured}) + "\n")
         (folder / "metrics.csv").write_text("progress/kimg,metric/validation_map\n0.2,0.1\n0.4,\n0.6,0.3\n")
 
     monkeypatch.setattr(detection_arms, "run_program", run)
@@ -184,10 +185,14 @@ def test_cells_are_measured_once(
     found = read_lines(lines)
     assert [line["arm"] for line in found] == ["real", "rendered"]
     assert found[0]["validation"] == [[0.2, 0.1], [0.6, 0.3]]
-    assert found[0]["scores"] == {"map": 0.25}
+    assert found[0]["scores"] == measured
     assert sum(found[1]["made"].values()) > 0
     assert [any("synthetic=" in word for word in call) for call in calls] == [False, True]
     assert set(source_settings(bench)) <= set(calls[0])
+    # Of fewer seeds than an interval needs there are no differences to write.
+    monkeypatch.setattr(detection_arms, "FOLDER", tmp_path)
+    monkeypatch.setattr(detection_arms, "write_results", lambda *words: pytest.fail("nothing is to be written"))
+    detection_arms.main([*words[:-2], "--name", "lines", "--arms", "real"])
     with pytest.raises(SystemExit):
         detection_arms.main([*words, "--kimg", "9"])
     with pytest.raises(SystemExit):
