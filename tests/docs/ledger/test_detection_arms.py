@@ -190,9 +190,9 @@ def test_cells_are_measured_once(
     assert [any("synthetic=" in word for word in call) for call in calls] == [False, True]
     assert set(source_settings(bench)) <= set(calls[0])
     # Of fewer seeds than an interval needs there are no differences to write.
-    monkeypatch.setattr(detection_arms, "FOLDER", tmp_path)
+    monkeypatch.setattr(detection_arms, "FOLDER", tmp_path / "own")
     monkeypatch.setattr(detection_arms, "write_results", lambda *words: pytest.fail("nothing is to be written"))
-    detection_arms.main([*words[:-2], "--name", "lines", "--arms", "real"])
+    detection_arms.main([*words[:-2], "--arms", "real"])
     with pytest.raises(SystemExit):
         detection_arms.main([*words, "--kimg", "9"])
     with pytest.raises(SystemExit):
