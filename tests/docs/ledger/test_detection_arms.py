@@ -169,7 +169,7 @@ def test_cells_are_measured_once(
     def run(script: str, words: Sequence[str]) -> None:
         calls.append([script, *words])
         folder = Path(next(word for word in words if word.startswith("run_dir=")).partition("=")[2])
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "results.jsonl").write_text(json.dumps({"metrics": measured}) + "\n")
         (folder / "metrics.csv").write_text("progress/kimg,metric/validation_map\n0.2,0.1\n0.4,\n0.6,0.3\n")
 
