@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +106,7 @@ def translation_of(
     """
     network = CheckpointNetwork(path, recipe, seed=seed)
     facts = {"method": type(network.method).__name__, "checkpoint": fingerprint(path)}
-    setting = setting_for(recipe)
+    translation = Translation(network, recipe.boxes, facts, setting_for(recipe), levels=recipe.levels, seed=seed)
     makes_up = network.given == FAULTLESS
     if named_by is None:
         if makes_up and network.method.num_classes == 0:
@@ -113,12 +114,12 @@ def translation_of(
                 f"{path} draws defects of any class, so that none has a name: give a classifier by --named-by, or train it "
                 "conditionally"
             )
-        return Translation(network, recipe.boxes, facts, setting)
+        return translation
     if not makes_up:
         raise ValueError(f"what {path} draws has the class that was drawn: leave out --named-by")
     names = CheckpointNames(named_by, recipe, side=network.side, least=least_chance)
     facts |= {"named_by": fingerprint(named_by), "least_chance": f"{least_chance:g}"}
-    return Translation(network, recipe.boxes, facts, setting, names)
+    return replace(translation, facts=facts, naming=names)
 
 
 def fingerprint(path: Path) -> str:

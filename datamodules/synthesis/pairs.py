@@ -1,7 +1,8 @@
 """Pairs that teach a refiner: a real defect, and what was fitted to it drawn at the same place of its faultless twin.
 
 The rendering is that of the fit itself, not a new instance: a fibre of the fitted curve and width, or the fitted outline in the
-middle colour of the real one. So the refiner learns what a rendering lacks, and not where a defect lies.
+middle colour of the real one, on a board of two levels in the level that the defect adds. So the refiner learns what a rendering
+lacks, and not where a defect lies.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from datamodules.synthesis.painting import Style
 from datamodules.synthesis.reading import pixels_of
 from generative.rendering.defects import polygons
 from generative.rendering.defects.backends import Light, Rendering, lifted, renderer
-from generative.rendering.defects.binary import Levels
+from generative.rendering.defects.binary import Levels, smoothed
 from generative.rendering.defects.blending import blend, blur_of, noise_of, softened, with_noise
 from generative.rendering.defects.draws import generator
 from generative.rendering.defects.materials import nearest
@@ -24,7 +25,7 @@ from generative.rendering.registration import register
 
 LONG = 8.0  # length over width, from which on a defect is drawn as a fibre
 SHADOW = 0.3
-BOARD_BLUR = 0.5  # pixels, of boards of two levels
+LEAST_BLUR = 0.5  # pixels, of an outline
 
 
 @dataclass(frozen=True)
@@ -78,13 +79,11 @@ def drawn_again(
     sample: Sample, ground: np.ndarray, style: Style, levels: Levels | None, random: np.random.Generator
 ) -> np.ndarray | None:
     """The part ``ground`` [h, w] or [h, w, C] of bytes with the fitted defect on it; None where no shape can be fitted."""
+    if levels is not None and sample.adds_dark is not None:
+        return on_levels(sample, ground, levels, random)
     background = np.atleast_3d(ground) / 255.0
-    if levels is not None:  # copper is flat, and so is what it is drawn by
-        blur, noise = BOARD_BLUR, 0.0
-        made = blot(sample, blur)
-    else:
-        blur, noise = blur_of(grey(ground)), noise_of(grey(ground))
-        made = fibre(sample, style, blur, random) or blot(sample, blur)
+    blur, noise = blur_of(grey(ground)), noise_of(grey(ground))
+    made = fibre(sample, style, blur, random) or blot(sample, blur)
     if made is None:
         return None
     rendering, through = made
@@ -92,6 +91,27 @@ def drawn_again(
     values = with_noise(values, rendering.coverage * (1.0 - through) * style.alpha, random, noise=noise / 255.0)
     found = np.rint(255 * values).clip(0, 255).astype(np.uint8)
     return found[..., 0] if ground.ndim == 2 else found
+
+
+def on_levels(sample: Sample, ground: np.ndarray, levels: Levels, random: np.random.Generator) -> np.ndarray | None:
+    """The part ``ground`` of a board with the fitted outline in the level that the defect adds, as `draw` has it."""
+    outline = outline_of(sample)
+    if outline is None:
+        return None
+    dark = bool(sample.adds_dark)
+    where = smoothed(levels.copper(grey(ground)), outline, adds_copper=dark)
+    values = levels.drawn(where, random.random(where.shape), dark=dark)[where]
+    found = ground.copy()
+    found[where] = values if ground.ndim == 2 else values[:, None]
+    return found
+
+
+def outline_of(sample: Sample) -> np.ndarray | None:
+    """The polygon that is fitted to a mask, filled: bool [h, w]; None where the mask has no area."""
+    try:
+        return polygons.filled(polygons.fit(sample.mask), sample.mask.shape)
+    except ValueError:
+        return None
 
 
 def fibre(sample: Sample, style: Style, blur: float, random: np.random.Generator) -> tuple[Rendering, float] | None:
@@ -108,12 +128,11 @@ def fibre(sample: Sample, style: Style, blur: float, random: np.random.Generator
 
 def blot(sample: Sample, blur: float) -> tuple[Rendering, float] | None:
     """The outline of a mask, filled with the middle colour of the real defect; None where the mask has no area."""
-    try:
-        outline = polygons.filled(polygons.fit(sample.mask), sample.mask.shape)
-    except ValueError:
+    outline = outline_of(sample)
+    if outline is None:
         return None
     colour = np.median(of_pixels(sample.picture, sample.mask), axis=0) / 255.0
-    coverage = ndimage.gaussian_filter(outline.astype(np.float32), max(blur, BOARD_BLUR))
+    coverage = ndimage.gaussian_filter(outline.astype(np.float32), max(blur, LEAST_BLUR))
     coverage[coverage < 1e-3] = 0.0
     flat = np.broadcast_to(colour, (*sample.mask.shape, len(colour)))
     return Rendering(flat, coverage, np.zeros_like(coverage)), 0.0

@@ -4,7 +4,8 @@ Each defect has a window of the network's size around it. A network is given the
 the defect's mask, or the faultless one alone. What comes back fades into the picture towards the rim of the window, and two
 defects that lie near share the pixels between them. Where the mask is known, what lies farther from it than some pixels stays:
 it is a real picture already. Where it is not, the defect is looked for: what differs from the faultless picture gets a box by
-the convention of the recipe, and a defect that does not show is left out.
+the convention of the recipe, and a defect that does not show is left out. Of boards of two levels a translation says which pixels
+are dark and which are bright, no more: networks draw grey rims, by which anything can tell them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from scipy import ndimage
 
 from datamodules.synthesis.painting import Instance, Scene
 from datamodules.synthesis.recipe import Recipe
+from generative.rendering.defects.binary import Levels
 from generative.rendering.defects.boxes import Convention, tight
+from generative.rendering.defects.draws import generator
 from generative.rendering.template_difference import EIGHT, DifferenceSetting, changes, exceeds, opened
 
 DRAWN, HOLE, FAULTLESS = "drawn", "hole", "faultless"
@@ -59,7 +62,8 @@ class Translation:
     """What a network makes of a drawn picture. ``boxes``: the convention that found defects get theirs by.
 
     ``naming``: what tells the class of a defect that was looked for, of a network that was not told one; a defect that it
-    is not sure of is left out. ``facts`` tell it from another one: a folder that was begun with one goes on with the same.
+    is not sure of is left out. ``levels``: those of boards of two; ``seed``: of the noise on them. ``facts`` tell it from
+    another one: a folder that was begun with one goes on with the same.
     """
 
     network: Network
@@ -67,6 +71,8 @@ class Translation:
     facts: Mapping[str, str] = field(default_factory=dict)
     setting: DifferenceSetting = FOUND_ON_BOARDS
     naming: Naming | None = None
+    levels: Levels | None = None
+    seed: int = 0
 
     def __call__(self, scene: Scene, instances: Sequence[Instance], *, first: int) -> Translated:
         """``first``: the number of the first defect in its set, which says what is random of it."""
@@ -85,9 +91,13 @@ class Translation:
             if self.network.given != FAULTLESS:
                 share *= around(masks[number])
             picture[place] = faded(picture[place], window, share)
+        if self.levels is not None:
+            uniform = generator(self.seed, "levels of a translation", first).random(picture.shape[:2])
+            picture = self.levels.kept(picture, ground, uniform)
+        translated = Translated(picture, list(instances), [])
         if self.network.given != FAULTLESS:
-            return Translated(picture, list(instances), [])
-        return self.with_found(Translated(picture, list(instances), []), scene.clean, places, owners)
+            return with_shown(translated, scene.clean)
+        return self.with_found(translated, scene.clean, places, owners)
 
     def with_found(
         self, drawn: Translated, clean: np.ndarray, places: Sequence[tuple[slice, slice]], owners: np.ndarray
@@ -109,6 +119,15 @@ class Translation:
             facts = {**instance.parameters, "class": name}
             kept.append(replace(instance, name=name, place=place, mask=mask, box=box, parameters=facts))
         return Translated(picture, kept, refused)
+
+
+def with_shown(drawn: Translated, clean: np.ndarray) -> Translated:
+    """The defects that differ from the faultless picture anywhere on their masks."""
+    differs = (drawn.picture != clean).reshape(*clean.shape[:2], -1).any(axis=2)
+    shown = [(instance, (differs[instance.place] & instance.mask).any()) for instance in drawn.instances]
+    return Translated(
+        drawn.picture, [instance for instance, shows in shown if shows], [one.name for one, shows in shown if not shows]
+    )
 
 
 def setting_for(recipe: Recipe) -> DifferenceSetting:

@@ -44,6 +44,19 @@ class Levels:
         values = np.where(deep, np.interp(uniform, shares, flat), np.interp(uniform, shares, rim))
         return np.rint(values).clip(0, 255).astype(np.uint8)
 
+    def kept(self, picture: np.ndarray, ground: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+        """``picture`` [H, W] or [H, W, C] of two levels as ``ground`` is, which it was made of; ``uniform`` as of :meth:`drawn`.
+
+        Pixels that went from one phase to the other are drawn in it; all others are those of ``ground``.
+        """
+        now, before = (self.copper(image if image.ndim == 2 else image.mean(axis=2)) for image in (picture, ground))
+        found = ground.copy()
+        for dark in (True, False):
+            where = (now == dark) & (before != dark)
+            values = self.drawn(where, uniform, dark=dark)[where]
+            found[where] = values if picture.ndim == 2 else values[:, None]
+        return found
+
 
 def levels_of(images: Sequence[np.ndarray]) -> Levels | None:
     """The levels of grey images uint8 [H, W] of two levels, or None where they are of more."""

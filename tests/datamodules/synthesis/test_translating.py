@@ -11,6 +11,7 @@ from scipy import ndimage
 from datamodules.synthesis import translating
 from datamodules.synthesis.painting import Instance, Scene
 from datamodules.synthesis.translating import DRAWN, FAULTLESS, HOLE, Translation, fading, mask_in, window_of
+from generative.rendering.defects.binary import NUM_LEVELS, Levels
 from generative.rendering.defects.boxes import Convention
 from generative.rendering.template_difference import DifferenceSetting
 
@@ -166,6 +167,40 @@ def test_what_is_far_from_a_known_mask_stays() -> None:
 def pixels_of_mask(one: Instance) -> np.ndarray:
     rows, columns = np.nonzero(one.mask)
     return (rows + one.place[0].start) * 128 + columns + one.place[1].start
+
+
+@pytest.mark.parametrize("given", [DRAWN, HOLE, FAULTLESS])
+def test_a_board_of_two_levels_stays_one(given: str) -> None:
+    ranges = [(0.0, 40.0), (210.0, 255.0), (0.0, 4.0), (251.0, 255.0)]
+    levels = Levels(128.0, *(tuple(np.linspace(low, high, NUM_LEVELS)) for low, high in ranges))
+    drawn = Scene(np.full((96, 128), 254, dtype=np.uint8))
+    one = instance(40, 40, height=12, width=14)
+
+    def grey(window: np.ndarray, mask: np.ndarray, number: int) -> np.ndarray:
+        painted = np.full_like(window, 180)  # on the bright side of the threshold
+        painted[12:22, 12:24] = 90  # on the dark one
+        return painted
+
+    everything = DifferenceSetting(tolerance=0, least_area=1)
+    found = Translation(Painting(given, grey), MARGINS, setting=everything, levels=levels)(drawn, [one], first=0)
+    dark = found.picture < 128
+    assert dark.sum() == 120
+    assert set(np.unique(found.picture[dark]).tolist()) <= set(range(41))
+    assert (found.picture[~dark] == 254).all(), "what stays bright stays as it was"
+    assert len(found.instances) == 1
+    again = Translation(Painting(given, grey), MARGINS, setting=everything, levels=levels, seed=1)(
+        drawn, [one], first=0
+    )
+    assert ((again.picture < 128) == dark).all()
+    assert (again.picture != found.picture).any()
+
+
+def test_a_known_mask_that_shows_nothing_has_no_box() -> None:
+    network = Painting(HOLE, lambda window, mask, number: window if number == 3 else np.full_like(window, 255))
+    instances = [instance(40, 30), instance(40, 90, name="pit")]
+    found = Translation(network, MARGINS)(scene(), instances, first=3)
+    assert [one.name for one in found.instances] == ["pit"]
+    assert found.refused == ["dent"]
 
 
 def test_windows_lie_on_the_picture() -> None:

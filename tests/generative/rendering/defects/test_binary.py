@@ -29,6 +29,25 @@ def test_drawn_levels_are_those_of_the_phase() -> None:
     assert (levels.drawn(where, uniform, dark=False)[where] > levels.threshold).all()
 
 
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_only_pixels_that_change_phase_change(channels: tuple[int, ...]) -> None:
+    levels = levels_of([board()])
+    assert levels is not None
+    ground = board()
+    grey = np.where(ground < levels.threshold, 100, 160).astype(np.uint8)  # all of it, yet no pixel's phase
+    grey[20:30, 40:60] = 255 - grey[20:30, 40:60]
+    uniform = np.random.default_rng(1).random(ground.shape)
+    inputs = [np.broadcast_to(image.reshape(*image.shape, *(1 for _ in channels)), (*image.shape, *channels))
+              for image in (grey, ground)]  # fmt: skip
+    kept = levels.kept(*inputs, uniform)
+    changed = np.zeros(ground.shape, dtype=bool)
+    changed[20:30, 40:60] = True
+    phase = (kept if not channels else kept[..., 0]) < levels.threshold
+    assert (phase == ((ground < levels.threshold) ^ changed)).all()
+    assert (kept[~changed] == inputs[1][~changed]).all()
+    assert np.isin(kept[changed], np.unique(ground)).mean() > 0.9, "levels as the board has them"
+
+
 @pytest.mark.parametrize("shift", [(0, 0), (2, -1), (-3, 3)])
 def test_a_defect_is_found_on_a_board_that_is_off_its_template(shift: tuple[int, int]) -> None:
     tested = board()
