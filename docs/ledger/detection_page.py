@@ -7,12 +7,12 @@ from statistics import fmean
 
 from docs.ledger.gain_answers import deviating, read_lines
 from docs.ledger.inpainting_page import paragraph
+from docs.ledger.realness_page import realness_page, realness_section
 from docs.ledger.results import RESULTS, Line, interval, read_results
 from docs.ledger.template_differences import FILE as DIFFERENCES
 from generative.rendering.tables import markdown
 
 FOLDER = RESULTS / "detection"
-REALNESS = RESULTS / "realness"
 PAGE = RESULTS / "detection.md"
 COMMAND = "python -m docs.ledger.detection_arms --data FOLDER --num-real 5 20 --seeds 0 1 2"
 CONTROL = "real"
@@ -40,14 +40,6 @@ INTRODUCTION = (
     "95 % interval of the difference from `real`, paired by seed (Student's t), in hundredths; of fewer than three seeds "
     "the difference alone."
 )
-REAL = (
-    "A classifier of patches is trained to tell made defects from real ones of the test boards, on half of the boards, and "
-    "tested on the others: 0.5 says that it cannot, 1 that it always can (mean and 95 % interval over seeds). The "
-    "background is that of the patches, beside the defects: of drawn defects JPEG alone changes it. FD and KID are "
-    "distances from the real patches in features of EfficientNet-Lite0. FD is larger where fewer patches are compared, as "
-    "of real ones against real ones, halves; KID is not. `python -m docs.ledger.realness --data FOLDER` "
-    "measures it."
-)
 ITERATIONS = (
     "Table 3.4 of the chapter gives the iteration of the best test performance. Here it is found on crops of training "
     "boards that no detector learns from: images after which the mean average precision first reaches 95 % of its best "
@@ -61,6 +53,7 @@ def page() -> str:
     for path in sorted(FOLDER.glob("*.jsonl")):
         if not path.stem.endswith(DIFFERENCES_OF):
             lines += [*section(read_lines(path)), ""]
+    lines += realness_page(beside=[path.stem for path in FOLDER.glob("*.jsonl")])
     lines += [f"`{COMMAND}` measures a set.", ""]
     return "\n".join(lines)
 
@@ -115,35 +108,6 @@ def section(cells: Sequence[Line]) -> Iterator[str]:
         )
         + "."
     )
-
-
-def realness_section(name: str) -> Iterator[str]:
-    """How real the made defects look, where that was measured."""
-    lines = read_lines(REALNESS / f"{name}.jsonl")
-    if not lines:
-        return
-    yield from ("", "### How real they look", "", *paragraph(REAL))
-    rows = []
-    for number in sorted({line["num_real"] for line in lines if "num_real" in line}):
-        for arm, title in ARMS.items():
-            own = [line for line in lines if line["arm"] == arm and line.get("num_real") == number and "fd" in line]
-            if not own:
-                continue
-            mean, half = interval([line["auroc"] for line in own])
-            told = f"{mean:.3f}" if len(own) < LEAST_SEEDS else f"{mean:.3f} ({mean - half:.3f} to {mean + half:.3f})"
-            decibels = deviating([line["psnr"] for line in own])
-            rows.append(
-                [title, str(number), str(len(own)), told, decibels, *(mean_of(own, key) for key in ("fd", "kid"))]
-            )
-    for line in lines:
-        if line["arm"] == "floor":
-            rows.append(["real against real", "-", "-", "-", "-", f"{line['fd']:.1f}", f"{line['kid']:.3f}"])
-    titles = ("arm", "real ones known", "seeds", "AUROC", "background, dB", "FD", "KID")
-    yield markdown(titles, rows)
-
-
-def mean_of(lines: Sequence[Line], key: str) -> str:
-    return f"{fmean(line[key] for line in lines):.{1 if key == 'fd' else 3}f}"
 
 
 def scores(cells: Sequence[Line], arm: str, measure: str) -> dict[int, float]:

@@ -7,7 +7,8 @@ the test split, which nothing has learned from. A classifier of patches is train
 of the boards, and tested on the other: an AUROC of 0.5 says that it cannot, 1.0 that it always can. The Frechet and kernel
 distances are those of all patches, in features of EfficientNet-Lite0; `floor` is what half of the real ones have from the others.
 The background's PSNR is that of all pixels in these patches which lie beside the defects; what drawing left alone has that of JPEG.
-Lines go to docs/results/realness/<set>.jsonl, a line each of (arm, number, seed); docs/results/detection.md shows them.
+Lines go to docs/results/realness/<set>.jsonl, a line each of (arm, number, seed), what claims state of them to
+<set>_differences.jsonl, and docs/results/detection.md shows them.
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ from datamodules.patches.composition import ComposedOrder, Composition
 from datamodules.patches.paste import grown
 from datamodules.patches.windows import BoxedSet, Windows, joined
 from docs.ledger.detection_arms import bench_of
-from docs.ledger.detection_page import ARMS, CONTROL, REALNESS
+from docs.ledger.detection_page import PAGE, page
 from docs.ledger.gain import append, name_of
 from docs.ledger.gain_answers import read_lines
 from docs.ledger.gain_arms import BATCH, Bench, predicted, train
 from docs.ledger.gain_network import PatchResNet
 from docs.ledger.learned_sets import counts_of, folder_of
-from docs.ledger.results import Line
+from docs.ledger.realness_page import ARMS, DIFFERENCES_OF, FOLDER, difference_lines
+from docs.ledger.results import Line, write_results
 from docs.ledger.screening_scores import SIDE
 from launch.errors import one_line_errors
 from metrics.features import EfficientNetLite
@@ -182,8 +184,7 @@ def read_arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--name", help="what the results call the set; else its folder's name")
     parser.add_argument("--num-real", type=int, nargs="+", default=[5, 20], help="defects of each class that are known")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    arms = [arm for arm in ARMS if arm != CONTROL]
-    parser.add_argument("--arms", nargs="+", choices=arms, default=arms)
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--precision", default="32-true", help="in which networks train that draw, such as bf16-mixed")
     parser.add_argument("--cache", type=Path, default=Path("runs/gain"), help="that of gain and detection_arms")
     parser.add_argument("--lines", type=Path, help="instead of docs/results/realness/<set>.jsonl")
@@ -194,8 +195,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = read_arguments(arguments)
     torch.set_num_threads(1)
     with one_line_errors():
-        path = given.lines or REALNESS / f"{name_of(given)}.jsonl"
+        path = given.lines or FOLDER / f"{name_of(given)}.jsonl"
         measure(given, path)
+        if given.lines is None:
+            if differences := difference_lines(read_lines(path)):
+                write_results(f"realness/{path.stem}{DIFFERENCES_OF}", differences)
+            PAGE.write_text(page())
         print(path)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.ledger import detection_arms, detection_page
+from docs.ledger import detection_arms, detection_page, realness_page
 from docs.ledger.gain_answers import read_lines
 from tests.support.defects import write_boards
 
@@ -15,8 +15,8 @@ from tests.support.defects import write_boards
 def test_cells_by_the_programs_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_boards(tmp_path / "set", count=12)
     monkeypatch.setattr(detection_arms, "PAGE", tmp_path / "page.md")
-    for name in ("FOLDER", "REALNESS"):
-        monkeypatch.setattr(detection_page, name, tmp_path / name)
+    for module in (detection_page, realness_page):
+        monkeypatch.setattr(module, "FOLDER", tmp_path / module.__name__)
     words = [
         "--data", str(tmp_path / "set"), "--num-real", "2", "--seeds", "0", "--arms", "real", "refined", "--kimg", "0.016",
         "--lines", str(tmp_path / "lines.jsonl"), "--cache", str(tmp_path / "cache"), "--jobs", "2",
