@@ -27,7 +27,7 @@ from docs.ledger.detection_pictures import show
 from docs.ledger.gain import append, name_of
 from docs.ledger.gain_answers import read_lines
 from docs.ledger.gain_arms import Bench, Protocol, clean_of, source_of
-from docs.ledger.learned_sets import METHODS, counts_of, folder_of, run_program, source_settings
+from docs.ledger.learned_sets import METHODS, counts_of, folder_of, run_program, same_pictures, source_settings
 from docs.ledger.results import Line, write_results
 from launch.errors import one_line_errors
 from records.environment import environment
@@ -37,6 +37,7 @@ KIMG = 2.0  # of every detector: 250 steps of 8
 VALIDATED, NUM_VALIDATION = 0.2, 120  # kimg between looks at so many crops that are not trained on
 VALIDATION = "metric/validation_map"
 
+DRAWN = "rendered"
 Cell = tuple[str, int, int]
 
 
@@ -56,6 +57,11 @@ def detected(bench: Bench, given: argparse.Namespace, cell: Cell) -> Line:
         line["precision"] = given.precision
     if made and not any(made.values()):
         return line | {"failed": "no defect was drawn that shows"}
+    drawn = folder_of(bench, DRAWN, num_real, seed)
+    if folder is not None and drawn is not None and same_pictures(folder, drawn):
+        # The same pictures teach the same, to the bit: one detector does for both.
+        line |= {} if folder == drawn else {"same_pictures_as": DRAWN}
+        arm, folder = DRAWN, drawn
     run = bench.cache / f"{num_real}_{seed}_{arm}_detector"
     words = [
         "experiment=detector/deeppcb", f"run_dir={run.resolve()}", "resume=auto", f"max_kimg={given.kimg}", f"seed={seed}",

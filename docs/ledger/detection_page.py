@@ -124,6 +124,8 @@ def table(cells: Sequence[Line], name: str) -> str:
             continue
         if failed := [line for line in own if "failed" in line]:
             title += f" ({len(failed)} of {len(own)} seeds: {failed[0]['failed']})"
+        if same := sum("same_pictures_as" in line for line in own):
+            title += f" ({same} of {len(own)} seeds: the same pictures as drawn ones, byte for byte)"
         shown = [in_hundredths(cells, arm, measure) for measure in (*MEASURES, RECALL)]
         made = fmean(sum(line["made"].values()) for line in own)
         rows.append([title, str(len(own)), f"{made:.0f}", *shown])

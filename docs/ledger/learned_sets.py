@@ -15,7 +15,7 @@ import torch
 from datamodules.patches.augmentation import window_side
 from datamodules.patches.paste import COPIED, RIM, grown
 from datamodules.patches.windows import Windows, changed
-from datamodules.synthesis.drawing import Drawing
+from datamodules.synthesis.drawing import FOLDER, Drawing
 from datamodules.synthesis.reading import clean_images, is_deeppcb
 from datamodules.synthesis.recipe import Recipe, read_recipe
 from datamodules.synthesis.translating import FAULTLESS, Translation, setting_for
@@ -79,6 +79,15 @@ def counts_of(folder: Path) -> dict[str, int]:
     for row in facts["annotations"]:
         found[names[row["category_id"]]] += 1
     return found
+
+
+def same_pictures(folder: Path, other: Path) -> bool:
+    """Whether two sets in COCO's format have the same pictures and boxes, byte for byte."""
+    names = [sorted(path.name for path in (one / FOLDER).iterdir()) for one in (folder, other)]
+    return names[0] == names[1] and all(
+        (folder / name).read_bytes() == (other / name).read_bytes()
+        for name in ("train.json", *(f"{FOLDER}/{name}" for name in names[0]))
+    )
 
 
 def trained(bench: Bench, method: str, recipe: Recipe, num_real: int, seed: int) -> Path:

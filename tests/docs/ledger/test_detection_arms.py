@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -127,11 +128,13 @@ def test_the_page_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     failed = cell("cycle", 5, 0, 0.0, failed="no 'a' was drawn that shows", made={"a": 0, "b": 1})
     del failed["scores"]
     lines.append(failed)
+    lines += [cell("refined", 5, seed, 0.2, **more) for seed, more in enumerate(({}, {"same_pictures_as": "rendered"}))]
     shown = {row.split("|")[1].strip(): row for row in table(lines, "x").splitlines()[2:]}
     assert shown["real"].split("|")[4].strip() == "20.0"
     # Differences of 10, 11 and 12 hundredths: their mean 11, its half-width 4.303 / sqrt(3).
     assert shown["+ drawn, matched"].split("|")[4].strip() == "31.0 (+11.0: 8.5 to 13.5)"
     assert "+ Cycle GAN (1 of 1 seeds: no 'a' was drawn that shows)" in shown
+    assert "+ drawn and refined (1 of 2 seeds: the same pictures as drawn ones, byte for byte)" in shown
     assert soon(lines[0]) == 0.4
     found = {(line["arm"], line["measure"]): line for line in difference_lines(lines)}
     assert {arm for arm, _ in found} == {"rendered"}
@@ -205,6 +208,13 @@ def test_cells_are_measured_once(
     assert sum(found[1]["made"].values()) > 0
     assert [any("synthetic=" in word for word in call) for call in calls] == [False, True]
     assert set(source_settings(bench)) <= set(calls[0])
+    # A refiner that leaves every picture as it was drawn: what was drawn has its detector already.
+    shutil.copytree(sets["rendered"], bench.cache / "4_0_refined")
+    detection_arms.main([*words, "--arms", "refined"])
+    last = read_lines(lines)[-1]
+    assert last["same_pictures_as"] == "rendered"
+    assert "rendered_detector" in " ".join(calls[-1])
+    assert str(sets["rendered"]) in " ".join(calls[-1])
     # Of fewer seeds than an interval needs there are no differences to write.
     monkeypatch.setattr(detection_arms, "FOLDER", tmp_path / "own")
     monkeypatch.setattr(detection_arms, "write_results", lambda *words: pytest.fail("nothing is to be written"))
@@ -213,6 +223,16 @@ def test_cells_are_measured_once(
         detection_arms.main([*words, "--kimg", "9"])
     with pytest.raises(SystemExit):
         detection_arms.main([*words, "--jobs", "0"])
+
+
+def test_one_byte_makes_another_set(sets: dict[str, Path], tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(sets["rendered"], copy)
+    assert learned_sets.same_pictures(copy, sets["rendered"])
+    assert not learned_sets.same_pictures(copy, sets["pasted"])
+    picture = sorted((copy / "train").iterdir())[3]
+    picture.write_bytes(picture.read_bytes() + b"x")
+    assert not learned_sets.same_pictures(copy, sets["rendered"])
 
 
 def test_a_program_that_fails_says_its_last_line() -> None:
