@@ -21,6 +21,7 @@ ARMS = {  # key: what the page calls it
     "cycle": "Cycle GAN",
     "pasted": "real ones pasted where the rim fits",
 }
+MEASURES = ("auroc", "psnr", "fd", "kid")
 LEAST_SEEDS = 3  # of an interval
 CHANCE = 0.5  # the AUROC of what cannot be told apart
 REAL = (
@@ -72,11 +73,18 @@ def realness_section(name: str) -> Iterator[str]:
 
 
 def difference_lines(lines: Sequence[Line]) -> list[Line]:
-    """By how many hundredths the AUROC of each arm is nearer to one half than that of drawn defects, paired by seed."""
+    """Of each arm its means over seeds, and by how many hundredths its AUROC is nearer to one half than that of drawn defects.
+
+    The difference is paired by seed.
+    """
     found: list[Line] = []
     for number in sorted({line["num_real"] for line in lines if "num_real" in line}):
         drawn = distances(lines, AGAINST, number)
         for arm in ARMS:
+            told = [line for line in lines if line["arm"] == arm and line.get("num_real") == number and "auroc" in line]
+            if told:
+                means = {key: round(fmean(line[key] for line in told), 4) for key in MEASURES}
+                found.append({"num_real": number, "arm": arm, "measure": "mean", "seeds": len(told)} | means)
             own = distances(lines, arm, number)
             both = sorted(set(own) & set(drawn))
             if arm == AGAINST or len(both) < LEAST_SEEDS:

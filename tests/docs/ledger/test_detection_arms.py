@@ -175,6 +175,10 @@ def test_the_page_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     # Of 0.2, 0.22 and 0.24 from drawn ones' 0.3, 0.31 and 0.32: 10, 9 and 8 hundredths nearer, whichever side they are on.
     assert "| drawn and refined | 5 | 3 | 0.427 (-0.206 to 1.060) | +9.0 (6.5 to 11.5) |" in " ".join(text.split())
     assert "## other" in text
+    stated = {(line["arm"], line["measure"]): line for line in realness_page.difference_lines(real)}
+    assert set(stated) == {("rendered", "mean"), ("refined", "mean"), ("refined", "nearer to 0.5")}
+    assert stated["rendered", "mean"]["auroc"] == 0.81
+    assert stated["refined", "nearer to 0.5"]["points"] == 9
     assert all(len(line) <= 120 for line in text.splitlines() if not line.startswith("|"))
 
 
