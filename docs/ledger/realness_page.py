@@ -50,7 +50,7 @@ def realness_section(name: str) -> Iterator[str]:
     if not lines:
         return
     yield from ("", "### How real they look", "", *paragraph(REAL))
-    nearer = {(line["num_real"], line["arm"]): line for line in difference_lines(lines)}
+    nearer = {(line["num_real"], line["arm"]): line for line in difference_lines(lines) if "points" in line}
     rows = []
     for number in sorted({line["num_real"] for line in lines if "num_real" in line}):
         for arm, title in ARMS.items():
