@@ -82,8 +82,8 @@ class RandomMixing(nn.Module):
         self.across_channels = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(channels, own, strict=True))
         self.across_scales = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(own, self.out_channels, strict=True))
         for layer in (*self.across_channels, *self.across_scales):
-            nn.init.kaiming_normal_(layer.weight)  # type: ignore[arg-type]
-            nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+            nn.init.kaiming_normal_(layer.weight)
+            nn.init.zeros_(layer.bias)
         self.requires_grad_(False)
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
@@ -154,6 +154,24 @@ class ClassEmbedding(nn.Module):
         return found
 
 
+class Branch(nn.Module):
+    """What looks at one feature network: the mixing of its maps, and a head for each depth. ``maps``: of some image, any."""
+
+    def __init__(self, maps: Sequence[Tensor], *, width: int, **facts: Any) -> None:
+        super().__init__()
+        self.mixing = RandomMixing([one.shape[1] for one in maps], width=width)
+        heads = [
+            Head(channels, 2 * one.shape[2], **facts)
+            for channels, one in zip(self.mixing.out_channels, maps, strict=True)
+        ]
+        self.num_logits = [head.num_logits for head in heads]
+        self.heads = nn.ModuleList(heads)
+
+    def forward(self, maps: Sequence[Tensor], labels: Tensor | None) -> list[Tensor]:
+        """Logits [B, num_logits[k]] of each depth."""
+        return [head(mixed, labels) for head, mixed in zip(self.heads, self.mixing(maps), strict=True)]
+
+
 class ProjectedCritic(nn.Module):
     """Images [B, C, S, S] in [-1, 1] and labels [B] -> logits [B, L] of the heads of all depths of all feature networks.
 
@@ -195,16 +213,10 @@ class ProjectedCritic(nn.Module):
         facts: dict[str, Any] = {
             "num_classes": num_classes, "class_dim": class_dim, "group_size": group_size, "feature_dim": feature_dim,
         }  # fmt: skip
-        self.mixing, self.heads = nn.ModuleDict(), nn.ModuleDict()
-        for name, features in backbones.items():
-            with torch.no_grad():
-                maps = features(probe)
-            self.mixing[name] = RandomMixing([one.shape[1] for one in maps], width=width)
-            self.heads[name] = nn.ModuleList(
-                Head(channels, 2 * one.shape[2], **facts)
-                for channels, one in zip(self.mixing[name].out_channels, maps, strict=True)  # type: ignore[arg-type]
-            )
-        self.num_logits = math.lcm(*(head.num_logits for heads in self.heads.values() for head in heads))  # type: ignore[union-attr]
+        with torch.no_grad():
+            branches = {name: Branch(features(probe), width=width, **facts) for name, features in backbones.items()}
+        self.num_logits = math.lcm(*(count for branch in branches.values() for count in branch.num_logits))
+        self.branches = nn.ModuleDict(branches)
 
     def know_classes(self, features: Tensor) -> None:
         """Condition on ``features`` [num_classes, feature_dim]; ValueError where they are of other classes."""
@@ -237,7 +249,6 @@ class ProjectedCritic(nn.Module):
         shown = self.prepared(images, uniform, kimg=kimg)
         found = []
         for name, features in self.backbones.items():
-            for head, maps in zip(self.heads[name], self.mixing[name](features(shown)), strict=True):  # type: ignore[arg-type]
-                logits = head(maps, labels)
+            for logits in self.branches[name](features(shown), labels):
                 found.append(logits.repeat_interleave(self.num_logits // logits.shape[1], dim=1))
         return torch.cat(found, dim=1)

@@ -11,6 +11,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from generative.adversarial.projected import (
+    Branch,
     ClassEmbedding,
     GroupBatchNorm,
     Head,
@@ -91,8 +92,8 @@ def test_mixing_by_hand() -> None:
 
 def test_only_the_heads_learn_and_gradients_reach_the_image() -> None:
     network = critic(num_classes=3)
-    names = {name.split(".")[0] for name, parameter in network.named_parameters() if parameter.requires_grad}
-    assert names == {"heads"}
+    names = {".".join(name.split(".")[:3]) for name, parameter in network.named_parameters() if parameter.requires_grad}
+    assert names == {"branches.a.heads"}
     x = images().requires_grad_()
     network(x, torch.tensor([0, 1, 2, 0])).sum().backward()
     assert x.grad is not None
@@ -102,11 +103,12 @@ def test_only_the_heads_learn_and_gradients_reach_the_image() -> None:
 def test_every_head_counts_alike() -> None:
     network = critic()
     logits = network(images())
-    heads = list(network.heads["a"])
-    assert [head.num_logits for head in heads] == [25, 25, 25, 1]
+    branch = network.branches["a"]
+    assert isinstance(branch, Branch)
+    assert branch.num_logits == [25, 25, 25, 1]
     assert logits.shape == (4, 100)
-    maps = network.mixing["a"](pyramid(torch.nn.functional.interpolate(images(), scale_factor=2, mode="bilinear")))
-    means = torch.stack([head(one, None).relu().mean() for head, one in zip(heads, maps, strict=True)])
+    maps = pyramid(torch.nn.functional.interpolate(images(), scale_factor=2, mode="bilinear"))
+    means = torch.stack([own.relu().mean() for own in branch(maps, None)])
     assert torch.allclose(logits.relu().mean(), means.mean(), atol=1e-6), (
         "a mean over logits is the mean of the heads' means"
     )
@@ -127,7 +129,7 @@ def test_conditional_logits_by_hand() -> None:
     head = Head(4, 8, num_classes=3, class_dim=6, group_size=2, feature_dim=0).double()
     maps = torch.randn(2, 4, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     values = head.last(maps).flatten(2)
-    rows = head.embedding.rows.weight[torch.tensor([2, 0])]  # type: ignore[union-attr,index]
+    rows = head.embedding.rows.weight[torch.tensor([2, 0])]  # type: ignore[union-attr]
     expected = torch.einsum("bdl,bd->bl", values, rows) / math.sqrt(6)
     assert torch.allclose(head(maps, torch.tensor([2, 0])), expected, atol=1e-12)
     with pytest.raises(ValueError, match="give a label for each image"):
