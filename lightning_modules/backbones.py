@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from generative.adversarial.projected import NUM_DEPTHS, ProjectedCritic
+from generative.adversarial.projected import FeatureNetwork, ProjectedCritic
 from generative.checks import check_choice
 from generative.plain_data import are_weights, read_tensors
-from metrics.features import EfficientNetLite, as_rgb, hash_of_file, load_all
+from metrics.features import EfficientNetLite, as_rgb, load_all
 
 LITE, DEIT = "efficientnet_lite0", "deit_base_distilled"
 BACKBONES = (LITE, DEIT)
@@ -34,49 +33,69 @@ IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class Backbone:
     """Images [B, 1 or 3, S, S] in [-1, 1] -> four maps, each half the size of the last, differentiable in the images.
 
-    No module: its weights are neither trained nor kept in checkpoints, and follow the images to their device and type.
-    ``weights``: the start of the hash of what it was loaded from.
+    No module: its weights are neither trained nor kept in checkpoints. They are read when they are first needed, so that a
+    checkpoint is drawn from without them, and follow the images to their device and type.
     """
 
-    weights: str
+    channels: Sequence[int]
+    network: Any = None
 
-    def __init__(self, network: nn.Module) -> None:
-        self.network = network.eval().requires_grad_(False)
+    def load(self) -> None:
+        """Read the weights; ValueError, with the remedy, where they cannot be had."""
+        if self.network is None:
+            with torch.random.fork_rng(devices=[]):  # layers draw their first weights from the global generator
+                self.network = self.build().eval().requires_grad_(False)
 
     def __call__(self, images: Tensor) -> list[Tensor]:
+        self.load()
         first = next(self.network.parameters())
         if first.device != images.device or first.dtype != images.dtype:
             self.network.to(images)
         return self.maps(as_rgb(images))
+
+    def build(self) -> nn.Module:
+        raise NotImplementedError
 
     def maps(self, images: Tensor) -> list[Tensor]:
         raise NotImplementedError
 
 
 class Lite(Backbone):
-    """EfficientNet-Lite0 after its stages of 1/4, 1/8, 1/16 and 1/32 of the side: 24, 40, 112 and 320 channels."""
+    """EfficientNet-Lite0 after its stages of 1/4, 1/8, 1/16 and 1/32 of the side."""
+
+    channels = (24, 40, 112, 320)
 
     def __init__(self, side: int) -> None:
-        extractor = EfficientNetLite(0, side=side)
-        self.weights, self.stages = extractor.weights, extractor.stages
-        super().__init__(extractor)
+        self.side = side
+
+    def build(self) -> nn.Module:
+        return EfficientNetLite(0, side=self.side)
 
     def maps(self, images: Tensor) -> list[Tensor]:
-        return self.stages(images)[-NUM_DEPTHS:]
+        stages: list[Tensor] = self.network.stages(images)
+        return stages[-len(self.channels) :]
 
 
 class DeiT(Backbone):
-    """The distilled DeiT-B with patches of 16 pixels (Touvron et al. 2021) after four of its blocks, from its weights file."""
+    """The distilled DeiT-B with patches of 16 pixels (Touvron et al. 2021) after four of its blocks.
 
-    def __init__(self, side: int, path: Path) -> None:
+    ``file``: its published weights; None downloads them once.
+    """
+
+    channels = (768, 768, 768, 768)
+
+    def __init__(self, side: int, file: str | None) -> None:
+        self.side, self.file = side, file
+
+    def build(self) -> nn.Module:
         import timm  # a second of a program's start, for those who use it only
 
-        if side % 32:
-            raise ValueError(f"{DEIT} sees images of a multiple of 32 pixels, got critic.side={side}")
-        network: Any = timm.create_model(DEIT_ARCHITECTURE, pretrained=False, img_size=side)
+        path = downloaded(DEIT_URL) if self.file is None else Path(self.file).expanduser()
+        if not path.is_file():
+            raise ValueError(f"there is no weights file {path}: critic.deit_file takes that of {DEIT_URL}")
+        network: nn.Module = timm.create_model(DEIT_ARCHITECTURE, pretrained=False, img_size=self.side)
         load_all(network, self.resampled(weights_in(path), network), path)
-        self.weights = hash_of_file(path)
-        super().__init__(network)
+        return network
 
     @staticmethod
     def resampled(state: Mapping[str, Any], network: Any) -> dict[str, Tensor]:
@@ -110,46 +129,18 @@ def weights_in(path: Path) -> dict[str, Tensor]:
 
 
 def downloaded(url: str) -> Path:
-    """The weights file of ``url`` in the cache of torch's hub, where it is fetched to once; OSError without a network."""
+    """The weights file of ``url`` in the cache of torch's hub, where it is fetched to once; ValueError without a network."""
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(path), hash_prefix=DEIT_HASH)
+        try:
+            torch.hub.download_url_to_file(url, str(path), hash_prefix=DEIT_HASH)
+        except OSError as error:
+            raise ValueError(
+                f"the weights of {DEIT} cannot be downloaded ({error}): fetch {url} and give critic.deit_file=<file>, or do "
+                f"without it by critic.backbones=[{LITE}]"
+            ) from error
     return path
-
-
-def backbones_of(names: Sequence[str], *, side: int, deit_file: str | None) -> dict[str, Backbone]:
-    """The networks ``names`` for images of ``side`` pixels. One whose weights cannot be had is left out with a warning.
-
-    ValueError for one that there is not, and where none is left.
-    """
-    for name in names:
-        check_choice("backbone", name, BACKBONES)
-    if deit_file is not None and DEIT not in names:
-        raise ValueError(f"critic.deit_file is of {DEIT}: name it among critic.backbones, or leave the file out")
-    found: dict[str, Backbone] = {}
-    reasons = []
-    with torch.random.fork_rng(devices=[]):  # layers draw their first weights from the global generator
-        for name in names:
-            if name == LITE:
-                found[name] = Lite(side)
-                continue
-            try:
-                path = downloaded(DEIT_URL) if deit_file is None else Path(deit_file).expanduser()
-            except OSError as error:
-                reasons.append(
-                    f"the critic does without {name}, whose weights cannot be downloaded ({error}): fetch {DEIT_URL} and give "
-                    "critic.deit_file=<file>, or leave it out of critic.backbones"
-                )
-                continue
-            if not path.is_file():
-                raise ValueError(f"there is no weights file {path}: critic.deit_file takes that of {DEIT_URL}")
-            found[name] = DeiT(side, path)
-    if not found:
-        raise ValueError("; ".join(reasons) or "critic.backbones names no network: give one or more")
-    for reason in reasons:
-        print(f"warning: {reason}", file=sys.stderr)
-    return found
 
 
 def projected_critic(
@@ -161,8 +152,17 @@ def projected_critic(
     deit_file: str | None = None,
     **given: Any,
 ) -> ProjectedCritic:
-    """The projected critic on the networks ``backbones``, which see images of ``side`` pixels: 224 as published."""
-    networks = backbones_of(backbones, side=side, deit_file=deit_file)
-    return ProjectedCritic(
-        image_shape=image_shape, num_classes=num_classes, backbones=dict(networks), side=side, **given
-    )
+    """The projected critic on the networks ``backbones``, which see images of ``side`` pixels: 224 as published.
+
+    ``image_shape``: channels 1 or 3, height and width alike; ValueError for other images.
+    """
+    if image_shape[0] not in (1, 3) or image_shape[1] != image_shape[2]:
+        raise ValueError(f"a projected critic sees square images, grey or in colour, got {list(image_shape)}")
+    for name in backbones:
+        check_choice("backbone", name, BACKBONES)
+    if deit_file is not None and DEIT not in backbones:
+        raise ValueError(f"critic.deit_file is of {DEIT}: name it among critic.backbones, or leave the file out")
+    networks: dict[str, FeatureNetwork] = {
+        name: Lite(side) if name == LITE else DeiT(side, deit_file) for name in backbones
+    }
+    return ProjectedCritic(num_classes=num_classes, backbones=networks, side=side, **given)

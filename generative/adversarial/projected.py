@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -19,14 +19,20 @@ from generative.adversarial.diff_augment import diff_augment, num_draws
 from generative.checks import check_at_least
 from generative.networks.spectral import spectral
 
-NUM_DEPTHS = 4
 LAST_SIDE = 8  # to which a head halves its maps
 LAST_KERNEL = 4
 MOST_WIDTH = 512
 SLOPE = 0.2
-Features = Callable[
-    [Tensor], list[Tensor]
-]  # images [B, C, S, S] in [-1, 1] -> maps [B, C_k, S_k, S_k], each half of the last
+COARSEST = 32  # pixels of an image that a place of the deepest maps stands for
+
+
+class FeatureNetwork(Protocol):
+    """A frozen network: images [B, C, S, S] in [-1, 1] -> maps [B, channels[k], S / (4 2^k), S / (4 2^k)] of four depths."""
+
+    @property
+    def channels(self) -> Sequence[int]: ...
+
+    def __call__(self, images: Tensor) -> list[Tensor]: ...
 
 
 def blurred(images: Tensor, *, sigma: float) -> Tensor:
@@ -155,14 +161,15 @@ class ClassEmbedding(nn.Module):
 
 
 class Branch(nn.Module):
-    """What looks at one feature network: the mixing of its maps, and a head for each depth. ``maps``: of some image, any."""
+    """What looks at one feature network of ``channels``: the mixing of its maps, and a head for each depth."""
 
-    def __init__(self, maps: Sequence[Tensor], *, width: int, **facts: Any) -> None:
+    def __init__(self, channels: Sequence[int], *, side: int, width: int, **facts: Any) -> None:
         super().__init__()
-        self.mixing = RandomMixing([one.shape[1] for one in maps], width=width)
+        self.mixing = RandomMixing(channels, width=width)
+        last = len(channels) - 1
         heads = [
-            Head(channels, 2 * one.shape[2], **facts)
-            for channels, one in zip(self.mixing.out_channels, maps, strict=True)
+            Head(own, 2 * (side * 2 ** (last - depth) // COARSEST), **facts)
+            for depth, own in enumerate(self.mixing.out_channels)
         ]
         self.num_logits = [head.num_logits for head in heads]
         self.heads = nn.ModuleList(heads)
@@ -185,9 +192,8 @@ class ProjectedCritic(nn.Module):
     def __init__(
         self,
         *,
-        image_shape: tuple[int, int, int],
         num_classes: int = 0,
-        backbones: dict[str, Features],
+        backbones: dict[str, FeatureNetwork],
         side: int,
         width: int = 64,
         class_dim: int = 64,
@@ -202,6 +208,8 @@ class ProjectedCritic(nn.Module):
         super().__init__()
         check_at_least(1, width=width, class_dim=class_dim, group_size=group_size)
         check_at_least(0, translation=translation, cutout=cutout, blur_sigma=blur_sigma, blur_kimg=blur_kimg)
+        if side < COARSEST or side % COARSEST:
+            raise ValueError(f"critic.side must be a multiple of {COARSEST} pixels, got {side}")
         if not backbones:
             raise ValueError("a projected critic needs a feature network: name one or more in critic.backbones")
         self.backbones = backbones  # no modules: neither trained, nor kept in checkpoints
@@ -209,12 +217,12 @@ class ProjectedCritic(nn.Module):
         self.policies, self.translation, self.cutout = tuple(policies), translation, cutout
         self.num_draws = num_draws(self.policies)
         self.blur_sigma, self.blur_kimg = blur_sigma, blur_kimg
-        probe = torch.zeros(1, image_shape[0], side, side)
         facts: dict[str, Any] = {
             "num_classes": num_classes, "class_dim": class_dim, "group_size": group_size, "feature_dim": feature_dim,
         }  # fmt: skip
-        with torch.no_grad():
-            branches = {name: Branch(features(probe), width=width, **facts) for name, features in backbones.items()}
+        branches = {
+            name: Branch(network.channels, side=side, width=width, **facts) for name, network in backbones.items()
+        }
         self.num_logits = math.lcm(*(count for branch in branches.values() for count in branch.num_logits))
         self.branches = nn.ModuleDict(branches)
 
@@ -248,7 +256,7 @@ class ProjectedCritic(nn.Module):
         """``uniform`` [B, num_draws] and ``kimg`` in training; without them images are seen as they are."""
         shown = self.prepared(images, uniform, kimg=kimg)
         found = []
-        for name, features in self.backbones.items():
-            for logits in self.branches[name](features(shown), labels):
+        for name, network in self.backbones.items():
+            for logits in self.branches[name](network(shown), labels):
                 found.append(logits.repeat_interleave(self.num_logits // logits.shape[1], dim=1))
         return torch.cat(found, dim=1)

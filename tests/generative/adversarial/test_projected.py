@@ -24,8 +24,16 @@ from generative.adversarial.projected import (
 CHANNELS = (3, 5, 7, 9)
 
 
+class Pyramid:
+    """Four maps of means of blocks, each half of the last."""
+
+    channels = CHANNELS
+
+    def __call__(self, images: Tensor) -> list[Tensor]:
+        return pyramid(images)
+
+
 def pyramid(images: Tensor) -> list[Tensor]:
-    """Four maps of means of blocks, each half of the last, with as many channels as CHANNELS says."""
     grey = images.mean(dim=1, keepdim=True)
     pools = [torch.nn.functional.avg_pool2d(grey, 4 * 2**k) for k in range(4)]
     return [pool * torch.linspace(-1, 1, n).to(pool).view(1, -1, 1, 1) for pool, n in zip(pools, CHANNELS, strict=True)]
@@ -34,8 +42,7 @@ def pyramid(images: Tensor) -> list[Tensor]:
 def critic(**given: Any) -> ProjectedCritic:
     torch.manual_seed(0)
     settings = {
-        "image_shape": (3, 32, 32),
-        "backbones": {"a": pyramid},
+        "backbones": {"a": Pyramid()},
         "side": 64,
         "width": 4,
         "class_dim": 6,
@@ -152,6 +159,8 @@ def test_classes_are_known_by_features() -> None:
 def test_what_it_cannot_do_without_is_named() -> None:
     with pytest.raises(ValueError, match="needs a feature network"):
         critic(backbones={})
+    with pytest.raises(ValueError, match=r"critic.side must be a multiple of 32 pixels, got 48"):
+        critic(side=48)
     with pytest.raises(ValueError, match="unknown policy"):
         critic(policies=["mirror"])
     with pytest.raises(ValueError, match="width must be at least 1"):
