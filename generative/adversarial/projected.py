@@ -213,7 +213,7 @@ class ProjectedCritic(nn.Module):
         if not backbones:
             raise ValueError("a projected critic needs a feature network: name one or more in critic.backbones")
         self.backbones = backbones  # no modules: neither trained, nor kept in checkpoints
-        self.side = side
+        self.side, self.group_size = side, group_size
         self.policies, self.translation, self.cutout = tuple(policies), translation, cutout
         self.num_draws = num_draws(self.policies)
         self.blur_sigma, self.blur_kimg = blur_sigma, blur_kimg

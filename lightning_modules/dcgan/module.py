@@ -11,8 +11,9 @@ from torch.optim import Optimizer
 
 from generative.adversarial.losses import loss_pair
 from generative.checks import check_at_least
-from generative.precision import at_least_float32
+from generative.networks.spectral import advance
 from lightning_modules.base import HasCritic
+from lightning_modules.critics import ask, check_slopes, get_ready, looked_through
 from lightning_modules.dcgan.drawing import DrawsByDCGAN
 from lightning_modules.slopes import check_independent, clip_weights, slope_penalty
 
@@ -44,6 +45,8 @@ class DCGAN(DrawsByDCGAN, HasCritic):
         check_at_least(1, critic_steps=critic_steps, generator_steps=generator_steps)
         check_at_least(0, penalty_weight=penalty_weight, weight_limit=weight_limit)
         self.critic = critic(image_shape=self.image_shape, num_classes=self.num_classes)
+        self.trained_against = looked_through(self.critic)
+        check_slopes(self.critic, penalty_weight=penalty_weight)
         if penalty_weight > 0:
             check_independent(self.critic)
         self.make_generator_optimizer = generator_optimizer
@@ -53,6 +56,10 @@ class DCGAN(DrawsByDCGAN, HasCritic):
         self.generator_steps = generator_steps
         self.penalty_weight = penalty_weight
         self.weight_limit = weight_limit
+
+    def on_fit_start(self) -> None:
+        super().on_fit_start()
+        get_ready(self.critic)
 
     def configure_optimizers(self) -> list[Optimizer]:
         return [
@@ -64,6 +71,7 @@ class DCGAN(DrawsByDCGAN, HasCritic):
         generator_optimizer, critic_optimizer = self.optimizers()  # type: ignore[attr-defined]
         batch = batch if self.num_classes else batch | {"label": None}
         # 1. The critic learns to tell the images from fakes.
+        advance(self.critic)
         self.update(critic_optimizer, self.critic_objective, batch)
         if self.weight_limit > 0:
             clip_weights(self.critic, limit=self.weight_limit)
@@ -76,7 +84,7 @@ class DCGAN(DrawsByDCGAN, HasCritic):
         self.count_images(batch["image"])
 
     def generator_objective(self, part: dict[str, Any]) -> Tensor:
-        loss = self.generator_loss(at_least_float32(self.critic(self.draw(part), part["label"])))
+        loss = self.generator_loss(ask(self, self.draw(part), part, look="fakes for the generator"))
         self.record({"loss/generator": loss})
         return loss
 
@@ -84,8 +92,8 @@ class DCGAN(DrawsByDCGAN, HasCritic):
         with torch.no_grad():
             fake_images = self.draw(part)
         # One batch of each at a time: a batch norm that saw both would tell them apart by their shares.
-        real = at_least_float32(self.critic(part["image"], part["label"]))
-        fake = at_least_float32(self.critic(fake_images, part["label"]))
+        real = ask(self, part["image"], part, look="images")
+        fake = ask(self, fake_images, part, look="fakes")
         loss = self.critic_loss(real, fake)
         self.record({"loss/critic": loss, "score/real": real.mean(), "score/fake": fake.mean()})
         if self.penalty_weight == 0:

@@ -12,10 +12,11 @@ from torch.optim import Optimizer
 from generative.adversarial.losses import loss_pair
 from generative.averaging import averaged_copy
 from generative.inversion.search import space_with
-from generative.precision import at_least_float32
+from generative.networks.spectral import advance
 from generative.rendering.coordinates import UNIT_WINDOW, Window, coordinate_grid
 from generative.schedules import linear_decay
 from lightning_modules.base import HasCritic, Invertible
+from lightning_modules.critics import ask, check_slopes, get_ready, looked_through
 from lightning_modules.poly_inr.networks import Generator
 from lightning_modules.poly_inr.spaces import SPACES, GeneratorSpace
 from lightning_modules.slopes import real_logits_and_r1
@@ -57,6 +58,8 @@ class PolyINR(Invertible, HasCritic):
         super().__init__(num_classes=num_classes if conditional else 0, **given)
         self.generator = generator(image_channels=self.image_shape[0], num_classes=self.num_classes)
         self.critic = critic(image_shape=self.image_shape, num_classes=self.num_classes)
+        self.trained_against = looked_through(self.critic)
+        check_slopes(self.critic, r1_gamma=r1_gamma)
         self.averaged_generator = averaged_copy(self.generator)
         self.latent_dim = self.generator.mapping.latent_dim
         self.make_generator_optimizer = generator_optimizer
@@ -74,6 +77,10 @@ class PolyINR(Invertible, HasCritic):
     @property
     def keeps_norms(self) -> bool:  # type: ignore[override] # of most generators a constant
         return not self.generator.mapping.normalize_latents
+
+    def on_fit_start(self) -> None:
+        super().on_fit_start()
+        get_ready(self.critic)
 
     def configure_optimizers(self) -> list[Optimizer]:
         return [
@@ -108,6 +115,7 @@ class PolyINR(Invertible, HasCritic):
             return self.generator_objective(part, fake_images)
 
         # 1. The critic learns to tell the images from the fakes, 2. the generator from what the critic then says of these.
+        advance(self.critic)
         self.update(critic_optimizer, critic_objective, batch)
         self.update(generator_optimizer, generator_objective, batch)
         # 3. The running mean of w, for truncation, and the average that is shown follow.
@@ -123,16 +131,16 @@ class PolyINR(Invertible, HasCritic):
         return w, self.generator.render(affine, self.grid(self.image_shape[1], self.image_shape[2]))
 
     def generator_objective(self, part: dict[str, Any], fake_images: Tensor) -> Tensor:
-        loss = self.generator_loss(at_least_float32(self.critic(fake_images, part["label"])))
+        loss = self.generator_loss(ask(self, fake_images, part, look="fakes for the generator"))
         self.record({"loss/generator": loss})
         return loss
 
     def critic_objective(self, part: dict[str, Any], fake_images: Tensor, *, penalize: bool) -> Tensor:
         """The critic's loss, with the penalty where ``penalize``."""
         real, penalty = real_logits_and_r1(
-            lambda images: self.critic(images, part["label"]), part["image"], penalize=penalize
+            lambda images: ask(self, images, part, look="images"), part["image"], penalize=penalize
         )
-        fake = at_least_float32(self.critic(fake_images, part["label"]))
+        fake = ask(self, fake_images, part, look="fakes")
         loss = self.critic_loss(real, fake)
         self.record({"loss/critic": loss, "score/real": real.mean(), "score/fake": fake.mean()})
         if penalty is None:

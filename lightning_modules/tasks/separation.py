@@ -25,13 +25,17 @@ SHOWN = 8
 
 @torch.no_grad()
 def scores(method: HasCritic, images: Tensor, labels: Tensor) -> Tensor:
-    """The critic's logits [N], on the CPU; what is needed to fill its last group of images is taken from the first ones."""
+    """The critic's logits [N] on the CPU, of several an image their mean.
+
+    What is needed to fill its last group of images is taken from the first ones.
+    """
     group = max(1, int(getattr(method.critic, "group_size", 1)))
     filled = torch.arange(math.ceil(len(images) / group) * group) % len(images)
     found = []
     for some in filled.split(BATCH // group * group or group):
         asked = labels[some].to(method.device) if method.num_classes > 0 else None
-        found.append(method.critic(images[some].to(method.device), asked).float().cpu())
+        logits = method.critic(images[some].to(method.device), asked).float().cpu()
+        found.append(logits.view(len(some), -1).mean(dim=1))
     return torch.cat(found)[: len(images)]
 
 
