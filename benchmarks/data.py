@@ -32,6 +32,7 @@ from datamodules.preparation import prepare
 from datamodules.prepared_set import read_split
 from generative.augmentation import DRAWS, flip_and_crop
 from generative.randomness import Stream
+from generative.schedules import Steps
 
 BATCH, PADDING = 128, 4
 COLUMNS = ["ratio", "cpu_ratio", "floor_share", "ours_images_s", "peer_images_s", "floor_images_s", "prepare_s"]
@@ -64,7 +65,7 @@ def our_batches(rows: dict[str, Tensor]) -> Iterator[Any]:
     return iter(
         TrainingStream(
             rows,
-            batch_size=BATCH,
+            batch_sizes=Steps([[0, BATCH]], name="batch_sizes"),
             seed=0,
             rank=0,
             world_size=1,

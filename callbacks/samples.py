@@ -55,10 +55,11 @@ def real_numbers(asked: Tensor | None, labels: Tensor, count: int) -> list[int |
 class SampleGrid(Callback):
     """Saves a grid at the start, every ``every_kimg`` and at the end, for each of ``image_sizes``, on disk and on the dashboards.
 
-    Columns are classes where there are any. An empty ``image_sizes`` means the data's own size only; other sizes
-    need a method that draws any resolution. Of a long run ``most_kept`` grids of each size stay on disk, spread over its
-    time. Beside them ``real_images.png`` shows training images of the same classes in the same places, written once.
-    Methods that do not generate are left alone; those that translate show their inputs beside their grids.
+    Columns are classes where there are any. An empty ``image_sizes`` means the data's own size only; other sizes need a method
+    that draws any resolution. One that grows is shown at the size at which it learns as well. Of a long run ``most_kept`` grids
+    of each size stay on disk, spread over its time. Beside them ``real_images.png`` shows training images of the same classes
+    in the same places, written once. Methods that do not generate are left alone; those that translate show their inputs
+    beside their grids.
     """
 
     def __init__(
@@ -115,7 +116,7 @@ class SampleGrid(Callback):
         if not trainer.is_global_zero or not isinstance(method, Draws):
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        for size in self.image_sizes or [method.image_shape[1]]:
+        for size in self.sizes(method):
             path = self.folder / grid_name(method.images_seen / 1000, size)
             if path.exists():
                 continue
@@ -130,6 +131,12 @@ class SampleGrid(Callback):
             picture.save(path)
             log_picture(trainer, method, f"samples/{size}px", picture)
         self.prune()
+
+    def sizes(self, method: Draws) -> list[int]:
+        """Pixels a side of the grids that are saved now."""
+        listed = self.image_sizes or [method.image_shape[1]]
+        learning = method.learning_size
+        return listed if learning is None or learning in listed else [learning, *listed]
 
     def inputs(self, method: Translates, count: int, labels: Tensor | None) -> Tensor:
         """What a grid shows translations of, [count, C, H, W] in [-1, 1], in middle grey where a mask says what is to change."""

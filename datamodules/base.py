@@ -27,6 +27,7 @@ from datamodules.corruptions import corrupt
 from datamodules.rare import check_rare, known_rows
 from datamodules.splits import REST, WHOLE, check_part, chosen_rows, lies_in_part
 from generative.rendering.images import to_uint8
+from generative.schedules import Steps
 
 VALIDATION = "validation"  # a split that some sets hold out of training, to look at while a method trains
 
@@ -34,7 +35,8 @@ VALIDATION = "validation"  # a split that some sets hold out of training, to loo
 class ImageDataModule(LightningDataModule):
     """Base of all data modules. A subclass states the class attributes and :meth:`load`.
 
-    ``batch_size`` is the number of images in a step over all ranks together. ``flip`` and ``crop_padding`` augment the
+    ``batch_size`` is the number of images in a step over all ranks together; ``batch_sizes``, rows [from_kimg, images], lets
+    that of training change as a run goes on. ``flip`` and ``crop_padding`` augment the
     training images, as functions of the seed and the image's number in the run. ``num_workers`` processes of each rank
     make the batches, the same whatever their number; 0: the process that trains. ``train_part``: the share of the training
     images that is trained on, from 0 to 1 by their places in the set (:func:`datamodules.splits.lies_in_part`); the others
@@ -61,6 +63,7 @@ class ImageDataModule(LightningDataModule):
         train_part: list[float] | None = None,
         rare: dict[str, int] | None = None,
         rare_seed: int = 0,
+        batch_sizes: list[list[float]] | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -78,6 +81,7 @@ class ImageDataModule(LightningDataModule):
         self.asked_rare, self.rare_seed = rare or {}, rare_seed
         self.augmentation: Augment = Augmentation(seed, flip=flip, crop_padding=crop_padding)
         self.batch_size = batch_size
+        self.batch_sizes = Steps(batch_sizes or [[0, batch_size]], name="datamodule.batch_sizes")
         self.name = type(self).__name__.lower()
         self.seed = seed
         self.num_workers = num_workers
@@ -222,7 +226,7 @@ class ImageDataModule(LightningDataModule):
         assert trainer is not None
         stream = TrainingStream(
             self.rows("train"),
-            batch_size=self.batch_size,
+            batch_sizes=self.batch_sizes,
             seed=self.seed,
             rank=trainer.global_rank,
             world_size=trainer.world_size,

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ from generative.augmentation import DRAWS, flip_and_crop, flip_and_crop_boxes
 from generative.randomness import Stream, permutation
 from generative.rendering.images import from_uint8
 from generative.rendering.masks import NO_CLASS
+from generative.schedules import Steps
 
 # "image" [B, C, H, W]: pixels in [-1, 1].
 # "label" [B] int64: the class of each image; 0 in a set without classes.
@@ -184,14 +186,15 @@ class TrainingStream(IterableDataset[Batch]):
     """Endless batches of this rank, from global image number ``first_number()`` on, asked anew at each start.
 
     ``order`` says which row image number k shows, whatever the batch size; None: :class:`Epochs`. Of each global batch rank
-    r takes the r-th part; of each rank's batches loading process w of n makes every n-th, from the w-th on.
+    r takes the r-th part; of each rank's batches loading process w of n makes every n-th, from the w-th on. ``batch_sizes``
+    says how many images a global batch has that begins with an image of some number.
     """
 
     def __init__(
         self,
         rows: Mapping[str, Rows],
         *,
-        batch_size: int,
+        batch_sizes: Steps,
         seed: int,
         rank: int,
         world_size: int,
@@ -199,24 +202,28 @@ class TrainingStream(IterableDataset[Batch]):
         augmentation: Augment | None = None,
         order: Order | None = None,
     ) -> None:
-        if batch_size % world_size:
-            raise ValueError(
-                f"batch_size is that of all ranks together: {batch_size} cannot be shared by {world_size} ranks"
-            )
+        for size in batch_sizes.values:
+            if size % world_size:
+                raise ValueError(
+                    f"batch_size is that of all ranks together: {size} cannot be shared by {world_size} ranks"
+                )
         self.rows, self.seed = rows, seed
-        self.batch_size, self.rank_batch, self.rank = batch_size, batch_size // world_size, rank
+        self.batch_sizes, self.rank, self.world_size = batch_sizes, rank, world_size
         self.first_number = first_number
         self.augmentation, self.order = augmentation, order
 
     def __iter__(self) -> Iterator[Batch]:
         order = self.order or Epochs(self.seed, len(self.rows["image"]))
         worker, num_workers = worker_and_count()
-        start = self.first_number() + worker * self.batch_size
-        while True:
-            first = start + self.rank * self.rank_batch
-            indices = order(np.arange(first, first + self.rank_batch))
-            yield as_batch(self.rows, torch.from_numpy(indices), first, self.augmentation)
-            start += num_workers * self.batch_size
+        start = self.first_number()
+        for number in count():
+            size = self.batch_sizes.at(start)
+            if number % num_workers == worker:
+                share = size // self.world_size
+                first = start + self.rank * share
+                indices = order(np.arange(first, first + share))
+                yield as_batch(self.rows, torch.from_numpy(indices), first, self.augmentation)
+            start += size
 
 
 class EvaluationBatches(IterableDataset[Batch]):

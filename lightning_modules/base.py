@@ -153,6 +153,7 @@ class Draws(Method):
     measures = GENERATION
 
     any_resolution: bool = False  # whether `sample` takes an image_size other than the data's
+    learning_size: int | None = None  # pixels a side at which it learns now, where that grows up to the data's
     truncates: bool = False  # whether `sample` takes psi: 1 as drawn, 0 the mean of its class, between them in between
     # Ways to draw by the same weights, and the one in use: part of a protocol and of its names. None: there is one.
     samplings: tuple[str, ...] = ()
@@ -196,9 +197,8 @@ class Draws(Method):
 
     def balanced_labels(self, first: int, count: int) -> Tensor | None:
         """Class k mod num_classes for image k; None without classes."""
-        if self.num_classes == 0:
-            return None
-        return torch.arange(first, first + count, device=self.device) % self.num_classes
+        numbers = torch.arange(first, first + count, device=self.device)
+        return numbers % self.num_classes if self.num_classes > 0 else None
 
     def label_cycle(self, data_labels: Tensor | None, *, seed: int) -> Tensor | None:
         """The classes that an evaluation asks for over and over: image k for number k mod N of them. None without classes.

@@ -189,6 +189,8 @@ class ProjectedCritic(nn.Module):
     norm. ``feature_dim``: numbers that are known of each class, see :meth:`know_classes`; 0: rows are learned.
     """
 
+    any_size = True  # of images: they are resized
+
     def __init__(
         self,
         *,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -14,7 +15,7 @@ from generative.averaging import averaged_copy
 from generative.inversion.search import space_with
 from generative.networks.spectral import advance
 from generative.rendering.coordinates import UNIT_WINDOW, Window, coordinate_grid
-from generative.schedules import linear_decay
+from generative.schedules import Steps, linear_decay
 from lightning_modules.base import HasCritic, Invertible
 from lightning_modules.critics import ask, check_slopes, get_ready, looked_through
 from lightning_modules.poly_inr.networks import Generator
@@ -22,6 +23,12 @@ from lightning_modules.poly_inr.spaces import SPACES, GeneratorSpace
 from lightning_modules.slopes import real_logits_and_r1
 
 DECAY_FLOOR = 0.02
+TRY_OUT = 64  # steps: whoever looks whether something runs need not care how often it is penalised
+
+
+def reduced(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Images [B, C, H, W] at ``size`` (height, width), each pixel the mean over its area."""
+    return images if images.shape[2:] == size else F.interpolate(images, size=size, mode="area")
 
 
 class PolyINR(Invertible, HasCritic):
@@ -30,7 +37,8 @@ class PolyINR(Invertible, HasCritic):
     ``conditional``: whether the class labels of the data enter both networks. ``r1_gamma`` weighs the gradient
     penalty gamma / 2 E |grad D|^2 at real images, computed every ``r1_every``-th step and scaled up accordingly
     (0 switches it off). Over the last ``decay_share`` of the run's ``budget_kimg`` both learning
-    rates fall linearly to ``DECAY_FLOOR`` of themselves.
+    rates fall linearly to ``DECAY_FLOOR`` of themselves. ``resolutions``: rows [from_kimg, pixels]: images and fakes are learned
+    from at so many pixels a side, by means over areas of the data's, which the last row has; None: at the data's from the start.
     """
 
     any_resolution = True
@@ -53,6 +61,7 @@ class PolyINR(Invertible, HasCritic):
         r1_every: int = 8,
         budget_kimg: float,
         decay_share: float = 0.0,
+        resolutions: list[list[float]] | None = None,
         **given: Any,
     ) -> None:
         super().__init__(num_classes=num_classes if conditional else 0, **given)
@@ -73,6 +82,31 @@ class PolyINR(Invertible, HasCritic):
             raise ValueError(f"decay_share must be between 0 and 1, got {decay_share}")
         self.budget_images = round(budget_kimg * 1000)
         self.decay_share = decay_share
+        self.resolutions = Steps(resolutions or [[0, self.image_shape[1]]], name="method.resolutions")
+        self.check_resolutions()
+
+    def check_resolutions(self) -> None:
+        """ValueError where images would shrink, end at another size than the data's, or grow beyond the run's end or critic."""
+        sides, starts, last = self.resolutions.values, self.resolutions.starts, self.image_shape[1]
+        if sorted(sides) != sides:
+            raise ValueError(f"method.resolutions is to grow, got {sides}")
+        if sides[-1] != last:
+            raise ValueError(
+                f"method.resolutions ends with the data's {last} pixels, got {sides}: set datamodule.resolution, or the last row"
+            )
+        if len(sides) > 1 and starts[-1] >= self.budget_images:
+            raise ValueError(
+                f"method.resolutions grows to {last} pixels at {starts[-1] / 1000:g} kimg, and the run ends at "
+                f"{self.budget_images / 1000:g}: give a larger max_kimg, or earlier rows"
+            )
+        if len(sides) > 1 and not getattr(self.critic, "any_size", False):
+            raise ValueError(
+                f"{type(self.critic).__name__} sees images of one size: with method.resolutions take critic@method.critic=projected"
+            )
+
+    @property
+    def learning_size(self) -> int:  # type: ignore[override] # of most generators a constant
+        return self.resolutions.at(self.images_seen)
 
     @property
     def keeps_norms(self) -> bool:  # type: ignore[override] # of most generators a constant
@@ -88,6 +122,12 @@ class PolyINR(Invertible, HasCritic):
             self.make_critic_optimizer(self.critic.parameters()),
         ]
 
+    @property
+    def learning_shape(self) -> tuple[int, int]:
+        """Height and width at which it learns now."""
+        _, height, width = self.image_shape
+        return self.learning_size, self.learning_size * width // height
+
     def rate_factor(self) -> float:
         """1, and over the last ``decay_share`` of the budget down to ``DECAY_FLOOR``."""
         if self.decay_share == 0:
@@ -98,6 +138,8 @@ class PolyINR(Invertible, HasCritic):
     def training_step(self, batch: dict[str, Any], batch_index: int) -> None:
         generator_optimizer, critic_optimizer = self.optimizers()  # type: ignore[attr-defined]
         self.set_rates(self.rate_factor())
+        self.check_steps()
+        batch = batch | {"image": reduced(batch["image"], self.learning_shape)}
         batch = batch if self.num_classes else batch | {"label": None}
         penalize = self.r1_gamma > 0 and self.images_seen // self.global_batch % self.r1_every == 0
         # One set of fakes serves both updates: each network is evaluated once on it. Only parts of a batch are drawn
@@ -124,11 +166,20 @@ class PolyINR(Invertible, HasCritic):
         self.move_average()
         self.count_images(batch["image"])
 
+    def check_steps(self) -> None:
+        """ValueError where the penalty would come at the first step alone, as heavy as it was to be over the whole run."""
+        steps = self.budget_images // self.global_batch
+        if self.r1_gamma > 0 and self.r1_every > max(steps, TRY_OUT):
+            raise ValueError(
+                f"method.r1_every={self.r1_every} is more than the {steps} steps of this run: give a smaller one, or "
+                "method.r1_gamma=0"
+            )
+
     def draw(self, part: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Styles w [B, w_dim] and images for the numbers and labels of ``part``."""
         w = self.generator.mapping(self.training_latents(part), part["label"])
         affine = self.generator.heads(self.generator.broadcast(w))
-        return w, self.generator.render(affine, self.grid(self.image_shape[1], self.image_shape[2]))
+        return w, self.generator.render(affine, self.grid(*self.learning_shape))
 
     def generator_objective(self, part: dict[str, Any], fake_images: Tensor) -> Tensor:
         loss = self.generator_loss(ask(self, fake_images, part, look="fakes for the generator"))

@@ -17,6 +17,7 @@ from datamodules.batches import Augmentation, Batch, TrainingStream
 from datamodules.imagenet import imagenet_indices
 from generative.rendering.images import from_uint8, to_uint8
 from generative.rendering.masks import NO_CLASS
+from generative.schedules import Steps
 from launch.compose import CONFIGS, compose, group_options, plain
 from tests.support.layouts import WNIDS, write_all
 
@@ -270,9 +271,56 @@ def test_evaluation_shows_every_image_once_over_all_ranks(name: str) -> None:
     assert torch.equal(torch.cat([b["label"] for b in shown]), labels[order])
 
 
+def constant(size: int) -> Steps:
+    return Steps([[0, size]], name="batch_sizes")
+
+
+def test_batches_grow_where_the_run_says_and_show_the_same_images() -> None:
+    """On any ranks, by any number of loading processes, and resumed in the middle: number k shows what it always shows."""
+    sizes = Steps([[0, 4], [0.01, 8], [0.025, 2]], name="batch_sizes")
+    rows = {"image": torch.arange(10.0).view(10, 1, 1, 1)}
+
+    def shown(first: int, count: int, **place: int) -> list[tuple[int, list[float]]]:
+        place = {"rank": 0, "world_size": 1} | place
+        stream = TrainingStream(rows, batch_sizes=sizes, seed=0, first_number=lambda: first, **place)
+        return [(b["first_number"], b["image"].flatten().tolist()) for b in itertools.islice(iter(stream), count)]
+
+    whole = shown(0, 7)
+    assert [(first, len(images)) for first, images in whole] == [
+        (0, 4),
+        (4, 4),
+        (8, 4),
+        (12, 8),
+        (20, 8),
+        (28, 2),
+        (30, 2),
+    ]
+    plain = TrainingStream(rows, batch_sizes=constant(1), seed=0, rank=0, world_size=1, first_number=lambda: 0)
+    numbers = [float(batch["image"]) for batch in itertools.islice(iter(plain), 32)]
+    assert [image for _, images in whole for image in images] == numbers
+    assert shown(12, 4) == whole[3:]
+    halves = [shown(0, 7, rank=rank, world_size=2) for rank in range(2)]
+    assert [first + second for (_, first), (_, second) in zip(*halves, strict=True)] == [images for _, images in whole]
+    with pytest.raises(ValueError, match="2 cannot be shared by 4 ranks"):
+        shown(0, 1, world_size=4)
+
+
+def test_loading_processes_share_batches_that_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = Steps([[0, 4], [0.01, 8]], name="batch_sizes")
+    rows = {"image": torch.arange(10.0).view(10, 1, 1, 1)}
+
+    def of_worker(worker: int, num_workers: int) -> list[int]:
+        monkeypatch.setattr("datamodules.batches.worker_and_count", lambda: (worker, num_workers))
+        stream = TrainingStream(rows, batch_sizes=sizes, seed=0, rank=0, world_size=1, first_number=lambda: 0)
+        return [batch["first_number"] for batch in itertools.islice(iter(stream), 3)]
+
+    assert of_worker(0, 2) == [0, 8, 20]
+    assert of_worker(1, 2) == [4, 12, 28]
+
+
 def test_an_epoch_shows_every_image_once_also_across_batches() -> None:
     rows = {"image": torch.arange(10.0).view(10, 1, 1, 1)}
-    stream = TrainingStream(rows, batch_size=4, seed=0, rank=0, world_size=1, first_number=lambda: 0)
+    stream = TrainingStream(rows, batch_sizes=constant(4), seed=0, rank=0, world_size=1, first_number=lambda: 0)
     shown = torch.cat([batch["image"].flatten() for batch in itertools.islice(iter(stream), 5)])
     for epoch in (shown[:10], shown[10:20]):
         assert torch.equal(epoch.sort().values, torch.arange(10.0))
@@ -301,7 +349,7 @@ def test_augmentation_is_a_function_of_the_number_in_the_run() -> None:
 
 def test_fewer_images_than_the_batch_are_shown_again() -> None:
     rows = {"image": torch.arange(5.0).view(5, 1, 1, 1)}
-    stream = TrainingStream(rows, batch_size=12, seed=0, rank=0, world_size=1, first_number=lambda: 0)
+    stream = TrainingStream(rows, batch_sizes=constant(12), seed=0, rank=0, world_size=1, first_number=lambda: 0)
     (first, second) = [batch["image"].flatten() for batch in itertools.islice(iter(stream), 2)]
     assert torch.equal(torch.cat([first, second])[:20].view(4, 5).sort(dim=1).values, torch.arange(5.0).repeat(4, 1))
 

@@ -48,7 +48,10 @@ def may_import(path: Path, name: str) -> bool:
     if path == Path("datamodules/synthesize.py") and name.startswith("launch."):
         return True  # a program, which no data module imports
     if package == "datamodules":
-        allowed = ("datamodules.", "generative.rendering.", "generative.randomness.", "generative.augmentation.")
+        allowed = (
+            "datamodules.",
+            *(f"generative.{room}." for room in ("rendering", "randomness", "augmentation", "schedules")),
+        )
         return top not in {*OURS, "hydra", "wandb"} or name.startswith(allowed)
     if package == "records":
         return top not in {"launch", "callbacks", *PROGRAMS, *HARNESS} and is_contract(name)

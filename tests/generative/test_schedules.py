@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
-from generative.schedules import half_cosine, linear_decay, polynomial_decay, warmup_cosine
+from generative.schedules import Steps, half_cosine, linear_decay, polynomial_decay, warmup_cosine
 
 
 def test_warmup_then_cosine() -> None:
@@ -45,3 +46,20 @@ def test_polynomial_decay() -> None:
         polynomial_decay(0, end=100, power=0)
     with pytest.raises(ValueError, match="at least 1 image, got 0"):
         polynomial_decay(0, end=0, power=1.0)
+
+
+def test_steps_by_hand() -> None:
+    steps = Steps([[0, 8], [0.5, 16], [2, 32]], name="sizes")
+    assert [steps.at(images) for images in (0, 499, 500, 1999, 2000, 10**9)] == [8, 8, 16, 16, 32, 32]
+    assert steps.values == [8, 16, 32]
+
+
+WRONG: list[Any] = [
+    [], "12", [[0]], [[0, 8, 9]], [["0", 8]], [[0, 0]], [[0, 1.5]], [[1, 8]], [[0, 8], [0, 16]], [[0, 8], 3],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("rows", WRONG)
+def test_what_are_no_steps_is_refused(rows: Any) -> None:
+    with pytest.raises(ValueError, match="sizes "):
+        Steps(rows, name="sizes")
