@@ -24,11 +24,11 @@ from tqdm import tqdm
 
 from docs.ledger.detection_page import ARMS, DIFFERENCES_OF, FOLDER, PAGE, difference_lines, page
 from docs.ledger.detection_pictures import show
-from docs.ledger.gain import append, name_of
 from docs.ledger.gain_answers import read_lines
-from docs.ledger.gain_arms import Bench, Protocol, clean_of, source_of
+from docs.ledger.gain_arms import Bench
 from docs.ledger.learned_sets import METHODS, counts_of, folder_of, run_program, same_pictures, source_settings
 from docs.ledger.results import Line, write_results
+from docs.ledger.set_options import add_cells, add_set, append, bench_of, name_of
 from launch.errors import one_line_errors
 from records.environment import environment
 from records.run_files import read_metrics
@@ -80,13 +80,6 @@ def detected(bench: Bench, given: argparse.Namespace, cell: Cell) -> Line:
     return line | {"scores": scores, "validation": curve, "seconds": round(time.perf_counter() - start, 1)}
 
 
-def bench_of(given: argparse.Namespace) -> Bench:
-    clean = clean_of(given.data, given.clean)
-    return Bench(
-        given.data, clean, source_of(given.data), given.cache / name_of(given), Protocol(), precision=given.precision
-    )
-
-
 def measure(given: argparse.Namespace, path: Path) -> None:
     """Every cell that ``path`` lacks, each appended as soon as it is known; ``--jobs`` (number, seed) at a time."""
     told = {"set": name_of(given), "kimg": given.kimg}
@@ -120,22 +113,15 @@ def measure(given: argparse.Namespace, path: Path) -> None:
 
 def read_arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="the set; none: only make the page")
-    parser.add_argument(
-        "--clean", type=Path, help="pictures without a defect; else DATA/clean, of DeepPCB its templates"
-    )
-    parser.add_argument("--name", help="what the results call the set; else its folder's name")
-    parser.add_argument("--num-real", type=int, nargs="+", default=[5, 20], help="defects of each class that are known")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    add_set(parser, page_without=True)
+    add_cells(parser, numbers=(5, 20), seeds=range(3))
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--kimg", type=float, default=KIMG, help="crops of every detector, in thousands")
     parser.add_argument("--jobs", type=int, default=1, help="cells at a time")
     parser.add_argument("--threads", type=int, default=1, help="of the processor, for each")
-    parser.add_argument("--precision", default="32-true", help="in which networks train that draw, such as bf16-mixed")
     parser.add_argument(
-        "--cache", type=Path, default=Path("runs/gain"), help="drawn pictures and runs; that of gain does"
+        "--lines", type=Path, help="instead of docs/results/detection/<set>.jsonl; leaves the page as it is"
     )
-    parser.add_argument("--lines", type=Path, help="instead of docs/results/detection/<set>.jsonl")
     return parser.parse_args(given)
 
 
@@ -152,6 +138,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if given.lines is None and differences:
                 write_results(f"detection/{path.stem}{DIFFERENCES_OF}", differences)
             show(bench_of(given), max(given.num_real), given.seeds[0], path.with_suffix(".png"))
+            if given.lines is not None:
+                print(path)
+                return
         PAGE.write_text(page())
         print(PAGE)
 

@@ -13,17 +13,17 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from datamodules.patches.windows import Windows, changed
-from docs.ledger.gain_arms import ASKED, Bench, clean_of, predicted, source_of
+from docs.ledger.gain_arms import ASKED, Bench, predicted
 from docs.ledger.gain_scores import threshold_at
 from docs.ledger.inpainting_page import bullet, paragraph
 from docs.ledger.results import DOCS, RESULTS, Line, read_results, write_results
+from docs.ledger.set_options import add_set, bench_of, name_of
 from generative.rendering.tables import markdown
 from launch.errors import one_line_errors
 from metrics.detection_probability import fit_curve, likelihood_bound
@@ -154,21 +154,14 @@ def chart(lines: Sequence[Line]) -> Figure:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument(
-        "--clean", type=Path, help="pictures without a defect; else DATA/clean, of DeepPCB its templates"
-    )
-    parser.add_argument("--name", help="what the results call the set; else its folder's name")
+    add_set(parser)
     parser.add_argument("--num-real", type=int, default=20)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--false-calls", type=float, default=0.05, help="share of faultless test patches")
-    parser.add_argument("--cache", type=Path, default=Path("runs/gain"), help="where drawn pictures are kept")
     given = parser.parse_args()
     torch.set_num_threads(1)
     with one_line_errors():
-        name = given.name or given.data.resolve().name
-        cache = given.cache / name
-        bench = Bench(given.data, clean_of(given.data, given.clean), source_of(given.data), cache)
+        name, bench = name_of(given), bench_of(given)
         found = [
             line for seed in given.seeds for line in measured(bench, name, given.num_real, seed, given.false_calls)
         ]

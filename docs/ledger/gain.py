@@ -13,7 +13,6 @@ state. The first line of the page is the answer.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from multiprocessing import get_context
@@ -26,11 +25,12 @@ from tqdm import tqdm
 
 from datamodules.synthesis.reading import Examples, read_examples
 from docs.ledger.gain_answers import CONTROL, Cells, answer, difference_lines, read_lines
-from docs.ledger.gain_arms import ARMS, ASKED, OF_PAIRS, PICTURES, SIZE, STEPS, Bench, Protocol, clean_of, source_of
+from docs.ledger.gain_arms import ARMS, ASKED, OF_PAIRS, PICTURES, SIZE, STEPS, Bench, Protocol
 from docs.ledger.gain_page import FOLDER, PAGE, page, write_own_page
 from docs.ledger.gain_pictures import show
 from docs.ledger.learned_sets import METHODS
 from docs.ledger.results import Line, write_results
+from docs.ledger.set_options import add_cells, add_set, append, bench_of, name_of
 from launch.errors import one_line_errors
 from records.environment import environment
 
@@ -42,17 +42,13 @@ def cells_of(given: argparse.Namespace) -> list[Cell]:
     return [(arm, number, seed) for number in given.num_real for seed in given.seeds for arm in given.arms]
 
 
-def bench_of(given: argparse.Namespace) -> Bench:
-    protocol = Protocol(given.size, given.steps, given.pictures)
-    clean = clean_of(given.data, given.clean)
-    return Bench(
-        given.data, clean, source_of(given.data), given.cache / name_of(given), protocol, precision=given.precision
-    )
+def protocol_of(given: argparse.Namespace) -> Protocol:
+    return Protocol(given.size, given.steps, given.pictures)
 
 
 def measure(given: argparse.Namespace, path: Path) -> Bench:
     """Every cell that ``path`` lacks, each appended as soon as it is known."""
-    bench = bench_of(given)
+    bench = bench_of(given, protocol_of(given))
     check_numbers(read_examples(given.data), given.num_real)
     if not bench.has_twins:
         given.arms = [arm for arm in given.arms if arm not in OF_PAIRS]
@@ -111,17 +107,13 @@ WORKER: dict[str, Any] = {}  # what a worker process reads once: its bench, and 
 
 def start_worker(given: argparse.Namespace, queue: Any) -> None:
     torch.set_num_threads(given.threads)
-    WORKER.update(bench=bench_of(given), queue=queue)
+    WORKER.update(bench=bench_of(given, protocol_of(given)), queue=queue)
 
 
 def measure_alike(cells: Sequence[Cell]) -> None:
     """Cells that share their drawn pictures: no other worker draws these."""
     for cell in cells:
         WORKER["queue"].put(line_of(WORKER["bench"], cell))
-
-
-def name_of(given: argparse.Namespace) -> str:
-    return str(given.name or given.data.resolve().name)
 
 
 def check_numbers(examples: Examples, numbers: Sequence[int]) -> None:
@@ -143,33 +135,18 @@ def facts_of(bench: Bench) -> Line:
     return {"labels": bench.test.labels.tolist(), "origins": bench.test.origins.tolist(), "unseen": unseen}
 
 
-def append(path: Path, line: Line) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        file.write(json.dumps(line) + "\n")
-
-
 def read_arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="the set; none: only make the page")
-    parser.add_argument(
-        "--clean", type=Path, help="pictures without a defect; else DATA/clean, of DeepPCB its templates"
-    )
-    parser.add_argument("--name", help="what the results call the set; else its folder's name")
-    parser.add_argument(
-        "--num-real", type=int, nargs="+", default=[5, 20, 10], help="defects of each class that are known"
-    )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    add_set(parser, page_without=True)
+    add_cells(parser, numbers=(5, 20, 10), seeds=range(5))
     drawn = [arm for arm in ARMS if arm not in METHODS]
     help_ = f"default: all but {', '.join(METHODS)}, which train a network for each number and seed"
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=drawn, help=help_)
     parser.add_argument("--size", type=int, default=SIZE, help="pixels of a patch")
     parser.add_argument("--steps", type=int, default=STEPS, help="of every arm")
     parser.add_argument("--pictures", type=int, default=PICTURES, help="drawn by each recipe")
-    parser.add_argument("--precision", default="32-true", help="in which these networks train, such as bf16-mixed")
     parser.add_argument("--jobs", type=int, default=1, help="cells at a time, each in a process of its own")
     parser.add_argument("--threads", type=int, default=1, help="of the processor")
-    parser.add_argument("--cache", type=Path, default=Path("runs/gain"), help="where drawn pictures are kept")
     parser.add_argument("--lines", type=Path, help="instead of docs/results/defects/<set>.jsonl")
     parser.add_argument("--page", type=Path, help="instead of docs/results/defects.md")
     return parser.parse_args(given)

@@ -30,9 +30,7 @@ from datamodules.patches.augmentation import PatchAugmentation, middle, window_s
 from datamodules.patches.composition import ComposedOrder, Composition
 from datamodules.patches.paste import grown
 from datamodules.patches.windows import BoxedSet, Windows, joined
-from docs.ledger.detection_arms import bench_of
 from docs.ledger.detection_page import PAGE, page
-from docs.ledger.gain import append, name_of
 from docs.ledger.gain_answers import read_lines
 from docs.ledger.gain_arms import BATCH, Bench, predicted, train
 from docs.ledger.gain_network import PatchResNet
@@ -40,6 +38,7 @@ from docs.ledger.learned_sets import counts_of, folder_of
 from docs.ledger.realness_page import ARMS, DIFFERENCES_OF, FOLDER, difference_lines
 from docs.ledger.results import Line, write_results
 from docs.ledger.screening_scores import SIDE
+from docs.ledger.set_options import add_cells, add_set, append, bench_of, name_of
 from launch.errors import one_line_errors
 from metrics.features import EfficientNetLite
 from metrics.functional import Gaussian, frechet_distance, polynomial_mmd
@@ -177,16 +176,9 @@ def measure(given: argparse.Namespace, path: Path) -> None:
 
 def read_arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="the set")
-    parser.add_argument(
-        "--clean", type=Path, help="pictures without a defect; else DATA/clean, of DeepPCB its templates"
-    )
-    parser.add_argument("--name", help="what the results call the set; else its folder's name")
-    parser.add_argument("--num-real", type=int, nargs="+", default=[5, 20], help="defects of each class that are known")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    add_set(parser)
+    add_cells(parser, numbers=(5, 20), seeds=range(3))
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
-    parser.add_argument("--precision", default="32-true", help="in which networks train that draw, such as bf16-mixed")
-    parser.add_argument("--cache", type=Path, default=Path("runs/gain"), help="that of gain and detection_arms")
     parser.add_argument("--lines", type=Path, help="instead of docs/results/realness/<set>.jsonl")
     return parser.parse_args(given)
 
