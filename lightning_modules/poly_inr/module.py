@@ -11,13 +11,15 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from generative.adversarial.losses import loss_pair
+from generative.adversarial.projected import ProjectedCritic
 from generative.averaging import averaged_copy
+from generative.checks import check_at_least
 from generative.inversion.search import space_with
 from generative.networks.spectral import advance
 from generative.rendering.coordinates import UNIT_WINDOW, Window, coordinate_grid
 from generative.schedules import Steps, linear_decay
 from lightning_modules.base import HasCritic, Invertible
-from lightning_modules.critics import ask, check_slopes, get_ready, looked_through
+from lightning_modules.critics import ask, check_slopes, class_features, get_ready, looked_through
 from lightning_modules.poly_inr.networks import Generator
 from lightning_modules.poly_inr.spaces import SPACES, GeneratorSpace
 from lightning_modules.slopes import real_logits_and_r1
@@ -39,6 +41,8 @@ class PolyINR(Invertible, HasCritic):
     (0 switches it off). Over the last ``decay_share`` of the run's ``budget_kimg`` both learning
     rates fall linearly to ``DECAY_FLOOR`` of themselves. ``resolutions``: rows [from_kimg, pixels]: images and fakes are learned
     from at so many pixels a side, by means over areas of the data's, which the last row has; None: at the data's from the start.
+    ``class_features``: by the mean features of so many images the classes are known to a projected critic (its
+    ``feature_dim=320``) and the generator's embedding starts from (``embedding_dim=320``); 0: both start at random.
     """
 
     any_resolution = True
@@ -62,6 +66,7 @@ class PolyINR(Invertible, HasCritic):
         budget_kimg: float,
         decay_share: float = 0.0,
         resolutions: list[list[float]] | None = None,
+        class_features: int = 0,
         **given: Any,
     ) -> None:
         super().__init__(num_classes=num_classes if conditional else 0, **given)
@@ -82,6 +87,10 @@ class PolyINR(Invertible, HasCritic):
             raise ValueError(f"decay_share must be between 0 and 1, got {decay_share}")
         self.budget_images = round(budget_kimg * 1000)
         self.decay_share = decay_share
+        check_at_least(0, class_features=class_features)
+        if class_features > 0 and self.num_classes == 0:
+            raise ValueError("method.class_features is of classes, and this run has none: leave it out")
+        self.class_features = class_features
         self.resolutions = Steps(resolutions or [[0, self.image_shape[1]]], name="method.resolutions")
         self.check_resolutions()
 
@@ -115,6 +124,23 @@ class PolyINR(Invertible, HasCritic):
     def on_fit_start(self) -> None:
         super().on_fit_start()
         get_ready(self.critic)
+        if self.class_features > 0 and self.images_seen == 0:
+            self.start_from_features(*self.trainer.datamodule.split("train"))  # type: ignore[attr-defined]
+
+    def start_from_features(self, images: Tensor, labels: Tensor) -> None:
+        """Condition on what the classes of the training images look like; ValueError where the networks have other sizes."""
+        facts = {"num_classes": self.num_classes, "most": self.class_features}
+        features = class_features(self.critic, images, labels, **facts)
+        assert isinstance(self.critic, ProjectedCritic)
+        self.critic.know_classes(features.to(self.device))
+        for network in (self.generator, self.averaged_generator):
+            rows = network.mapping.embedding.weight
+            if rows.shape != features.shape:
+                raise ValueError(
+                    f"the features of a class are {features.shape[1]} numbers and the generator's embedding has {rows.shape[1]}: "
+                    f"set method.generator.embedding_dim={features.shape[1]}"
+                )
+            rows.data.copy_(features)
 
     def configure_optimizers(self) -> list[Optimizer]:
         return [

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from generative.adversarial.projected import ProjectedCritic
+from generative.adversarial.projected import ClassEmbedding, ProjectedCritic
 from generative.networks.critic import ConvCritic
+from lightning_modules.backbones import Lite
 from lightning_modules.base import Draws, HasCritic, Method
-from lightning_modules.critics import ask
+from lightning_modules.critics import ask, class_features
+from lightning_modules.poly_inr.module import PolyINR
 from metrics.protocols import check_judge
 from tests.support.ranks import fit, keep, on_ranks, outcomes
 from tests.support.same_run import assert_same_run
@@ -105,3 +107,35 @@ def test_missing_weights_are_said_before_anything_is_trained(monkeypatch: pytest
     monkeypatch.setattr("lightning_modules.poly_inr.module.PolyINR.training_step", lambda *_: pytest.fail("it trained"))
     with pytest.raises(ValueError, match="there is no weights file"):
         fit(*words, num_steps=1)
+
+
+def test_classes_are_known_by_their_mean_features() -> None:
+    settings = [
+        *POLY_INR,
+        "+method.class_features=3",
+        "+method.critic.feature_dim=320",
+        "method.generator.embedding_dim=320",
+    ]
+    _, method, trainer = fit(*settings, "method.generator_optimizer.lr=0.0", num_steps=1)
+    assert isinstance(method, PolyINR)
+    known = next(module for module in method.critic.modules() if isinstance(module, ClassEmbedding)).given
+    assert torch.equal(known, method.generator.mapping.embedding.weight)
+    assert torch.equal(known, method.averaged_generator.mapping.embedding.weight)
+    images, labels = (rows[:60] for rows in trainer.datamodule.split("train"))  # type: ignore[attr-defined]
+    rows = class_features(method.critic, images.double(), labels, num_classes=10, most=10**6)
+    lite = Lite(32)
+    shown = torch.nn.functional.interpolate(images[labels == 7].double(), size=(32, 32), mode="bilinear")
+    assert torch.allclose(rows[7], lite(shown)[-1].mean(dim=(0, 2, 3)), atol=1e-9), "of as many as there are, all"
+    with pytest.raises(ValueError, match="no training image shows class 10"):
+        class_features(method.critic, images.double(), labels, num_classes=11, most=1)
+
+
+@pytest.mark.parametrize(("settings", "said"), [
+    (("+method.class_features=2", "+method.critic.feature_dim=320"), "set method.generator.embedding_dim=320"),
+    (("+method.class_features=2", "method.generator.embedding_dim=320"), "knows its classes by 10 x 0 numbers, got 10 x 320"),
+    (("+method.class_features=2", "method.conditional=false"), "this run has none"),
+    (("+method.class_features=-1",), "class_features must be at least 0"),
+])  # fmt: skip
+def test_features_that_fit_nothing_are_refused(settings: tuple[str, ...], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        fit(*POLY_INR, *settings, num_steps=1)
