@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,12 @@ def source_of(data: Path) -> ImageDataModule:
     if is_deeppcb(data):
         return DeepPCB(**given)
     return Inspection(classes=list(examples.classes), channels=1 if first.ndim == 2 else 3, **given)
+
+
+def of_all_classes(made: Windows, real: Windows) -> Windows:
+    """``made``, with the ``real`` defects of every class that a network drew none of in the place of made ones."""
+    own = (~torch.isin(real.labels, made.labels)).nonzero()[:, 0]
+    return joined([made, replace(real.chosen(own), real=torch.zeros_like(real.real[own]))]) if len(own) else made
 
 
 def clean_of(data: Path, asked: Path | None) -> Path:
@@ -217,7 +223,8 @@ class Bench:
             return self.screened(num_real, seed)
         if name in learned_sets.METHODS:
             folder = learned_sets.learned_folder(self, name, num_real, seed)
-            return synthetic_windows(folder, self.source, window_side(self.protocol.size))
+            made = synthetic_windows(folder, self.source, window_side(self.protocol.size))
+            return of_all_classes(made, self.real(num_real, seed))
         if name.startswith(("rendered", "random")):
             return self.synthetic(num_real, seed, "random" if "random" in name else "matched")
         return None

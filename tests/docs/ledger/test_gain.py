@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,18 @@ def test_the_program_goes_on_and_its_first_line_is_the_answer(boards: Path, monk
     assert measured == ["pair_rendered"]
     again = json.loads(path.read_text().splitlines()[-1])
     assert again["named"] == lines[-1]["named"], "a cell is a function of its numbers"
+
+
+def test_real_ones_stand_for_classes_that_a_network_drew_none_of(boards: Path) -> None:
+    bench = Bench(boards, boards, source_of(boards), boards.parent / "unused", Protocol(size=32))
+    real = bench.real(2, 0)
+    assert real.labels.bincount().tolist() == [2] * len(bench.names)
+    assert gain_arms.of_all_classes(real, real) is real
+    some = real.chosen((real.labels > 1).nonzero()[:, 0])
+    found = gain_arms.of_all_classes(replace(some, real=torch.zeros_like(some.real)), real)
+    assert sorted(found.labels.tolist()) == sorted(real.labels.tolist())
+    assert not found.real.any(), "in the place of made ones"
+    assert torch.equal(found.images[-4:], real.images[real.labels <= 1])
 
 
 def test_an_arm_leaves_out_the_worst_pictures(boards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
