@@ -36,7 +36,8 @@ INTRODUCTION = (
     "hold them, half of the crops of what an arm adds. All arms take as many steps and start from the same weights; the "
     "last state is tested on whole boards. All made pictures have the same boards, classes and places, those of the drawn "
     "set: networks trained on the known defects alone make theirs of it, and the boxes of what style transfer and the Cycle "
-    "GAN draw are found from differences. Values are means over seeds, each with other known defects, and in brackets the "
+    "GAN draw are found from differences. On boards of two levels a network says which pixels are dark, no more. "
+    "Values are means over seeds, each with other known defects, and in brackets the "
     "95 % interval of the difference from `real`, paired by seed (Student's t), in hundredths; of fewer than three seeds "
     "the difference alone."
 )

@@ -179,6 +179,8 @@ PAIRS = (  # beside every arm against the control
     ("rendered", "rendered_random"),
     ("rendered_only", "random_only"),
     ("screened", "rendered"),
+    ("refined", "rendered"),
+    ("filled", "rendered"),
     ("paste_matched", "paste_anywhere"),
     ("pair_rendered", "pair_real"),
 )

@@ -40,16 +40,16 @@ def realness_page(*, beside: Sequence[str]) -> Iterator[str]:
     for path in sorted(FOLDER.glob("*.jsonl")):
         if path.stem not in beside and not path.stem.endswith(DIFFERENCES_OF):
             yield f"## {path.stem}"
-            yield from realness_section(path.stem)
+            yield from realness_section(path.stem, explained=not beside)
             yield ""
 
 
-def realness_section(name: str) -> Iterator[str]:
-    """How real the made defects of a set look, where that was measured."""
+def realness_section(name: str, *, explained: bool = True) -> Iterator[str]:
+    """How real the made defects of a set look, where that was measured; ``explained``: with what the columns are."""
     lines = read_lines(FOLDER / f"{name}.jsonl")
     if not lines:
         return
-    yield from ("", "### How real they look", "", *paragraph(REAL))
+    yield from ("", "### How real they look", "", *(paragraph(REAL) if explained else []))
     nearer = {(line["num_real"], line["arm"]): line for line in difference_lines(lines) if "points" in line}
     rows = []
     for number in sorted({line["num_real"] for line in lines if "num_real" in line}):
