@@ -33,7 +33,7 @@ def fit_of_a_rank(rank: int, settings: tuple[str, ...], folder: Path) -> None:
     keep(outcome, folder, rank, "double")
 
 
-@pytest.mark.parametrize("settings", [POLY_INR, DCGAN], ids=["poly_inr", "dcgan"])
+@pytest.mark.parametrize("settings", [POLY_INR, pytest.param(DCGAN, marks=pytest.mark.soak)], ids=["poly_inr", "dcgan"])
 def test_two_ranks_and_parts_learn_what_one_does(settings: tuple[str, ...], tmp_path: Path) -> None:
     processes = on_ranks(2, fit_of_a_rank, settings, tmp_path)
     whole, method, _ = fit(*settings, num_steps=STEPS)
