@@ -220,9 +220,8 @@ def test_a_judge_that_the_generator_was_trained_against(run: Path, monkeypatch: 
     from launch.compose import compose, plain
     from launch.evaluate.capabilities import measure_checkpoint
     from launch.evaluate.requests import request_of
-    from lightning_modules.poly_inr.module import PolyINR
 
-    monkeypatch.setattr(PolyINR, "trained_against", ("pixels",))
+    monkeypatch.setattr("lightning_modules.poly_inr.module.looked_through", lambda critic: ("pixels",))
     asked = [f"checkpoint={run}/checkpoints/last.ckpt", "metrics=[fd]", "num_images=50"]
     with pytest.raises(
         ValueError, match=r"trained against pixels, which is therefore no judge.*allow_trained_judge=true"

@@ -163,9 +163,22 @@ class ClassEmbedding(nn.Module):
 class Branch(nn.Module):
     """What looks at one feature network of ``channels``: the mixing of its maps, and a head for each depth."""
 
-    def __init__(self, channels: Sequence[int], *, side: int, width: int, **facts: Any) -> None:
+    def __init__(
+        self,
+        channels: Sequence[int],
+        *,
+        side: int,
+        width: int,
+        num_classes: int,
+        class_dim: int,
+        group_size: int,
+        feature_dim: int,
+    ) -> None:
         super().__init__()
         self.mixing = RandomMixing(channels, width=width)
+        facts = {
+            "num_classes": num_classes, "class_dim": class_dim, "group_size": group_size, "feature_dim": feature_dim,
+        }  # fmt: skip
         last = len(channels) - 1
         heads = [
             Head(own, 2 * (side * 2 ** (last - depth) // COARSEST), **facts)

@@ -164,10 +164,7 @@ class PolyINR(Invertible, HasCritic):
     def training_step(self, batch: dict[str, Any], batch_index: int) -> None:
         generator_optimizer, critic_optimizer = self.optimizers()  # type: ignore[attr-defined]
         self.set_rates(self.rate_factor())
-        self.check_steps()
-        batch = batch | {"image": reduced(batch["image"], self.learning_shape)}
-        batch = batch if self.num_classes else batch | {"label": None}
-        penalize = self.r1_gamma > 0 and self.images_seen // self.global_batch % self.r1_every == 0
+        batch, penalize = self.seen(batch), self.penalizes()
         # One set of fakes serves both updates: each network is evaluated once on it. Only parts of a batch are drawn
         # anew for the second, since the graphs of all of them would be the memory of the whole.
         drawn = self.draw(batch) if self.accumulate == 1 else None
@@ -192,14 +189,23 @@ class PolyINR(Invertible, HasCritic):
         self.move_average()
         self.count_images(batch["image"])
 
-    def check_steps(self) -> None:
-        """ValueError where the penalty would come at the first step alone, as heavy as it was to be over the whole run."""
+    def seen(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """``batch`` with images of the size that is learned now, and no labels where none enter."""
+        shown = batch | {"image": reduced(batch["image"], self.learning_shape)}
+        return shown if self.num_classes else shown | {"label": None}
+
+    def penalizes(self) -> bool:
+        """Whether R1 enters this step.
+
+        ValueError where it would enter the first one alone, as heavy as it was to be over the whole run.
+        """
         steps = self.budget_images // self.global_batch
         if self.r1_gamma > 0 and self.r1_every > max(steps, TRY_OUT):
             raise ValueError(
                 f"method.r1_every={self.r1_every} is more than the {steps} steps of this run: give a smaller one, or "
                 "method.r1_gamma=0"
             )
+        return self.r1_gamma > 0 and self.images_seen // self.global_batch % self.r1_every == 0
 
     def draw(self, part: dict[str, Any]) -> tuple[Tensor, Tensor]:
         """Styles w [B, w_dim] and images for the numbers and labels of ``part``."""
