@@ -114,8 +114,8 @@ class PolyINR(Invertible, HasCritic):
             )
 
     @property
-    def learning_size(self) -> int:  # type: ignore[override] # of most generators a constant
-        return self.resolutions.at(self.images_seen)
+    def learning_size(self) -> int | None:  # type: ignore[override] # of most generators a constant
+        return self.learning_shape[0] if len(self.resolutions.values) > 1 else None
 
     @property
     def keeps_norms(self) -> bool:  # type: ignore[override] # of most generators a constant
@@ -152,7 +152,8 @@ class PolyINR(Invertible, HasCritic):
     def learning_shape(self) -> tuple[int, int]:
         """Height and width at which it learns now."""
         _, height, width = self.image_shape
-        return self.learning_size, self.learning_size * width // height
+        side = self.resolutions.at(self.images_seen)
+        return side, side * width // height
 
     def rate_factor(self) -> float:
         """1, and over the last ``decay_share`` of the budget down to ``DECAY_FLOOR``."""

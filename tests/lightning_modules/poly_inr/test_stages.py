@@ -51,6 +51,20 @@ def test_each_stage_has_its_size_and_batch(small_run: SmallRun, monkeypatch: pyt
     } <= grids
 
 
+def test_a_run_that_does_not_grow_is_shown_at_the_sizes_that_are_asked_for(small_run: SmallRun) -> None:
+    plain = [
+        "method=poly_inr",
+        "max_kimg=0.016",
+        "callbacks.metrics.every_kimg=0",
+        "callbacks.samples.image_sizes=[16]",
+    ]
+    folder, _ = small_run(*plain)
+    assert {path.name for path in (folder / "samples").glob("kimg_*.png")} == {
+        "kimg_000000.000_16px.png",
+        "kimg_000000.016_16px.png",
+    }
+
+
 def test_images_are_means_over_areas() -> None:
     images = torch.rand(2, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(
