@@ -12,12 +12,12 @@ import torch
 from generative.adversarial.projected import ClassEmbedding, ProjectedCritic
 from generative.networks.critic import ConvCritic
 from lightning_modules.backbones import Lite
-from lightning_modules.base import Draws, HasCritic, Method
+from lightning_modules.base import Draws, HasCritic
 from lightning_modules.critics import ask, class_features
 from lightning_modules.poly_inr.module import PolyINR
 from metrics.protocols import check_judge
 from tests.support.ranks import fit, keep, on_ranks, outcomes
-from tests.support.same_run import assert_same_run
+from tests.support.same_run import assert_same_run, killed_at
 
 SMALL = (
     "critic@method.critic=projected", "method.critic.side=32", "method.critic.width=8", "method.critic.class_dim=8",
@@ -67,22 +67,11 @@ def test_each_look_has_numbers_of_its_own() -> None:
     assert torch.equal(ask(method, images, part, look="images"), plain(images, torch.arange(4)))
 
 
-def test_a_killed_run_goes_on_to_the_same_bits(
-    small_run: Callable[..., tuple[Path, Any]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_killed_run_goes_on_to_the_same_bits(small_run: Callable[..., tuple[Path, Any]], tmp_path: Path) -> None:
     words = [*POLY_INR, "max_kimg=0.064", "save_every_kimg=0.016", "callbacks.metrics.every_kimg=0"]
     whole, _ = small_run(*words, run_dir=tmp_path / "whole")
-    count_images = Method.count_images
-
-    def dies(self: Method, images: torch.Tensor) -> None:
-        if self.images_seen == 32:
-            raise RuntimeError("killed")
-        count_images(self, images)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Method, "count_images", dies)
-        with pytest.raises(RuntimeError, match="killed"):
-            small_run(*words)
+    with killed_at(32):
+        small_run(*words)
     resumed, _ = small_run(*words, "resume=auto")
     assert_same_run(resumed, whole)
 

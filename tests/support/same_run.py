@@ -1,14 +1,18 @@
-"""Twenty small steps, and whether two runs of them came to the same bits."""
+"""Twenty small steps, a run that is killed on its way, and whether two runs came to the same bits."""
 
 from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import torch
 
 from launch.checkpoint import read_checkpoint
+from lightning_modules.base import Method
 
 # Steps of 16 images; a save does not always fall on a row of losses, so their sums must be kept too.
 TWENTY_STEPS = (
@@ -59,3 +63,19 @@ def assert_same(ours: object, theirs: object, name: str) -> None:
             assert_same(ours[index], value, f"{name}[{index}]")
     else:
         assert ours == theirs, name
+
+
+@contextmanager
+def killed_at(images_seen: int) -> Iterator[None]:
+    """The run inside dies in the step that begins after so many images; AssertionError where it does not get there."""
+    count_images = Method.count_images
+
+    def dies(method: Method, images: torch.Tensor) -> None:
+        if method.images_seen == images_seen:
+            raise RuntimeError("killed")
+        count_images(method, images)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Method, "count_images", dies)
+        with pytest.raises(RuntimeError, match="killed"):
+            yield

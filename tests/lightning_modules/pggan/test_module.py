@@ -16,11 +16,10 @@ from generative.randomness import Stream
 from launch.build import build
 from launch.checkpoint import load_method
 from launch.compose import compose, plain
-from lightning_modules.base import Method
 from lightning_modules.pggan.growth import Growth, Stage
 from lightning_modules.pggan.module import PGGAN
 from lightning_modules.pggan.networks import Critic, Generator
-from tests.support.same_run import assert_same_run
+from tests.support.same_run import assert_same_run, killed_at
 
 SmallRun = Callable[..., tuple[Path, dict[str, float]]]
 # Steps of 16 images: two at 4 x 4, two of transition, then 8 x 8.
@@ -152,23 +151,14 @@ def test_the_networks_grow_with_the_images_seen(small_run: SmallRun, monkeypatch
     assert method.sample(0, 2, seed=0).shape == (2, 1, 8, 8)
 
 
-@pytest.mark.parametrize("killed_at", [32, 48])
+@pytest.mark.parametrize("at", [32, 48])
 def test_growth_killed_at_a_border_or_in_a_transition_goes_on_to_the_same_bits(
-    killed_at: int, small_run: SmallRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    at: int, small_run: SmallRun, tmp_path: Path
 ) -> None:
     """At 32 images the last step has crossed a border: its checkpoint holds no moments, and they are not dropped again."""
     whole, _ = small_run(*GROWING, run_dir=tmp_path / "whole")
-    count_images = Method.count_images
-
-    def dies(self: Method, images: Tensor) -> None:
-        if self.images_seen == killed_at:
-            raise RuntimeError("killed")
-        count_images(self, images)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Method, "count_images", dies)
-        with pytest.raises(RuntimeError, match="killed"):
-            small_run(*GROWING)
+    with killed_at(at):
+        small_run(*GROWING)
     resumed, _ = small_run(*GROWING, "resume=auto")
     assert_same_run(resumed, whole)
 

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from lightning_modules.base import Method
 from lightning_modules.poly_inr.module import PolyINR, reduced
 from tests.support.ranks import fit, keep, on_ranks, outcomes
-from tests.support.same_run import assert_same_run
+from tests.support.same_run import assert_same_run, killed_at
 
 # Digits of 8 x 8: two steps of 8 images at 2 pixels, two of 16 at 4, then of 16 at 8.
 STAGED = (
@@ -91,23 +90,14 @@ def test_two_ranks_learn_what_one_does(tmp_path: Path) -> None:
     assert first.numbers | second.numbers == whole.numbers == set(range(80))
 
 
-@pytest.mark.parametrize("killed_at", [16, 32])
+@pytest.mark.parametrize("at", [16, 32])
 def test_a_run_killed_in_a_stage_or_at_its_border_goes_on_to_the_same_bits(
-    killed_at: int, small_run: SmallRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    at: int, small_run: SmallRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     words = [*STAGED, "save_every_kimg=0.008", "callbacks.metrics.every_kimg=0", "callbacks.samples.every_kimg=0.016"]
     whole, _ = small_run(*words, run_dir=tmp_path / "whole")
-    count_images = Method.count_images
-
-    def dies(self: Method, images: torch.Tensor) -> None:
-        if self.images_seen == killed_at:
-            raise RuntimeError("killed")
-        count_images(self, images)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Method, "count_images", dies)
-        with pytest.raises(RuntimeError, match="killed"):
-            small_run(*words)
+    with killed_at(at):
+        small_run(*words)
     seen = seen_by_the_critic(monkeypatch)
     resumed, _ = small_run(*words, "resume=auto")
     assert seen[0] == (16, 4)

@@ -6,7 +6,6 @@ import functools
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -20,7 +19,7 @@ from lightning_modules.classifier.networks import Backbone
 from lightning_modules.regene.module import ReGene, latent_shape_of
 from metrics.features import hash_of_tensors
 from records.run_files import read_metrics
-from tests.support.same_run import assert_same_run
+from tests.support.same_run import assert_same_run, killed_at
 
 SmallRun = Callable[..., tuple[Path, dict[str, float]]]
 # Steps of 16 images: two of the classifier, then three of the decoder.
@@ -75,28 +74,17 @@ def test_the_classifier_learns_first_and_then_stays(small_run: SmallRun, tmp_pat
     assert torch.equal(first.bank.latents, both.bank.latents)
 
 
-@pytest.mark.parametrize("killed_at", [0.032, 0.048])
-def test_a_run_killed_at_the_border_comes_to_the_same_bits(
-    killed_at: float, small_run: SmallRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("at", [32, 48])
+def test_a_run_killed_at_the_border_comes_to_the_same_bits(at: int, small_run: SmallRun, tmp_path: Path) -> None:
     whole, _ = small_run(*TURNS, run_dir=tmp_path / "whole")
-    step = ReGene.training_step
-
-    def killed(self: ReGene, batch: dict[str, Any], batch_index: int) -> None:
-        if self.images_seen >= round(1000 * killed_at):
-            raise RuntimeError("killed")
-        step(self, batch, batch_index)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(ReGene, "training_step", killed)
-        with pytest.raises(RuntimeError, match="killed"):
-            small_run(*TURNS)
+    with killed_at(at):
+        small_run(*TURNS)
     resumed, _ = small_run(*TURNS, "resume=auto")
     assert_same_run(resumed, whole)
 
 
 def test_the_network_of_the_perceptual_term_stays_outside_and_is_there_again_after_a_kill(
-    small_run: SmallRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_run: SmallRun, tmp_path: Path
 ) -> None:
     """The killed run stops when the decoder has learned for one step, and the rest is of another process's network."""
     whole, _ = small_run(*TURNS, *PERCEIVED, run_dir=tmp_path / "whole")
@@ -107,17 +95,8 @@ def test_the_network_of_the_perceptual_term_stays_outside_and_is_there_again_aft
     assert method.trained_against == (hash_of_tensors(method.averaged_network), "efficientnet_lite0")
     assert method.state_dict().keys() == made().state_dict().keys()
     assert method.layer is None, "what draws needs no weights of it"
-    step = ReGene.training_step
-
-    def killed(self: ReGene, batch: dict[str, Any], batch_index: int) -> None:
-        if self.images_seen >= 48:
-            raise RuntimeError("killed")
-        step(self, batch, batch_index)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(ReGene, "training_step", killed)
-        with pytest.raises(RuntimeError, match="killed"):
-            small_run(*TURNS, *PERCEIVED)
+    with killed_at(48):
+        small_run(*TURNS, *PERCEIVED)
     resumed, _ = small_run(*TURNS, *PERCEIVED, "resume=auto")
     assert_same_run(resumed, whole)
 
