@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ DEIT_SCALES = (
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-class Backbone:
+class Backbone(ABC):
     """Images [B, 1 or 3, S, S] in [-1, 1] -> four maps, each half the size of the last, differentiable in the images.
 
     No module: its weights are neither trained nor kept in checkpoints. They are read when they are first needed, so that a
@@ -53,11 +54,13 @@ class Backbone:
             self.network.to(images)
         return self.maps(as_rgb(images))
 
+    @abstractmethod
     def build(self) -> nn.Module:
-        raise NotImplementedError
+        """The network with its weights."""
 
+    @abstractmethod
     def maps(self, images: Tensor) -> list[Tensor]:
-        raise NotImplementedError
+        """Of images [B, 3, S, S]."""
 
 
 class Lite(Backbone):

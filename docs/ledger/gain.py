@@ -7,7 +7,7 @@ DATA is DeepPCB's folder, or one with boxes in COCO's format. A cell is an arm a
 seed, which says which defects are known and where the weights start: half a minute to a minute of a core; --jobs 2 measures
 two at a time. What was measured before is left as it is, so a process that was killed goes on. Lines go to
 docs/results/defects/<set>.jsonl, the page and its pictures are made of them, and <set>_differences.jsonl holds what claims
-state. The first line of the page is the answer.
+state. The first line of the page is the answer. Of a class that a network drew nothing of, real ones stand for made ones.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ def received(queue: Any, done: Any) -> Line:
 
 def line_of(bench: Bench, cell: Cell) -> Line:
     arm, num_real, seed = cell
-    return {"arm": arm, "num_real": num_real, "seed": seed} | bench.cell(arm, num_real, seed)
+    trained = {"precision": bench.precision} if arm in METHODS else {}
+    return {"arm": arm, "num_real": num_real, "seed": seed} | trained | bench.cell(arm, num_real, seed)
 
 
 WORKER: dict[str, Any] = {}  # what a worker process reads once: its bench, and where its lines go

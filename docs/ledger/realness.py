@@ -34,7 +34,7 @@ from docs.ledger.detection_page import PAGE, page
 from docs.ledger.gain_answers import read_lines
 from docs.ledger.gain_arms import BATCH, Bench, predicted, train
 from docs.ledger.gain_network import PatchResNet
-from docs.ledger.learned_sets import counts_of, folder_of
+from docs.ledger.learned_sets import METHODS, counts_of, folder_of
 from docs.ledger.realness_page import ARMS, DIFFERENCES_OF, FOLDER, difference_lines
 from docs.ledger.results import Line, write_results
 from docs.ledger.screening_scores import SIDE
@@ -161,6 +161,8 @@ def measure(given: argparse.Namespace, path: Path) -> None:
         folder = folder_of(bench, arm, number, seed)
         assert folder is not None
         line: Line = {"arm": arm, "num_real": number, "seed": seed}
+        if arm in METHODS:
+            line["precision"] = given.precision
         if not any(counts_of(folder).values()):
             append(path, told | line | {"failed": "no defect shows"})
             continue

@@ -30,8 +30,8 @@ REAL = (
     "than drawn ones: by how much the AUROC's distance from 0.5 is smaller, in hundredths, paired by seed. The background "
     "is that of the patches, beside the defects: of drawn defects JPEG alone changes it. FD and KID are "
     "distances from the real patches in features of EfficientNet-Lite0. FD is larger where fewer patches are compared, as "
-    "of real ones against real ones, halves; KID is not. `python -m docs.ledger.realness --data FOLDER` "
-    "measures it."
+    "of real ones against real ones, halves; KID is not. `python -m docs.ledger.realness --data FOLDER "
+    "--precision bf16-mixed` measures it."
 )
 
 
