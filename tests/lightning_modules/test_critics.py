@@ -102,7 +102,7 @@ def test_classes_are_known_by_their_mean_features() -> None:
     settings = [
         *POLY_INR,
         "+method.class_features=3",
-        "+method.critic.feature_dim=320",
+        "method.critic.feature_dim=320",
         "method.generator.embedding_dim=320",
     ]
     _, method, trainer = fit(*settings, "method.generator_optimizer.lr=0.0", num_steps=1)
@@ -120,7 +120,7 @@ def test_classes_are_known_by_their_mean_features() -> None:
 
 
 @pytest.mark.parametrize(("settings", "said"), [
-    (("+method.class_features=2", "+method.critic.feature_dim=320"), "set method.generator.embedding_dim=320"),
+    (("+method.class_features=2", "method.critic.feature_dim=320"), "set method.generator.embedding_dim=320"),
     (("+method.class_features=2", "method.generator.embedding_dim=320"), "knows its classes by 10 x 0 numbers, got 10 x 320"),
     (("+method.class_features=2", "method.conditional=false"), "this run has none"),
     (("+method.class_features=-1",), "class_features must be at least 0"),
