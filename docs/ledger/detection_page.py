@@ -14,7 +14,7 @@ from generative.rendering.tables import markdown
 
 FOLDER = RESULTS / "detection"
 PAGE = RESULTS / "detection.md"
-COMMAND = "python -m docs.ledger.detection_arms --data FOLDER --num-real 5 20 --seeds 0 1 2 --precision bf16-mixed"
+COMMAND = "python -m docs.ledger.detection_arms --data FOLDER --seeds 0 1 2 --precision bf16-mixed"
 CONTROL = "real"
 ARMS = {  # key: what the page calls it
     CONTROL: "real",
